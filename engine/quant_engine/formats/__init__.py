@@ -1,0 +1,1 @@
+"""Number formats: what a scheme means, and how codes become values and bits."""

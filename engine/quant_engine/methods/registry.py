@@ -1,0 +1,84 @@
+"""What a quantization method is, and the table of them.
+
+A method is a pure function on tensors with typed arguments. Its file registers it:
+
+    @method("rtn", title="Round to nearest", arguments=RtnArguments)
+    def rtn(weight, statistics, weight_format, arguments): ...
+
+Everything a person sees of a method (recipe keys, completion, hover, `quant-engine methods`) comes from this registration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from quant_engine.formats.scheme import SCHEMES, WeightFormat
+
+if TYPE_CHECKING:
+    from quant_engine.methods.types import Quantized, Statistics
+    from torch import Tensor
+
+
+class Arguments(BaseModel):
+    """Base of every method's arguments; each field needs a description, which becomes completion and hover text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+QuantizeFunction = Callable[["Tensor", "Statistics", WeightFormat, Any], "Quantized"]
+
+
+@dataclass(frozen=True)
+class Method:
+    name: str
+    title: str
+    summary: str
+    arguments: type[Arguments]
+    schemes: tuple[str, ...]
+    needs_calibration: bool
+    quantize: QuantizeFunction
+
+
+_METHODS: dict[str, Method] = {}
+F = TypeVar("F", bound=QuantizeFunction)
+
+
+def method(
+    name: str,
+    *,
+    title: str,
+    arguments: type[Arguments] = Arguments,
+    schemes: tuple[str, ...] | None = None,
+    needs_calibration: bool = True,
+) -> Callable[[F], F]:
+    """Register a method under `name`; the first paragraph of its docstring is the help text. A name taken twice is an error."""
+
+    def register(function: F) -> F:
+        if name in _METHODS:
+            raise ValueError(f"two quantization methods are named {name!r}")
+        unknown = set(schemes or ()) - set(SCHEMES)
+        if unknown:
+            raise ValueError(f"method {name!r} names unknown schemes: {sorted(unknown)}")
+        summary = " ".join((function.__doc__ or "").strip().split("\n\n")[0].split())
+        if not summary:
+            raise ValueError(f"method {name!r} needs a docstring: its first paragraph is the help text")
+        _METHODS[name] = Method(
+            name=name,
+            title=title,
+            summary=summary,
+            arguments=arguments,
+            schemes=schemes or tuple(SCHEMES),
+            needs_calibration=needs_calibration,
+            quantize=function,
+        )
+        return function
+
+    return register
+
+
+def registered() -> dict[str, Method]:
+    return _METHODS

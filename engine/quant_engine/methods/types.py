@@ -1,0 +1,84 @@
+"""What goes into a method and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass
+class Factor:
+    """Inverse-Hessian factor of one Gram matrix, ready for the column loop.
+
+    upper: U (in × in, float32, upper triangular) with (G_damped)⁻¹ = Uᵀ U, in processing order.
+    order: processing order of the columns (in,), int64; None: natural order.
+    damping: relative damping really used (times mean diagonal); tried: every value tried, in order.
+    """
+
+    upper: Tensor
+    order: Tensor | None
+    damping: float
+    tried: tuple[float, ...]
+    dead: Tensor
+    """Input columns (bool, in) that calibration never excited."""
+
+
+@dataclass
+class Statistics:
+    """What calibration knows of one layer input, shared by all layers that read it and by all candidates.
+
+    gram: G = XᵀX (in × in), float64, summed over all calibration tokens; tokens: rows of X.
+    Factors are cached, so that candidates which differ only in bits share one factorisation.
+    """
+
+    gram: Tensor
+    tokens: int
+    factors: dict[tuple[float, bool], Factor] = field(default_factory=dict, repr=False)
+
+    @property
+    def columns(self) -> int:
+        return self.gram.shape[0]
+
+
+@dataclass
+class Report:
+    """What really happened to one call of a method."""
+
+    damping: float | None = None
+    damping_tried: tuple[float, ...] = ()
+    loss: float | None = None
+    """Σ e²/2 of GPTQ's column loop, in units of H = 2XᵀX summed over tokens."""
+    fallback: str | None = None
+    """Why something other than what was asked for was applied; None: as asked."""
+    applied: str | None = None
+    """Name of the method that really produced the codes when it is not the one asked for."""
+
+
+@dataclass
+class Quantized:
+    """Codes of a weight matrix W (out × in): W ≈ (codes − zeros)·scales, zeros None when symmetric.
+
+    codes: int8 (out, in), signed. scales: (out, groups) in the checkpoint's dtype. zeros: int8 (out, groups) or None.
+    """
+
+    codes: Tensor
+    scales: Tensor
+    zeros: Tensor | None
+    report: Report
+
+    def rows(self, start: int, stop: int) -> Quantized:
+        """The part that belongs to rows start…stop: layers sharing an input are quantized as one stacked matrix."""
+        zeros = None if self.zeros is None else self.zeros[start:stop]
+        return Quantized(self.codes[start:stop], self.scales[start:stop], zeros, self.report)
+
+    def dequantize(self) -> Tensor:
+        """The weights (out × in) exactly as a loader of the checkpoint computes them, in the scales' dtype."""
+        groups = self.scales.shape[1]
+        out, columns = self.codes.shape
+        codes = self.codes.reshape(out, groups, columns // groups).to(self.scales.dtype)
+        if self.zeros is not None:
+            codes = codes - self.zeros.unsqueeze(-1).to(codes.dtype)
+        return (codes * self.scales.unsqueeze(-1)).reshape(out, columns)

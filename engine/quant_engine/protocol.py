@@ -1,0 +1,126 @@
+"""Messages of the resident engine (`quant-engine serve`): JSON-RPC 2.0 with Content-Length framing over stdio."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PROTOCOL_VERSION = 1
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+class Device(Model):
+    id: str = Field(description="`cpu`, `cuda:0` …")
+    name: str
+    total_bytes: int
+    free_bytes: int
+
+
+class HelloParams(Model):
+    protocol: int = Field(description="Protocol version of the caller.")
+    client: str
+
+
+class Hello(Model):
+    """Answer to `hello`: the engine is started."""
+
+    protocol: int
+    engine: str = Field(description="Engine version.")
+    python: str
+    executable: str
+    pid: int
+    host: str
+
+
+class Devices(Model):
+    """Answer to `devices` (imports torch)."""
+
+    torch: str
+    devices: list[Device]
+    process_bytes: int = Field(description="Resident memory of the engine process.")
+
+
+class InspectParams(Model):
+    checkpoint: str
+
+
+class ModuleInfo(Model):
+    name: str
+    kind: str = Field(description="Last part of the name.")
+    block: int | None
+    shape: list[int]
+    dtype: str
+    parameters: int
+    quantizable: bool
+
+
+class Quantization(Model):
+    method: str = Field(description="For example compressed-tensors, gptq, awq, fp8.")
+    format: str | None
+    bits: list[int]
+
+
+class Checkpoint(Model):
+    """Answer to `inspect`."""
+
+    path: str
+    architecture: str
+    model_type: str
+    supported: bool
+    dtype: str
+    parameters: int
+    bytes: int
+    blocks: int
+    quantization: Quantization | None
+    modules: list[ModuleInfo]
+
+
+class Unloaded(Model):
+    """Answer to `unload`."""
+
+    freed_bytes: int
+
+
+class DoctorCheck(Model):
+    name: str
+    status: Literal["fulfilled", "warning", "fatal"]
+    found: str
+    advice: str = Field(default="", description="What to do; empty when fulfilled.")
+
+
+class DoctorReport(Model):
+    checks: list[DoctorCheck]
+
+
+class Diagnostic(Model):
+    """One finding of `quant-engine check`, positions 1-based, end exclusive."""
+
+    path: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    severity: Literal["error", "warning", "information", "hint"]
+    message: str
+    code: str
+
+
+class CheckReport(Model):
+    diagnostics: list[Diagnostic]
+
+
+class Protocol(Model):
+    """All messages, so that one schema file describes them."""
+
+    hello_params: HelloParams
+    hello: Hello
+    devices: Devices
+    inspect_params: InspectParams
+    checkpoint: Checkpoint
+    unloaded: Unloaded
+    doctor: DoctorReport
+    check: CheckReport

@@ -1,0 +1,149 @@
+"""The recipe: everything a run is asked to do, as one validated model and the source of `schemas/recipe.schema.json`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from quant_engine.uses import Keep, LongUse, ShortUse, Use, parse_short, resolve
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _check_short(value: Any) -> Any:
+    if isinstance(value, str) and value != "none":
+        parse_short(value)
+    return value
+
+
+class Calibration(Section):
+    """The text that shows the methods what the layers' inputs look like."""
+
+    data: str = Field(
+        description="Text to calibrate on: a `.jsonl` file with a `text` field in each line, or a plain `.txt` file. Relative to the recipe.",
+        json_schema_extra={"format": "path"},
+    )
+    samples: int = Field(default=128, ge=1, le=65536, description="Number of calibration sequences; more cost time and lose less. Default: 128.")
+    sequence_length: int = Field(
+        default=2048, ge=8, le=1048576, description="Tokens in each calibration sequence, at most the model's maximum. Default: 2048."
+    )
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed that chooses the calibration sequences. Default: 0.")
+
+
+class Budget(Section):
+    """A limit on the size of the quantized layers; the best candidates under it are chosen from the measured sensitivity."""
+
+    bits_per_weight: float = Field(gt=0, le=32, description="Average stored bits for each weight of the quantized layers, scales included.")
+
+
+class Rule(Section):
+    """Layers, and how to quantize them. The first rule that matches a layer decides."""
+
+    layers: Annotated[str, Field(min_length=1)] | Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] = Field(
+        description=(
+            "Pattern over module names, for example `*.mlp.down_proj`: `*` stands for any characters (dots too), `?` for one, "
+            "`[0-3]` for one of a set. A list matches when any of its patterns does."
+        ),
+        json_schema_extra={"format": "layer-pattern"},
+    )
+    use: Keep | ShortUse | LongUse = Field(description="How to quantize these layers: a short form, a mapping, or `none` to keep them.")
+
+    _short = field_validator("use", mode="before")(_check_short)
+
+    @property
+    def patterns(self) -> list[str]:
+        return [self.layers] if isinstance(self.layers, str) else list(self.layers)
+
+    @property
+    def resolved(self) -> Use | None:
+        return resolve(self.use)
+
+
+class Quantize(Section):
+    """Which layer is quantized how."""
+
+    default: Keep | ShortUse | LongUse = Field(
+        description="How to quantize every linear layer of the blocks that no rule names. `lm_head` is quantized only when a rule names it."
+    )
+    budget: Budget | None = Field(
+        default=None,
+        description="Choose among the candidates for layers that no rule names, under this limit. Absent: default and rules alone decide.",
+    )
+    rules: list[Rule] = Field(default=[], description="Exceptions from the default; the first rule that matches a layer wins.")
+
+    _short = field_validator("default", mode="before")(_check_short)
+
+
+class Evaluate(Section):
+    """What is measured end to end: perplexity, KL divergence and the same-top-token rate on held-out text."""
+
+    data: str = Field(
+        description="Held-out text (`.txt`, or `.jsonl` with a `text` field) that calibration never saw. Relative to the recipe.",
+        json_schema_extra={"format": "path"},
+    )
+    samples: int = Field(default=64, ge=2, le=65536, description="Number of held-out sequences. Default: 64.")
+    sequence_length: int = Field(default=2048, ge=8, le=1048576, description="Tokens in each held-out sequence. Default: 2048.")
+    baseline: bool = Field(
+        default=True,
+        description="Also run the original on the same text: its perplexity, KL divergence and same-top-token rate need it. Default: true.",
+    )
+
+
+class Recipe(Section):
+    """A quantization recipe."""
+
+    model: str = Field(
+        description="Hugging Face checkpoint folder (safetensors only), relative to the recipe.", json_schema_extra={"format": "checkpoint"}
+    )
+    calibration: Calibration = Field(description="Calibration data.")
+    candidates: list[ShortUse | LongUse] = Field(
+        default=[],
+        description="What the sensitivity page compares on every layer, from one calibration pass. Absent: nothing is measured beforehand.",
+    )
+    quantize: Quantize = Field(description="Which layer is quantized how.")
+    evaluate: Evaluate | None = Field(default=None, description="End-to-end quality on held-out text. Absent: not measured.")
+    output: str = Field(
+        description="Folder for the quantized checkpoint, relative to the recipe; must not exist.", json_schema_extra={"format": "output"}
+    )
+
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _short_candidates(cls, value: Any) -> Any:
+        for item in value if isinstance(value, list) else []:
+            _check_short(item)
+        return value
+
+    @property
+    def resolved_candidates(self) -> list[Use]:
+        uses = [resolve(value) for value in self.candidates]
+        return [use for use in uses if use is not None]
+
+
+def pattern_to_regex(pattern: str) -> re.Pattern[str]:
+    """A layer pattern as a regular expression over whole module names; `*` also crosses dots."""
+    parts: list[str] = []
+    position = 0
+    while position < len(pattern):
+        character = pattern[position]
+        closing = pattern.find("]", position + 2) if character == "[" else -1
+        if character == "*":
+            parts.append(".*")
+        elif character == "?":
+            parts.append(".")
+        elif closing > 0:
+            members = pattern[position + 1 : closing].replace("\\", "\\\\").replace("[", "\\[")
+            negated = members.startswith("!")
+            parts.append(f"[{'^' if negated else ''}{members[1:] if negated else members}]")
+            position = closing
+        else:
+            parts.append(re.escape(character))
+        position += 1
+    return re.compile("".join(parts))
+
+
+def matches(patterns: list[str], name: str) -> bool:
+    return any(pattern_to_regex(pattern).fullmatch(name) for pattern in patterns)

@@ -1,0 +1,107 @@
+"""`result.json`: the summary of a run that panels, the language server and other tools read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RESULT_FORMAT = 1
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+SqnrState = Literal["finite", "infinite", "zero-signal"]
+
+
+class Measurement(Model):
+    """One candidate on one layer, at the layer's output, over all calibration tokens."""
+
+    noise: float = Field(description="Σ‖y − ŷ‖², float64.")
+    sqnr_db: float | None = Field(description="10·log10(signal / noise) in dB; null unless state is finite.")
+    state: SqnrState = Field(description="finite; infinite: no error at all; zero-signal: the layer's output is zero.")
+    bits_per_weight: float = Field(description="Stored bits for each weight, scales and zero points included.")
+    damping: float | None = Field(default=None, description="Relative damping that was needed, for methods that use it.")
+    fallback: str | None = Field(default=None, description="Why the method could not do as asked; null when it did.")
+
+
+class LayerResult(Model):
+    """One linear layer: what was measured, asked and done."""
+
+    name: str = Field(description="Module name, for example model.layers.0.mlp.down_proj.")
+    block: int | None = Field(description="Index of its block; null for layers outside the blocks (lm_head).")
+    kind: str = Field(description="Last part of the name, for example down_proj.")
+    outputs: int = Field(description="Rows of the weight matrix.")
+    inputs: int = Field(description="Columns of the weight matrix.")
+    group: str = Field(description="Layers with the same value read the same input.")
+    tokens: int = Field(description="Calibration tokens that reached the layer.")
+    signal: float = Field(description="Σ‖y‖² of the float layer, float64.")
+    candidates: dict[str, Measurement] = Field(description="Measurements by candidate label, on the float model's inputs.")
+    rule: int | Literal["default", "budget"] | None = Field(description="Index of the deciding rule, `default`, `budget`; null: not a target.")
+    asked: str | None = Field(description="Label that the recipe asks for; null: kept as it is.")
+    applied: str | None = Field(default=None, description="Label that was applied; null: kept, or not yet quantized.")
+    fallback: str | None = Field(default=None, description="Why applied differs from asked.")
+    damping: float | None = Field(default=None, description="Relative damping used when the layer was quantized.")
+    loss: float | None = Field(default=None, description="The method's own loss when the layer was quantized.")
+    achieved: Measurement | None = Field(
+        default=None, description="The written weights against the float ones, on the inputs of the quantized network."
+    )
+    bits_per_weight: float = Field(description="Stored bits for each weight as written (16 for kept bf16/fp16 layers).")
+
+
+class Score(Model):
+    """An end-to-end number with its standard error over held-out sequences."""
+
+    value: float
+    standard_error: float
+    samples: int = Field(description="Held-out sequences.")
+    tokens: int = Field(description="Predicted tokens.")
+
+
+class Scores(Model):
+    perplexity: Score | None = Field(default=None, description="Of the quantized checkpoint.")
+    baseline_perplexity: Score | None = Field(default=None, description="Of the original.")
+    kl: Score | None = Field(default=None, description="Mean KL(original ‖ quantized) of the next-token distributions, nats.")
+    same_top: Score | None = Field(default=None, description="Share of positions whose most likely token is the same.")
+
+
+class Sizes(Model):
+    original_bytes: int = Field(description="Tensor bytes of the original checkpoint.")
+    quantized_bytes: int | None = Field(description="Tensor bytes of the written checkpoint; null before it is written.")
+    bits_per_weight: float = Field(description="Average over the weights of all target layers.")
+    model_bits_per_weight: float = Field(description="Average over all parameters of the model.")
+
+
+class Problem(Model):
+    """Something a person should look at, in the recipe's coordinates where it has any (1-based)."""
+
+    severity: Literal["error", "warning", "information"]
+    code: str
+    message: str
+    layer: str | None = None
+    line: int | None = None
+    column: int | None = None
+    end_line: int | None = None
+    end_column: int | None = None
+
+
+class Result(Model):
+    """The summary of one run."""
+
+    format: Literal[1] = RESULT_FORMAT
+    run: str = Field(description="Name of the run directory.")
+    action: Literal["run", "sensitivity"]
+    recipe: str = Field(description="Absolute path of the recipe that ran.")
+    model: str = Field(description="Absolute path of the checkpoint.")
+    architecture: str
+    output: str | None = Field(description="Absolute path of the written checkpoint; null when none was written.")
+    candidates: list[str] = Field(description="Candidate labels in recipe order.")
+    layers: list[LayerResult]
+    sizes: Sizes
+    scores: Scores
+    problems: list[Problem]
+    calibration_tokens: int
+    seconds: dict[str, float] = Field(description="Wall time by phase.")
+    peak_memory_bytes: int = Field(description="Peak resident memory of the process.")

@@ -1,0 +1,63 @@
+"""Writes `schemas/*.schema.json` from the models; the TypeScript types and the language server come from these files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import RootModel
+from pydantic.json_schema import models_json_schema
+
+from quant_engine.events import AnyEvent, RunRecord
+from quant_engine.protocol import Protocol
+from quant_engine.recipe import Recipe
+from quant_engine.result import Result
+
+
+class Events(RootModel[AnyEvent]):
+    """One line of `events.jsonl`."""
+
+
+MODELS: dict[str, Any] = {"recipe": Recipe, "events": Events, "result": Result, "run": RunRecord, "protocol": Protocol}
+
+
+def _without_property_titles(node: Any, is_properties: bool = False) -> Any:
+    """Pydantic repeats every key as a title; as type names and hover headings they are noise."""
+    if isinstance(node, dict):
+        return {
+            key: _without_property_titles(value, key in ("properties", "$defs"))
+            for key, value in node.items()
+            if is_properties or key != "title" or "properties" in node
+        }
+    return [_without_property_titles(item) for item in node] if isinstance(node, list) else node
+
+
+def schemas() -> dict[str, str]:
+    """File name → text of every schema."""
+    texts = {}
+    for name, model in MODELS.items():
+        mode = "validation" if name == "recipe" else "serialization"
+        _, document = models_json_schema([(model, mode)], ref_template="#/$defs/{model}")
+        root = document["$defs"].pop(model.__name__)
+        ordered = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": document["$defs"]}
+        ordered = _without_property_titles(ordered)
+        texts[f"{name}.schema.json"] = json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
+    return texts
+
+
+def write(folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, text in schemas().items():
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def stale(folder: Path) -> list[str]:
+    """Names of the files in `folder` that differ from what the models say."""
+    return [
+        name for name, text in schemas().items() if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+    ]

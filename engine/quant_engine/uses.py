@@ -1,0 +1,126 @@
+"""What a recipe may write where it names a way to quantize: `gptq-w4a16-g64`, `{ method: gptq, scheme: W4A16 }` or `none`.
+
+The mapping models are made from the registered methods, so a method's arguments are recipe keys without another line of code.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from typing_extensions import TypeAliasType
+
+from quant_engine.formats.scheme import DEFAULT_GROUP_SIZE, GROUP_SIZES, SCHEMES, WeightFormat
+from quant_engine.methods import METHODS, Method
+from quant_engine.methods.registry import Arguments
+
+KEEP = "none"
+GroupSize = Literal["channel"] | Annotated[int, Field(ge=8, le=65536)]
+
+
+class Use(BaseModel):
+    """A method, a scheme and the method's arguments: one way to quantize a layer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    scheme: str
+    group_size: GroupSize | None = Field(
+        default=None,
+        description=(
+            "Consecutive input weights that share one scale, or `channel` for one scale for each output row. "
+            f"Default: {DEFAULT_GROUP_SIZE}. Must divide the layer's input width; smaller groups cost more bits and lose less."
+        ),
+    )
+
+    @property
+    def weight_format(self) -> WeightFormat:
+        weights = SCHEMES[self.scheme].weights
+        if self.group_size is None:
+            return weights
+        return weights.with_group_size(None if self.group_size == "channel" else self.group_size)
+
+    @property
+    def arguments(self) -> Arguments:
+        """The method's own arguments."""
+        kind = METHODS[self.method].arguments
+        return kind(**{name: getattr(self, name) for name in kind.model_fields})
+
+    @property
+    def label(self) -> str:
+        """Canonical short name, for example `gptq-w4a16-g64`; arguments that differ from their defaults follow in parentheses."""
+        label = f"{self.method}-{self.scheme.lower()}"
+        group_size = self.weight_format.group_size
+        if group_size is None:
+            label += "-channel"
+        elif group_size != DEFAULT_GROUP_SIZE:
+            label += f"-g{group_size}"
+        changed = self.arguments.model_dump(exclude_defaults=True)
+        return label + (f"({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "")
+
+
+def _model(method: Method) -> type[Use]:
+    scheme = Literal[method.schemes]  # type: ignore[valid-type]
+    documentation = {name: SCHEMES[name].description for name in method.schemes}
+    fields: dict[str, Any] = {
+        "method": (Literal[method.name], Field(description=f"**{method.title}**. {method.summary}", title=method.title)),
+        "scheme": (
+            scheme,
+            Field(
+                description="Number format of weights and activations, by compressed-tensors' names.",
+                json_schema_extra={"enumDescriptions": documentation},
+            ),
+        ),
+    }
+    for name, info in method.arguments.model_fields.items():
+        if not info.description:
+            raise ValueError(f"argument {name!r} of method {method.name!r} needs a description: it is shown in completion and hover")
+        fields[name] = (info.annotation, info)
+    return create_model(f"{method.name.title().replace('_', '')}Use", __base__=Use, __doc__=method.summary, **fields)
+
+
+USE_MODELS: dict[str, type[Use]] = {name: _model(method) for name, method in METHODS.items()}
+_SHORT = re.compile(r"^(?P<method>[a-z0-9_]+)-(?P<scheme>w\d+a\d+(?:_asym)?)(?:-(?:g(?P<group>\d+)|(?P<channel>channel)))?$")
+SHORT_NAMES: dict[str, str] = {
+    f"{method.name}-{scheme.lower()}": f"{method.title}. {SCHEMES[scheme].description}"
+    for method in METHODS.values()
+    for scheme in method.schemes
+}
+_SHORT_SCHEMA = {
+    "type": "string",
+    "anyOf": [
+        {"enum": [*SHORT_NAMES], "enumDescriptions": SHORT_NAMES},
+        {"pattern": f"^({'|'.join(SHORT_NAMES)})(-g({'|'.join(map(str, GROUP_SIZES))})|-channel)?$"},
+    ],
+}
+
+
+def parse_short(text: str) -> Use:
+    """Read `method-scheme[-gN|-channel]`. Raises ValueError that names the known ones."""
+    match = _SHORT.match(text)
+    if not match or f"{match['method']}-{match['scheme']}" not in SHORT_NAMES:
+        raise ValueError(f"unknown method and scheme {text!r}; write method-scheme such as gptq-w4a16, gptq-w4a16-g64 or rtn-w8a16-channel")
+    group: Any = "channel" if match["channel"] else int(match["group"]) if match["group"] else None
+    if isinstance(group, int) and group not in GROUP_SIZES:
+        raise ValueError(f"unknown group size {group} in {text!r}; the short form knows {', '.join(f'g{g}' for g in GROUP_SIZES)} and channel")
+    return USE_MODELS[match["method"]](method=match["method"], scheme=match["scheme"].upper(), group_size=group)
+
+
+ShortUse = TypeAliasType(
+    "ShortUse",
+    Annotated[str, Field(json_schema_extra=_SHORT_SCHEMA, description="Short form: `method-scheme`, optionally `-g64` or `-channel`.")],
+)
+LongUse = TypeAliasType("LongUse", Annotated[reduce(or_, USE_MODELS.values()), Field(discriminator="method")])  # type: ignore[valid-type]
+Keep = TypeAliasType(
+    "Keep", Annotated[Literal["none"], Field(description="Keep the layer as it is, in the checkpoint's own dtype.")]
+)
+
+
+def resolve(value: str | Use) -> Use | None:
+    """The way to quantize that a recipe's value names; None for `none`."""
+    if isinstance(value, Use):
+        return value
+    return None if value == KEEP else parse_short(value)

@@ -1,0 +1,212 @@
+// Generated from schemas/ by `npm run types`. Do not edit.
+
+/**
+ * One line of `events.jsonl`.
+ */
+export type Events =
+    Started | PhaseStarted | Progress | LayerMeasured | LayerQuantized | Fallback | Scored | Failed | Cancelled | Done;
+
+export interface Started {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'started';
+    pid: number;
+    resumed: boolean;
+}
+export interface PhaseStarted {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'phase';
+    phase: 'prepare' | 'measure' | 'choose' | 'quantize' | 'evaluate' | 'write';
+    /**
+     * Units of work in this phase (blocks, sequences).
+     */
+    total: number;
+    unit: string;
+}
+export interface Progress {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'progress';
+    phase: 'prepare' | 'measure' | 'choose' | 'quantize' | 'evaluate' | 'write';
+    done: number;
+    total: number;
+    /**
+     * What is being done, for example a block's name.
+     */
+    message: string;
+}
+export interface LayerMeasured {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'layer-measured';
+    layer: string;
+    signal: number;
+    candidates: {
+        [k: string]: Measurement;
+    };
+}
+/**
+ * One candidate on one layer, at the layer's output, over all calibration tokens.
+ */
+export interface Measurement {
+    /**
+     * Σ‖y − ŷ‖², float64.
+     */
+    noise: number;
+    /**
+     * 10·log10(signal / noise) in dB; null unless state is finite.
+     */
+    sqnr_db: number | null;
+    /**
+     * finite; infinite: no error at all; zero-signal: the layer's output is zero.
+     */
+    state: 'finite' | 'infinite' | 'zero-signal';
+    /**
+     * Stored bits for each weight, scales and zero points included.
+     */
+    bits_per_weight: number;
+    /**
+     * Relative damping that was needed, for methods that use it.
+     */
+    damping: number | null;
+    /**
+     * Why the method could not do as asked; null when it did.
+     */
+    fallback: string | null;
+}
+export interface LayerQuantized {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'layer-quantized';
+    layer: string;
+    asked: string;
+    applied: string;
+    damping: number | null;
+    loss: number | null;
+    achieved: Measurement;
+}
+export interface Fallback {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'fallback';
+    layer: string;
+    asked: string;
+    applied: string;
+    reason: string;
+}
+export interface Scored {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'score';
+    name: 'perplexity' | 'baseline_perplexity' | 'kl' | 'same_top';
+    score: Score;
+}
+/**
+ * An end-to-end number with its standard error over held-out sequences.
+ */
+export interface Score {
+    value: number;
+    standard_error: number;
+    /**
+     * Held-out sequences.
+     */
+    samples: number;
+    /**
+     * Predicted tokens.
+     */
+    tokens: number;
+}
+export interface Failed {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'failed';
+    problem: Problem;
+    advice: string;
+}
+/**
+ * Something a person should look at, in the recipe's coordinates where it has any (1-based).
+ */
+export interface Problem {
+    severity: 'error' | 'warning' | 'information';
+    code: string;
+    message: string;
+    layer: string | null;
+    line: number | null;
+    column: number | null;
+    end_line: number | null;
+    end_column: number | null;
+}
+export interface Cancelled {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'cancelled';
+    message: string;
+}
+export interface Done {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'done';
+    state: 'done' | 'done-with-fallbacks';
+    output: string | null;
+}

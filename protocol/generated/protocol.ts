@@ -1,0 +1,128 @@
+// Generated from schemas/ by `npm run types`. Do not edit.
+
+/**
+ * All messages, so that one schema file describes them.
+ */
+export interface Protocol {
+    hello_params: HelloParams;
+    hello: Hello;
+    devices: Devices;
+    inspect_params: InspectParams;
+    checkpoint: Checkpoint;
+    unloaded: Unloaded;
+    doctor: DoctorReport;
+    check: CheckReport;
+}
+export interface HelloParams {
+    /**
+     * Protocol version of the caller.
+     */
+    protocol: number;
+    client: string;
+}
+/**
+ * Answer to `hello`: the engine is started.
+ */
+export interface Hello {
+    protocol: number;
+    /**
+     * Engine version.
+     */
+    engine: string;
+    python: string;
+    executable: string;
+    pid: number;
+    host: string;
+}
+/**
+ * Answer to `devices` (imports torch).
+ */
+export interface Devices {
+    torch: string;
+    devices: Device[];
+    /**
+     * Resident memory of the engine process.
+     */
+    process_bytes: number;
+}
+export interface Device {
+    /**
+     * `cpu`, `cuda:0` …
+     */
+    id: string;
+    name: string;
+    total_bytes: number;
+    free_bytes: number;
+}
+export interface InspectParams {
+    checkpoint: string;
+}
+/**
+ * Answer to `inspect`.
+ */
+export interface Checkpoint {
+    path: string;
+    architecture: string;
+    model_type: string;
+    supported: boolean;
+    dtype: string;
+    parameters: number;
+    bytes: number;
+    blocks: number;
+    quantization: Quantization | null;
+    modules: ModuleInfo[];
+}
+export interface Quantization {
+    /**
+     * For example compressed-tensors, gptq, awq, fp8.
+     */
+    method: string;
+    format: string | null;
+    bits: number[];
+}
+export interface ModuleInfo {
+    name: string;
+    /**
+     * Last part of the name.
+     */
+    kind: string;
+    block: number | null;
+    shape: number[];
+    dtype: string;
+    parameters: number;
+    quantizable: boolean;
+}
+/**
+ * Answer to `unload`.
+ */
+export interface Unloaded {
+    freed_bytes: number;
+}
+export interface DoctorReport {
+    checks: DoctorCheck[];
+}
+export interface DoctorCheck {
+    name: string;
+    status: 'fulfilled' | 'warning' | 'fatal';
+    found: string;
+    /**
+     * What to do; empty when fulfilled.
+     */
+    advice: string;
+}
+export interface CheckReport {
+    diagnostics: Diagnostic[];
+}
+/**
+ * One finding of `quant-engine check`, positions 1-based, end exclusive.
+ */
+export interface Diagnostic {
+    path: string;
+    line: number;
+    column: number;
+    end_line: number;
+    end_column: number;
+    severity: 'error' | 'warning' | 'information' | 'hint';
+    message: string;
+    code: string;
+}

@@ -1,0 +1,164 @@
+// Generated from schemas/ by `npm run types`. Do not edit.
+
+export type ShortUse =
+    | (
+          | 'rtn-w2a16'
+          | 'rtn-w3a16'
+          | 'rtn-w4a16'
+          | 'rtn-w5a16'
+          | 'rtn-w6a16'
+          | 'rtn-w7a16'
+          | 'rtn-w8a16'
+          | 'rtn-w2a16_asym'
+          | 'rtn-w3a16_asym'
+          | 'rtn-w4a16_asym'
+          | 'rtn-w5a16_asym'
+          | 'rtn-w6a16_asym'
+          | 'rtn-w7a16_asym'
+          | 'rtn-w8a16_asym'
+      )
+    | {
+          [k: string]: unknown;
+      };
+export type ShortUse1 = string;
+export type LongUse = RtnUse;
+/**
+ * Keep the layer as it is, in the checkpoint's own dtype.
+ */
+export type Keep = 'none';
+
+/**
+ * A quantization recipe.
+ */
+export interface Recipe {
+    /**
+     * Hugging Face checkpoint folder (safetensors only), relative to the recipe.
+     */
+    model: string;
+    calibration: Calibration;
+    /**
+     * What the sensitivity page compares on every layer, from one calibration pass. Absent: nothing is measured beforehand.
+     */
+    candidates?: ((ShortUse & ShortUse1) | LongUse)[];
+    quantize: Quantize;
+    /**
+     * End-to-end quality on held-out text. Absent: not measured.
+     */
+    evaluate?: Evaluate | null;
+    /**
+     * Folder for the quantized checkpoint, relative to the recipe; must not exist.
+     */
+    output: string;
+}
+/**
+ * Calibration data.
+ */
+export interface Calibration {
+    /**
+     * Text to calibrate on: a `.jsonl` file with a `text` field in each line, or a plain `.txt` file. Relative to the recipe.
+     */
+    data: string;
+    /**
+     * Number of calibration sequences; more cost time and lose less. Default: 128.
+     */
+    samples?: number;
+    /**
+     * Tokens in each calibration sequence, at most the model's maximum. Default: 2048.
+     */
+    sequence_length?: number;
+    /**
+     * Seed that chooses the calibration sequences. Default: 0.
+     */
+    seed?: number;
+}
+/**
+ * Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
+ */
+export interface RtnUse {
+    /**
+     * **Round to nearest**. Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
+     */
+    method: 'rtn';
+    /**
+     * Number format of weights and activations, by compressed-tensors' names.
+     */
+    scheme:
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM';
+    /**
+     * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
+     */
+    group_size?: 'channel' | number | null;
+}
+/**
+ * Which layer is quantized how.
+ */
+export interface Quantize {
+    /**
+     * How to quantize every linear layer of the blocks that no rule names. `lm_head` is quantized only when a rule names it.
+     */
+    default: Keep | (ShortUse & ShortUse1) | LongUse;
+    /**
+     * Choose among the candidates for layers that no rule names, under this limit. Absent: default and rules alone decide.
+     */
+    budget?: Budget | null;
+    /**
+     * Exceptions from the default; the first rule that matches a layer wins.
+     */
+    rules?: Rule[];
+}
+/**
+ * A limit on the size of the quantized layers; the best candidates under it are chosen from the measured sensitivity.
+ */
+export interface Budget {
+    /**
+     * Average stored bits for each weight of the quantized layers, scales included.
+     */
+    bits_per_weight: number;
+}
+/**
+ * Layers, and how to quantize them. The first rule that matches a layer decides.
+ */
+export interface Rule {
+    /**
+     * Pattern over module names, for example `*.mlp.down_proj`: `*` stands for any characters (dots too), `?` for one, `[0-3]` for one of a set. A list matches when any of its patterns does.
+     */
+    layers: string | [string, ...string[]];
+    /**
+     * How to quantize these layers: a short form, a mapping, or `none` to keep them.
+     */
+    use: Keep | (ShortUse & ShortUse1) | LongUse;
+}
+/**
+ * What is measured end to end: perplexity, KL divergence and the same-top-token rate on held-out text.
+ */
+export interface Evaluate {
+    /**
+     * Held-out text (`.txt`, or `.jsonl` with a `text` field) that calibration never saw. Relative to the recipe.
+     */
+    data: string;
+    /**
+     * Number of held-out sequences. Default: 64.
+     */
+    samples?: number;
+    /**
+     * Tokens in each held-out sequence. Default: 2048.
+     */
+    sequence_length?: number;
+    /**
+     * Also run the original on the same text: its perplexity, KL divergence and same-top-token rate need it. Default: true.
+     */
+    baseline?: boolean;
+}

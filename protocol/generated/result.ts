@@ -1,0 +1,213 @@
+// Generated from schemas/ by `npm run types`. Do not edit.
+
+/**
+ * The summary of one run.
+ */
+export interface Result {
+    format: 1;
+    /**
+     * Name of the run directory.
+     */
+    run: string;
+    action: 'run' | 'sensitivity';
+    /**
+     * Absolute path of the recipe that ran.
+     */
+    recipe: string;
+    /**
+     * Absolute path of the checkpoint.
+     */
+    model: string;
+    architecture: string;
+    /**
+     * Absolute path of the written checkpoint; null when none was written.
+     */
+    output: string | null;
+    /**
+     * Candidate labels in recipe order.
+     */
+    candidates: string[];
+    layers: LayerResult[];
+    sizes: Sizes;
+    scores: Scores;
+    problems: Problem[];
+    calibration_tokens: number;
+    /**
+     * Wall time by phase.
+     */
+    seconds: {
+        [k: string]: number;
+    };
+    /**
+     * Peak resident memory of the process.
+     */
+    peak_memory_bytes: number;
+}
+/**
+ * One linear layer: what was measured, asked and done.
+ */
+export interface LayerResult {
+    /**
+     * Module name, for example model.layers.0.mlp.down_proj.
+     */
+    name: string;
+    /**
+     * Index of its block; null for layers outside the blocks (lm_head).
+     */
+    block: number | null;
+    /**
+     * Last part of the name, for example down_proj.
+     */
+    kind: string;
+    /**
+     * Rows of the weight matrix.
+     */
+    outputs: number;
+    /**
+     * Columns of the weight matrix.
+     */
+    inputs: number;
+    /**
+     * Layers with the same value read the same input.
+     */
+    group: string;
+    /**
+     * Calibration tokens that reached the layer.
+     */
+    tokens: number;
+    /**
+     * Σ‖y‖² of the float layer, float64.
+     */
+    signal: number;
+    /**
+     * Measurements by candidate label, on the float model's inputs.
+     */
+    candidates: {
+        [k: string]: Measurement;
+    };
+    /**
+     * Index of the deciding rule, `default`, `budget`; null: not a target.
+     */
+    rule: number | ('default' | 'budget') | null;
+    /**
+     * Label that the recipe asks for; null: kept as it is.
+     */
+    asked: string | null;
+    /**
+     * Label that was applied; null: kept, or not yet quantized.
+     */
+    applied: string | null;
+    /**
+     * Why applied differs from asked.
+     */
+    fallback: string | null;
+    /**
+     * Relative damping used when the layer was quantized.
+     */
+    damping: number | null;
+    /**
+     * The method's own loss when the layer was quantized.
+     */
+    loss: number | null;
+    /**
+     * The written weights against the float ones, on the inputs of the quantized network.
+     */
+    achieved: Measurement | null;
+    /**
+     * Stored bits for each weight as written (16 for kept bf16/fp16 layers).
+     */
+    bits_per_weight: number;
+}
+/**
+ * One candidate on one layer, at the layer's output, over all calibration tokens.
+ */
+export interface Measurement {
+    /**
+     * Σ‖y − ŷ‖², float64.
+     */
+    noise: number;
+    /**
+     * 10·log10(signal / noise) in dB; null unless state is finite.
+     */
+    sqnr_db: number | null;
+    /**
+     * finite; infinite: no error at all; zero-signal: the layer's output is zero.
+     */
+    state: 'finite' | 'infinite' | 'zero-signal';
+    /**
+     * Stored bits for each weight, scales and zero points included.
+     */
+    bits_per_weight: number;
+    /**
+     * Relative damping that was needed, for methods that use it.
+     */
+    damping: number | null;
+    /**
+     * Why the method could not do as asked; null when it did.
+     */
+    fallback: string | null;
+}
+export interface Sizes {
+    /**
+     * Tensor bytes of the original checkpoint.
+     */
+    original_bytes: number;
+    /**
+     * Tensor bytes of the written checkpoint; null before it is written.
+     */
+    quantized_bytes: number | null;
+    /**
+     * Average over the weights of all target layers.
+     */
+    bits_per_weight: number;
+    /**
+     * Average over all parameters of the model.
+     */
+    model_bits_per_weight: number;
+}
+export interface Scores {
+    /**
+     * Of the quantized checkpoint.
+     */
+    perplexity: Score | null;
+    /**
+     * Of the original.
+     */
+    baseline_perplexity: Score | null;
+    /**
+     * Mean KL(original ‖ quantized) of the next-token distributions, nats.
+     */
+    kl: Score | null;
+    /**
+     * Share of positions whose most likely token is the same.
+     */
+    same_top: Score | null;
+}
+/**
+ * An end-to-end number with its standard error over held-out sequences.
+ */
+export interface Score {
+    value: number;
+    standard_error: number;
+    /**
+     * Held-out sequences.
+     */
+    samples: number;
+    /**
+     * Predicted tokens.
+     */
+    tokens: number;
+}
+/**
+ * Something a person should look at, in the recipe's coordinates where it has any (1-based).
+ */
+export interface Problem {
+    severity: 'error' | 'warning' | 'information';
+    code: string;
+    message: string;
+    layer: string | null;
+    line: number | null;
+    column: number | null;
+    end_line: number | null;
+    end_column: number | null;
+}
