@@ -1,0 +1,42 @@
+"""Train the sample's byte-level BPE tokenizer and turn documents into one packed token stream."""
+
+from __future__ import annotations
+
+import torch
+from corpus import Document
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+BOS, EOS = "<|bos|>", "<|eos|>"
+
+
+def train_tokenizer(documents: list[Document], vocabulary_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer that puts the bos token before every text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[BOS, EOS],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((d.text for d in documents), trainer)
+    bos = tokenizer.token_to_id(BOS)
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, bos)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=EOS,
+        model_max_length=512,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def pack(tokenizer: PreTrainedTokenizerFast, documents: list[Document]) -> torch.Tensor:
+    """All documents as one int64 stream: bos, text, eos, bos, text, eos …"""
+    ids: list[int] = []
+    for encoded in tokenizer([d.text for d in documents], verbose=False)["input_ids"]:
+        ids += [*encoded, tokenizer.eos_token_id]
+    return torch.tensor(ids)
