@@ -1,0 +1,1 @@
+"""How to walk a model block by block."""

@@ -1,0 +1,9 @@
+"""Hugging Face checkpoints: reading (headers first, tensors when asked for) and writing (sharded, atomic, compressed-tensors)."""
+
+from quant_engine.checkpoint.header import TensorInfo, read_header
+from quant_engine.checkpoint.linears import LinearInfo, list_linears
+from quant_engine.checkpoint.quantization import quantization_config
+from quant_engine.checkpoint.read import Checkpoint
+from quant_engine.checkpoint.write import CheckpointWriter
+
+__all__ = ["Checkpoint", "CheckpointWriter", "LinearInfo", "TensorInfo", "list_linears", "quantization_config", "read_header"]
