@@ -1,0 +1,236 @@
+"""A recipe's text as a tree of nodes with positions, by YAML 1.2's core rules.
+
+PyYAML parses; its resolver follows YAML 1.1, where `on`, `no` and `1:30` are not strings, so the scalars are resolved here. The
+editor's language server reads the same text by the same rules. Positions are offsets; `Source.position` makes lines and columns of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+import yaml
+from yaml.composer import Composer
+from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
+
+MAX_NODES = 20_000
+MAX_DEPTH = 100
+Key = tuple[Union[str, int], ...]
+
+
+class YamlError(Exception):
+    """The text is not YAML. `offset` is where the parser stopped."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+@dataclass(frozen=True)
+class Span:
+    """Offsets into the text, end exclusive."""
+
+    start: int
+    end: int
+
+
+@dataclass
+class Scalar:
+    value: None | bool | int | float | str
+    text: str
+    """As written, without quotes."""
+    span: Span
+
+
+@dataclass
+class Listing:
+    items: list[Node]
+    span: Span
+
+
+@dataclass
+class Entry:
+    key: Scalar
+    value: Node
+
+
+@dataclass
+class Mapping:
+    entries: list[Entry]
+    duplicates: list[tuple[Entry, Entry]]
+    """(first, second) of every key written twice; only the first one counts."""
+    span: Span
+
+    def get(self, name: str) -> Entry | None:
+        return next((entry for entry in self.entries if entry.key.text == name), None)
+
+
+Node = Union[Scalar, Listing, Mapping]
+
+
+_PLAIN = "plain"
+
+
+class _Resolver(BaseResolver):
+    """Leaves plain scalars unresolved: `core_value` gives them their value."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        return _PLAIN if kind is ScalarNode and implicit[0] else super().resolve(kind, value, implicit)
+
+
+class _Loader(Reader, Scanner, Parser, Composer, _Resolver):
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        _Resolver.__init__(self)
+
+
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"^[-+]?[0-9]+$")
+_OCTAL = re.compile(r"^0o[0-7]+$")
+_HEX = re.compile(r"^0x[0-9a-fA-F]+$")
+_FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
+_INFINITE = re.compile(r"^[-+]?\.(?:inf|Inf|INF)$")
+_NAN = re.compile(r"^\.(?:nan|NaN|NAN)$")
+_LONGEST_NUMBER = 400
+
+
+def core_value(text: str) -> None | bool | int | float | str:
+    """The value of a plain scalar by YAML 1.2's core schema (§10.3.2)."""
+    if _NULL.match(text):
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if len(text) > _LONGEST_NUMBER:
+        return text
+    if _INT.match(text):
+        return int(text)
+    if _OCTAL.match(text):
+        return int(text[2:], 8)
+    if _HEX.match(text):
+        return int(text[2:], 16)
+    if _FLOAT.match(text):
+        return float(text)
+    if _INFINITE.match(text):
+        return -math.inf if text.startswith("-") else math.inf
+    return math.nan if _NAN.match(text) else text
+
+
+class Source:
+    """A text, its lines and its tree. `root` is None for an empty document. Raises YamlError."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._starts = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", text))]
+        self._nodes = 0
+        self.root: Node | None = self._parse()
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset, both from 1, columns in UTF-16 code units as editors count them."""
+        return position(self.text, self._starts, offset)
+
+    @property
+    def first_line(self) -> Span:
+        end = self._starts[1] if len(self._starts) > 1 else len(self.text)
+        return Span(0, len(self.text[:end].rstrip("\r\n")))
+
+    def find(self, key: Key) -> Span | None:
+        """Where the value at a key path is, or the nearest enclosing one that is written; None for the document itself."""
+        span, node = None, self.root
+        for part in key:
+            if isinstance(node, Mapping) and isinstance(part, str):
+                entry = node.get(part)
+                child = entry.value if entry else None
+            elif isinstance(node, Listing) and isinstance(part, int):
+                child = node.items[part] if 0 <= part < len(node.items) else None
+            else:
+                child = None
+            if child is None:
+                break
+            node, span = child, child.span
+        return span
+
+    def _parse(self) -> Node | None:
+        try:
+            node = _Loader(self.text).get_single_node()
+        except ReaderError as error:
+            raise YamlError(f"character #x{_code_point(error.character):04x} is not allowed", error.position) from None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            message = ", ".join(part for part in (error.context, error.problem) if part)
+            raise YamlError(message, mark.index if mark else 0) from None
+        except RecursionError:
+            raise YamlError("nested too deeply", 0) from None
+        return None if node is None else self._convert(node, ())
+
+    def _convert(self, node: Any, above: tuple[int, ...]) -> Node:
+        self._nodes += 1
+        start = node.start_mark.index
+        if id(node) in above:
+            raise YamlError("an alias refers to a node that contains it", start)
+        if self._nodes > MAX_NODES or len(above) > MAX_DEPTH:
+            raise YamlError("more nodes than a recipe can have", start)
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
+        above = (*above, id(node))
+        flow_end = node.end_mark.index
+        if isinstance(node, SequenceNode):
+            items = [self._convert(item, above) for item in node.value]
+            return Listing(items, Span(start, flow_end if node.flow_style else _end(items, start)))
+        assert isinstance(node, MappingNode)
+        entries: dict[str, Entry] = {}
+        duplicates = []
+        for key_node, value_node in node.value:
+            entry = Entry(self._key(key_node), self._convert(value_node, above))
+            first = entries.setdefault(entry.key.text, entry)
+            if first is not entry:
+                duplicates.append((first, entry))
+        ends = [part for entry in [*entries.values(), *(second for _, second in duplicates)] for part in (entry.key, entry.value)]
+        return Mapping([*entries.values()], duplicates, Span(start, flow_end if node.flow_style else _end(ends, start)))
+
+    def _key(self, node: Any) -> Scalar:
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
+        span = Span(node.start_mark.index, node.end_mark.index)
+        return Scalar(None, self.text[span.start : span.end].strip(), span)
+
+    def _scalar(self, node: ScalarNode) -> Scalar:
+        span = Span(node.start_mark.index, node.end_mark.index)
+        if node.style in ("|", ">"):
+            span = Span(span.start, span.start + len(self.text[span.start : span.end].rstrip()))
+        return Scalar(core_value(node.value) if node.tag == _PLAIN else node.value, node.value, span)
+
+
+def _code_point(character: int | str) -> int:
+    return ord(character) if isinstance(character, str) else character
+
+
+def _end(parts: Sequence[Node], start: int) -> int:
+    return max((part.span.end for part in parts), default=start)
+
+
+def position(text: str, starts: Sequence[int], offset: int) -> tuple[int, int]:
+    line = bisect_right(starts, offset) - 1
+    before = text[starts[line] : offset]
+    return line + 1, 1 + sum(2 if ord(character) > 0xFFFF else 1 for character in before)
+
+
+def plain(node: Node | None) -> Any:
+    """The tree as dicts, lists and scalars."""
+    if isinstance(node, Mapping):
+        return {entry.key.text: plain(entry.value) for entry in node.entries}
+    if isinstance(node, Listing):
+        return [plain(item) for item in node.items]
+    return None if node is None else node.value
