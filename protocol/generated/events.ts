@@ -1,4 +1,4 @@
-// Generated from schemas/ by `npm run types`. Do not edit.
+// Generated from schemas/events.schema.json by `npm run types`. Do not edit.
 
 /**
  * One line of `events.jsonl`.

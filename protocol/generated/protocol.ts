@@ -1,4 +1,4 @@
-// Generated from schemas/ by `npm run types`. Do not edit.
+// Generated from schemas/protocol.schema.json by `npm run types`. Do not edit.
 
 /**
  * All messages, so that one schema file describes them.

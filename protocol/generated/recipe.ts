@@ -1,4 +1,4 @@
-// Generated from schemas/ by `npm run types`. Do not edit.
+// Generated from schemas/recipe.schema.json by `npm run types`. Do not edit.
 
 export type ShortUse =
     | (

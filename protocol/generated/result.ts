@@ -1,4 +1,4 @@
-// Generated from schemas/ by `npm run types`. Do not edit.
+// Generated from schemas/result.schema.json by `npm run types`. Do not edit.
 
 /**
  * The summary of one run.

@@ -1,4 +1,4 @@
-// Generated from schemas/ by `npm run types`. Do not edit.
+// Generated from schemas/run.schema.json by `npm run types`. Do not edit.
 
 /**
  * `run.json`, replaced atomically at every change.

@@ -1,0 +1,129 @@
+// The quick input box: palette, quick open, and the questions an extension asks.
+import type { Locator, Page } from 'playwright-core';
+import { until } from './wait';
+
+export class QuickInput {
+    constructor(private readonly page: Page) {}
+
+    get widget(): Locator {
+        return this.page.locator('.quick-input-widget');
+    }
+
+    get input(): Locator {
+        return this.widget.locator('.quick-input-box input');
+    }
+
+    rows(): Locator {
+        return this.widget.locator('.quick-input-list .monaco-list-row');
+    }
+
+    /** The labels of the visible rows. */
+    async labels(): Promise<string[]> {
+        await this.rows().first().waitFor();
+        return this.rows().locator('.label-name').allInnerTexts();
+    }
+
+    /** Waits for a question whose title or placeholder contains a text. */
+    async asked(text: string | RegExp): Promise<void> {
+        await until(`the question ${String(text)}`, async () => {
+            if (!(await this.widget.isVisible())) return false;
+            const title = await this.widget.locator('.quick-input-title').innerText();
+            const placeholder = (await this.input.getAttribute('placeholder')) ?? '';
+            const message = await this.widget.locator('.quick-input-message').innerText().catch(() => '');
+            const whole = `${title}\n${placeholder}\n${message}`;
+            return typeof text === 'string' ? whole.includes(text) : text.test(whole);
+        });
+    }
+
+    row(label: string | RegExp): Locator {
+        return this.rows().filter({ has: this.page.locator('.label-name').filter({ hasText: label }) }).first();
+    }
+
+    /** Chooses one row. */
+    async pick(label: string | RegExp): Promise<void> {
+        const row = this.row(label);
+        await row.waitFor();
+        await row.click();
+    }
+
+    /** Sets the ticks of a question with several answers to exactly these labels, and accepts. */
+    async pickMany(labels: string[]): Promise<void> {
+        await this.rows().first().waitFor();
+        for (const row of await this.rows().all()) {
+            const label = (await row.locator('.label-name').innerText()).trim();
+            const box = row.locator('.monaco-checkbox, .quick-input-list-checkbox').first();
+            const ticked = (await row.getAttribute('aria-checked')) === 'true' || (await box.getAttribute('aria-checked')) === 'true';
+            if (ticked !== labels.includes(label)) await box.click();
+        }
+        await this.accept();
+    }
+
+    /** Types an answer and accepts it. */
+    async answer(text: string): Promise<void> {
+        await this.input.fill(text);
+        await this.accept();
+    }
+
+    async accept(): Promise<void> {
+        await this.input.press('Enter');
+    }
+
+    async cancel(): Promise<void> {
+        await this.input.press('Escape');
+        await this.widget.waitFor({ state: 'hidden' });
+    }
+
+    private async open(filter: string): Promise<void> {
+        await until('the palette', async () => {
+            if (!(await this.widget.isVisible())) await this.page.keyboard.press('F1');
+            await this.input.waitFor({ timeout: 2000 });
+            return true;
+        });
+        await this.input.fill(filter);
+    }
+
+    /** Runs a command by its title; looks again while it is not there yet. */
+    async command(title: string, timeout = 20_000): Promise<void> {
+        await until(`the command ${title}`, async () => {
+            await this.open(`>${title}`);
+            const row = this.exact(title);
+            try {
+                await row.waitFor({ timeout: 1500 });
+            } catch {
+                await this.cancel();
+                return false;
+            }
+            await row.click();
+            return true;
+        }, timeout);
+    }
+
+    async hasCommand(title: string): Promise<boolean> {
+        await this.open(`>${title}`);
+        await this.rows().first().waitFor();
+        const found = await this.exact(title).count() > 0;
+        await this.cancel();
+        return found;
+    }
+
+    async openFile(file: string): Promise<void> {
+        const name = file.split('/').at(-1) ?? file;
+        await until(`the file ${file} in quick open`, async () => {
+            await this.open(file);
+            const row = this.row(name);
+            try {
+                await row.waitFor({ timeout: 2000 });
+            } catch {
+                await this.cancel();
+                return false;
+            }
+            await row.click();
+            return true;
+        });
+        await this.widget.waitFor({ state: 'hidden' });
+    }
+
+    private exact(title: string): Locator {
+        return this.rows().filter({ has: this.page.locator('.label-name').getByText(title, { exact: true }) }).first();
+    }
+}
