@@ -1,6 +1,7 @@
-// Bundles the extension, the language server and the panels into dist/, and the tests into out/.
-//   node scripts/build.mjs [--production] [--watch] [--tests]
-// --production: minified, without source maps, as it goes into the package. --tests: the tests too.
+// Bundles the extension, the language server and the panels into dist/, or the tests into out/.
+//   node scripts/build.mjs [--production] [--watch]
+//   node scripts/build.mjs --tests
+// --production: minified, without source maps, as it goes into the package.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -57,7 +58,7 @@ function tests() {
     const common = { absWorkingDir: root, bundle: true, platform: 'node', target: 'node24', sourcemap: 'inline', logLevel: 'warning', external, metafile: true };
     /** @type {BuildOptions[]} */
     const builds = testGroups.flatMap((group) => {
-        const entryPoints = group === 'rig' ? [path.join(root, 'test', 'rig', 'index.ts')] : files(`test/${group}`, '.test.ts');
+        const entryPoints = group === 'rig' ? ['index.ts', 'extension-host.ts'].map((file) => path.join(root, 'test', 'rig', file)) : files(`test/${group}`, '.test.ts');
         if (entryPoints.length === 0) return [];
         return [{
             ...common, entryPoints, outbase: path.join(root, 'test', group), outdir: path.join(out, group), format: 'esm', splitting: true,
@@ -92,19 +93,17 @@ function removeStale(result, options) {
     }
 }
 
-/**
- * @param {{ production?: boolean, withTests?: boolean, withProduct?: boolean }} [options]
- */
-export async function build({ production = false, withTests = false, withProduct = true } = {}) {
+/** @param {{ production?: boolean }} [options] */
+export async function build({ production = false } = {}) {
     const esbuild = await import('esbuild');
-    if (withProduct) {
-        if (production) for (const map of files('dist', '.map')) rmSync(map);
-        await Promise.all(product(production).map((options) => esbuild.build(options)));
-        copyIcons();
-    }
-    if (withTests) {
-        await Promise.all(tests().map(async (options) => removeStale(await esbuild.build(options), options)));
-    }
+    if (production) for (const map of files('dist', '.map')) rmSync(map);
+    await Promise.all(product(production).map((options) => esbuild.build(options)));
+    copyIcons();
+}
+
+export async function buildTests() {
+    const esbuild = await import('esbuild');
+    await Promise.all(tests().map(async (options) => removeStale(await esbuild.build(options), options)));
 }
 
 async function watch() {
@@ -120,10 +119,8 @@ async function watch() {
 if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
     try {
         if (process.argv.includes('--watch')) await watch();
-        else {
-            await build({ production: process.argv.includes('--production'), withTests: process.argv.includes('--tests') });
-            console.log(`Built dist/${process.argv.includes('--tests') ? ' and out/' : ''}.`);
-        }
+        else if (process.argv.includes('--tests')) await buildTests();
+        else await build({ production: process.argv.includes('--production') });
     } catch (error) {
         // esbuild has printed its own errors; anything else is shown in full.
         if (!(error instanceof Error && 'errors' in error)) console.error(error);

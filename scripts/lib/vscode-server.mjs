@@ -25,6 +25,8 @@ export const userSettings = {
  * @property {boolean} [trust] false leaves workspace trust on, as a user has it
  * @property {NodeJS.ProcessEnv} [env] reaches the extension host and what it starts
  * @property {number} [port]
+ * @property {boolean} [driver] false: as a user has it. Otherwise an extension under development is accepted, the page has
+ *     `driver`, and notifications do not pop up
  *
  * @typedef {object} Server
  * @property {number} port
@@ -74,7 +76,7 @@ function collectOutput(child) {
  * @param {ServerOptions} [options]
  * @returns {Promise<Server>}
  */
-export async function startServer({ extension = root, extensionsFolder, settings = {}, trust = true, env, port = 0 } = {}) {
+export async function startServer({ extension = root, extensionsFolder, settings = {}, trust = true, env, port = 0, driver = true } = {}) {
     const data = temporaryFolder();
     const removeData = () => rmSync(data, { recursive: true, force: true, maxRetries: 3 });
     const forget = onExit(removeData);
@@ -82,8 +84,9 @@ export async function startServer({ extension = root, extensionsFolder, settings
     mkdirSync(user, { recursive: true });
     writeFileSync(path.join(user, 'settings.json'), JSON.stringify({ ...userSettings, ...settings }, undefined, 4));
     const child = serverMain([
-        '--host', '127.0.0.1', '--port', String(port), '--without-connection-token', '--enable-smoke-test-driver',
+        '--host', '127.0.0.1', '--port', String(port), '--without-connection-token',
         '--enable-remote-auto-shutdown', '--reconnection-grace-time', '20',
+        ...(driver ? ['--enable-smoke-test-driver'] : []),
         ...(trust ? ['--disable-workspace-trust'] : []),
         ...(extensionsFolder ? ['--extensions-dir', extensionsFolder] : []),
     ], data, env);

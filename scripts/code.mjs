@@ -1,0 +1,75 @@
+// `npm run code`: the real VS Code in a browser, on a loopback port, with this extension loaded and the samples open.
+//   npm run code [-- FOLDER] [--port N] [--no-open] [--check]
+// --check: start, see that the page answers, end.
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { get } from 'node:http';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { root } from './lib/paths.mjs';
+import { onExit } from './lib/process.mjs';
+import { setUpOrExit } from './setup.mjs';
+
+/**
+ * A folder for installed extensions that holds a link to this repository. Not "under development": the switch for that
+ * also keeps notifications from popping up.
+ */
+function extensionsFolder() {
+    const folder = mkdtempSync('/tmp/qw-');
+    onExit(() => rmSync(folder, { recursive: true, force: true }));
+    mkdirSync(path.join(folder, 'extensions'));
+    symlinkSync(root, path.join(folder, 'extensions', 'quant-workbench.quant-workbench'));
+    return path.join(folder, 'extensions');
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<number | undefined>} the status
+ */
+function statusOf(url) {
+    return new Promise((resolve, reject) => {
+        get(url, (response) => {
+            response.resume();
+            resolve(response.statusCode);
+        }).once('error', reject);
+    });
+}
+
+/** @param {string} url */
+function openBrowser(url) {
+    const [command, ...args] = process.platform === 'darwin' ? ['open', url] : ['xdg-open', url];
+    if (process.platform !== 'darwin' && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY) return;
+    spawn(command ?? 'xdg-open', args, { stdio: 'ignore', detached: true }).once('error', () => undefined).unref();
+}
+
+const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { check: { type: 'boolean' }, port: { type: 'string', default: '0' }, 'no-open': { type: 'boolean' } },
+});
+const folder = path.resolve(positionals[0] ?? path.join(root, 'samples'));
+
+await setUpOrExit('npm', 'python', 'vscode');
+const { build } = await import('./build.mjs');
+await build();
+const { startServer } = await import('./lib/vscode-server.mjs');
+const server = await startServer({ extensionsFolder: extensionsFolder(), port: Number(values.port), settings: { 'workbench.reduceMotion': 'auto' }, driver: false });
+const url = server.url(folder);
+if (values.check) {
+    const status = await statusOf(url);
+    await server.close();
+    console.log(`VS Code answered with ${status}.`);
+    process.exit(status === 200 ? 0 : 1);
+}
+console.log(`\nQuant Workbench with ${path.relative(root, folder) || folder} open:\n\n  ${url}\n\nCtrl+C ends it. After a change: npm run build, then “Developer: Reload Window”.`);
+if (!values['no-open']) openBrowser(url);
+let asked = false;
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+    process.on(signal, () => {
+        asked = true;
+        void server.close();
+    });
+}
+await server.ended;
+await server.close();
+console.log(asked ? '\nEnded.' : `\nVS Code ended by itself.\n${server.output()}`);
+process.exit(asked ? 0 : 1);
