@@ -62,7 +62,7 @@ export function mochaResult(title, file, run) {
 /** @param {{ message?: string, stack?: string, actual?: string, expected?: string }} error */
 function mochaError({ message = 'It failed without a message.', stack, actual, expected }) {
     const text = stack?.includes(message) ? stack : [message, stack].filter(Boolean).join('\n');
-    return actual === undefined || expected === undefined ? text : `${text}\nexpected: ${expected}\nactual:   ${actual}`;
+    return actual === undefined || expected === undefined || message.includes('actual') ? text : `${text}\nexpected: ${expected}\nactual:   ${actual}`;
 }
 
 /** @type {Record<string, string>} */

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
-import { Workbench } from '../rig';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { root, Workbench } from '../rig';
+
+const titles = JSON.parse(readFileSync(path.join(root, 'package.nls.json'), 'utf8')) as Record<string, string>;
 
 describe('the workbench', () => {
     let workbench: Workbench;
@@ -20,7 +24,7 @@ describe('the workbench', () => {
     });
 
     it('finds the commands of the extension in the palette', async () => {
-        assert.ok(await workbench.waitFor('the palette', () => workbench.hasCommand('Quant: Run Doctor')));
+        assert.ok(await workbench.waitFor('the palette', () => workbench.hasCommand(`Quant: ${titles['command.doctor']}`)));
     });
 
     it('keeps to its content security policies', () => {

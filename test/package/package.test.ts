@@ -4,6 +4,7 @@ import path from 'node:path';
 import { installExtension, root, Workbench } from '../rig';
 
 const { name, version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { name: string; version: string };
+const titles = JSON.parse(readFileSync(path.join(root, 'package.nls.json'), 'utf8')) as Record<string, string>;
 const vsix = path.join(root, `${name}-${version}.vsix`);
 
 /** The names in a zip file, from its central directory. */
@@ -56,7 +57,7 @@ describe('the package', () => {
             try {
                 await workbench.openFile('mixed.quant.yaml');
                 await workbench.editor.waitForMode('Quant Recipe');
-                await workbench.waitFor('a command of the extension', () => workbench.hasCommand('Quant: Run Doctor'));
+                await workbench.waitFor('a command of the extension', () => workbench.hasCommand(`Quant: ${titles['command.doctor']}`));
             } finally {
                 await workbench.close();
             }
