@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from quant_engine.architectures.decoder import BlockInput, DecoderModel
+from quant_engine.calibration import statistics_of
+from quant_engine.layers import Layer, MeasuredLayer, QuantizedLayer, check_fits, measure_group, quantize_group
+from quant_engine.lockstep import Lockstep
+
 if TYPE_CHECKING:
-    from quant_engine.architectures.decoder import DecoderModel
     from quant_engine.checkpoint import CheckpointWriter
-    from quant_engine.result import Measurement
     from quant_engine.uses import Use
     from torch import Tensor
 
-
-@dataclass(frozen=True)
-class MeasuredLayer:
-    """All candidates on one layer. group: layers with the same value read the same input; signal: Σ‖y‖²."""
-
-    name: str
-    group: str
-    tokens: int
-    signal: float
-    candidates: dict[str, Measurement]
+Tick = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -35,23 +30,9 @@ class MeasuredBlock:
 
 
 @dataclass(frozen=True)
-class QuantizedLayer:
-    """What was done to one layer. asked, applied: labels, None: kept; achieved: written against float weights on the quantized network's inputs."""
-
-    name: str
-    group: str
-    tokens: int
-    signal: float
-    asked: str | None
-    applied: str | None
-    fallback: str | None
-    damping: float | None
-    loss: float | None
-    achieved: Measurement | None
-
-
-@dataclass(frozen=True)
 class QuantizedBlock:
+    """layers: the quantized ones; layers that are kept do not appear."""
+
     block: int | None
     layers: list[QuantizedLayer]
     hidden: list[Tensor]
@@ -65,13 +46,26 @@ def measure(
     start: int = 0,
     hidden: Sequence[Tensor] | None = None,
     head: bool = False,
+    tick: Tick = lambda: None,
 ) -> Iterator[MeasuredBlock]:
     """Measure every candidate on every linear layer with the float model's inputs: one pass, no forward for each candidate.
 
     batches: tokens (batch × tokens, int64) each. start, hidden: continue at that block with the hidden states that the block before it
-    yielded; `start == model.block_count` measures the head alone. head: lm_head too (it must be untied).
+    yielded; `start == model.block_count` measures the head alone. head: lm_head too (it must be untied). tick is called often, between
+    batches and candidates; what it raises ends the walk. Raises QuantError("group-size", "model-broken").
     """
-    raise NotImplementedError
+    check_fits([linear for linear in model.linears if head or linear.block is not None], lambda _: candidates)
+    states = _start(model, batches, hidden)
+    for index in range(start, model.block_count):
+        model.load_block(index)
+        measured: list[MeasuredLayer] = []
+        for layers, inputs in _steps(model, index, states, tick):
+            measured += measure_group(layers, statistics_of(inputs), candidates, tick)
+        model.free_block(index)
+        yield MeasuredBlock(index, measured, _hidden(states))
+    if head and (layer := _head_layer(model)):
+        yield MeasuredBlock(None, measure_group([layer], statistics_of(_head_inputs(model, states, tick)), candidates, tick), _hidden(states))
+    model.free_head()
 
 
 def quantize(
@@ -82,13 +76,32 @@ def quantize(
     *,
     start: int = 0,
     hidden: Sequence[Tensor] | None = None,
+    tick: Tick = lambda: None,
 ) -> Iterator[QuantizedBlock]:
     """Quantize true-sequentially: every layer on inputs that passed the quantized layers before it; each block's tensors go to the writer.
 
     assignment: by layer name; layers it does not name or maps to None are kept. A block that is yielded is durable in the writer under
-    `piece_name(block)`. The head is yielded last (block None) when lm_head is assigned.
+    `piece_name(block)`. The head is yielded last (block None) when lm_head is assigned. The other arguments are `measure`'s.
     """
-    raise NotImplementedError
+    check_fits(model.linears, lambda name: [use for use in [assignment.get(name)] if use])
+    states = _start(model, batches, hidden)
+    for index in range(start, model.block_count):
+        model.load_block(index)
+        quantized: list[QuantizedLayer] = []
+        tensors: dict[str, Tensor] = {}
+        for layers, inputs in _steps(model, index, states, tick):
+            if any(assignment.get(layer.name) for layer in layers):
+                quantized += quantize_group(layers, statistics_of(inputs), assignment, tensors, tick)
+        model.free_block(index)
+        writer.put(piece_name(index), tensors)
+        yield QuantizedBlock(index, quantized, _hidden(states))
+    layer = _head_layer(model)
+    if layer and assignment.get(layer.name):
+        tensors = {}
+        quantized = quantize_group([layer], statistics_of(_head_inputs(model, states, tick)), assignment, tensors, tick)
+        writer.put(piece_name(None), tensors)
+        yield QuantizedBlock(None, quantized, _hidden(states))
+    model.free_head()
 
 
 def piece_name(block: int | None) -> str:
@@ -96,4 +109,36 @@ def piece_name(block: int | None) -> str:
     return "head" if block is None else f"block-{block:05d}"
 
 
-__all__ = ["Collection", "MeasuredBlock", "MeasuredLayer", "QuantizedBlock", "QuantizedLayer", "measure", "piece_name", "quantize"]
+def _start(model: DecoderModel, batches: Sequence[Tensor], hidden: Sequence[Tensor] | None) -> list[BlockInput]:
+    states = model.embed(batches)
+    if hidden is not None:
+        for state, resumed in zip(states, hidden, strict=True):
+            state.hidden = resumed.to(model.device)
+    return states
+
+
+def _steps(model: DecoderModel, index: int, states: list[BlockInput], tick: Tick) -> Iterator[tuple[list[Layer], list[Tensor]]]:
+    """Take all batches through the loaded block; stop wherever a group of layers is about to read its input, with that input."""
+    groups = [[Layer(name, f"{names[0]} input", model.module(name)) for name in names] for names in model.input_groups(index)]
+    passes = [partial(model.run_block, index, state) for state in states]
+    walk = Lockstep([layers[0].module for layers in groups], passes, tick)
+    yield from zip(groups, walk, strict=True)
+    for state, output in zip(states, walk.outputs, strict=True):
+        state.hidden = output
+
+
+def _head_layer(model: DecoderModel) -> Layer | None:
+    """lm_head, loaded, when it has a weight of its own."""
+    linear = next((linear for linear in model.linears if linear.block is None), None)
+    return linear and Layer(linear.name, "lm_head input", model.load_head().lm_head)
+
+
+def _head_inputs(model: DecoderModel, states: list[BlockInput], tick: Tick) -> Iterator[Tensor]:
+    norm = model.load_head().norm
+    for state in states:
+        tick()
+        yield norm(state.hidden)
+
+
+def _hidden(states: list[BlockInput]) -> list[Tensor]:
+    return [state.hidden for state in states]

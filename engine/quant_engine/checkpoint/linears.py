@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quant_engine.architectures.registry import family_of
+
 if TYPE_CHECKING:
     from quant_engine.checkpoint.read import Checkpoint
 
@@ -29,4 +31,22 @@ def list_linears(checkpoint: Checkpoint) -> list[LinearInfo]:
 
     Needs no torch. Empty for an architecture that is not supported. Works on quantized (pack-quantized) checkpoints too.
     """
-    raise NotImplementedError
+    family = family_of(checkpoint.architecture)
+    if family is None:
+        return []
+    found = [
+        _linear(checkpoint, f"{family.blocks}.{block}.{kind}", block) for block in range(family.block_count(checkpoint.config)) for kind in family.linears
+    ]
+    if not checkpoint.tied:
+        found.append(_linear(checkpoint, family.head, None))
+    return [linear for linear in found if linear is not None]
+
+
+def _linear(checkpoint: Checkpoint, name: str, block: int | None) -> LinearInfo | None:
+    from quant_engine.checkpoint.read import stored_shape
+
+    weight = checkpoint.tensors.get(f"{name}.weight")
+    shape = checkpoint.tensors.get(f"{name}.weight_shape")
+    if weight is not None and len(weight.shape) == 2:
+        return LinearInfo(name, block, *weight.shape)
+    return None if shape is None else LinearInfo(name, block, *stored_shape(shape))

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quant_engine.formats.scheme import WeightFormat
     from quant_engine.uses import Use
 
+FORMAT = "pack-quantized"
 
-def quantization_config(layers: dict[str, Use | None]) -> dict[str, Any] | None:
+
+def quantization_config(layers: Mapping[str, Use | None], head: str = "lm_head") -> dict[str, Any] | None:
     """compressed-tensors' `quantization_config` for every linear layer by module name; None when nothing is quantized.
 
-    `layers` has every linear layer of the model (lm_head too, also when it is tied), None for those that stay as they are.
-    One format for all: class target `Linear` and an ignore list. Several: one group for each distinct format with explicit module names.
+    `layers` has every linear layer of the model, None for those that stay as they are; a head that is not in it (it is tied to the
+    embedding) is ignored. One format for all: class target `Linear` and an ignore list. Several: one group for each distinct format with
+    explicit module names.
     """
-    raise NotImplementedError
+    formats: dict[WeightFormat, list[str]] = {}
+    for name, use in layers.items():
+        if use is not None:
+            formats.setdefault(use.weight_format, []).append(name)
+    if not formats:
+        return None
+    uniform = len(formats) == 1
+    groups = {
+        f"group_{number}": {
+            "targets": ["Linear"] if uniform else names,
+            "weights": weight_format.arguments(),
+            "input_activations": None,
+            "output_activations": None,
+            "format": FORMAT,
+        }
+        for number, (weight_format, names) in enumerate(formats.items())
+    }
+    return {
+        "quant_method": "compressed-tensors",
+        "format": FORMAT,
+        "quantization_status": "compressed",
+        "config_groups": groups,
+        "ignore": [*(name for name, use in layers.items() if use is None), *([] if head in layers else [head])],
+        "kv_cache_scheme": None,
+        "global_compression_ratio": None,
+    }

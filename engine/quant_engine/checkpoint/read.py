@@ -2,44 +2,182 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quant_engine import protocol
+from quant_engine.checkpoint.files import CONFIG, INDEX, SINGLE, missing_weights, other_files, read_json, within
+from quant_engine.checkpoint.header import TensorInfo, broken, header_bytes, read_header
+from quant_engine.errors import QuantError
+
 if TYPE_CHECKING:
-    from quant_engine import protocol
-    from quant_engine.checkpoint.header import TensorInfo
     from torch import Tensor
+
+DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+_PACKED = re.compile(r"(.+)\.weight_packed")
 
 
 class Checkpoint:
     """An opened checkpoint. Opening reads headers and config only and needs no torch."""
 
-    path: Path
-    config: dict[str, Any]
-    tensors: dict[str, TensorInfo]
-    bytes: int
-    """Tensor bytes."""
-    parameters: int
-    """Elements of all tensors; of a quantized checkpoint the elements that its packed tensors stand for."""
-    dtype: str
-    """Name of the dtype the model computes in, for example bfloat16: the config's, else that of most bytes."""
-    architecture: str
-    """transformers' class, for example LlamaForCausalLM."""
-    model_type: str
-    quantization: protocol.Quantization | None
-    other_files: list[Path]
-    """Files the writer carries over unchanged: tokenizer, generation_config …; never weights, pickles or code."""
+    def __init__(self, path: Path, config: dict[str, Any], tensors: dict[str, TensorInfo], others: list[Path]) -> None:
+        self.path = path
+        self.config = config
+        self.tensors = tensors
+        self.other_files = others
+        """Files the writer carries over unchanged: tokenizer, generation_config …; never weights, pickles or code."""
+        self.bytes = sum(tensor.bytes for tensor in tensors.values())
+        """Tensor bytes."""
+        self.parameters = sum(_parameters(tensor, tensors) for tensor in tensors.values())
+        """Weights: of a quantized checkpoint those that its packed tensors stand for, without scales and zero points."""
+        self.dtype = _dtype(config, tensors)
+        """Name of the dtype the model computes in, for example bfloat16: the config's, else that of most bytes."""
+        architectures = config.get("architectures")
+        self.architecture = architectures[0] if isinstance(architectures, list) and architectures else ""
+        """transformers' class, for example LlamaForCausalLM."""
+        self.model_type = str(config.get("model_type", ""))
+        self.quantization = _quantization(config)
 
     @classmethod
     def open(cls, path: Path) -> Checkpoint:
         """Raises QuantError with code model-missing, model-broken or model-not-safetensors."""
-        raise NotImplementedError
+        if not path.is_dir():
+            what = "it is a file, not a checkpoint folder" if path.exists() else "the folder does not exist"
+            raise QuantError(f'no checkpoint at "{path}": {what}', code="model-missing", advice="Give the folder that holds config.json.")
+        files = _weight_files(path)
+        config = read_json(within(path, CONFIG)) if (path / CONFIG).exists() else None
+        if config is None:
+            raise broken(path, f"it has weights and no {CONFIG}")
+        return cls(path, config, _tensors(files), other_files(path))
+
+    @property
+    def tied(self) -> bool:
+        """Whether lm_head is the embedding; transformers' default is untied."""
+        return bool(self.config.get("tie_word_embeddings", False))
 
     def load(self, names: Iterable[str]) -> dict[str, Tensor]:
         """The named tensors, copied out of the memory-mapped files; KeyError for a name the checkpoint does not have."""
-        raise NotImplementedError
+        from safetensors import safe_open
+
+        by_file: dict[Path, list[str]] = {}
+        for name in names:
+            by_file.setdefault(self.tensors[name].file, []).append(name)
+        loaded: dict[str, Tensor] = {}
+        for file, wanted in by_file.items():
+            with safe_open(file, framework="pt") as stream:
+                # A tensor of the mapping would keep the whole file mapped, and break when the file is replaced.
+                loaded.update({name: stream.get_tensor(name).clone() for name in wanted})
+        return loaded
 
     def identity(self) -> dict[str, str]:
         """What a resume compares: for each weight file a SHA-256 of its header and size, and one of config.json."""
-        raise NotImplementedError
+        identity = {}
+        for file in sorted({tensor.file for tensor in self.tensors.values()}):
+            digest = hashlib.sha256(header_bytes(file))
+            digest.update(str(file.stat().st_size).encode())
+            identity[file.name] = digest.hexdigest()
+        identity[CONFIG] = hashlib.sha256((self.path / CONFIG).read_bytes()).hexdigest()
+        return identity
+
+
+def _weight_files(path: Path) -> dict[Path, set[str]]:
+    """Each safetensors file with the names that the index promises in it (none are promised without an index)."""
+    if (path / SINGLE).exists():
+        return {within(path, SINGLE): set()}
+    if not (path / INDEX).exists():
+        raise missing_weights(path)
+    index = read_json(within(path, INDEX))
+    weight_map = index.get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(value, str) for value in weight_map.values()):
+        raise broken(path / INDEX, "it has no weight_map from tensor to file")
+    files: dict[Path, set[str]] = {}
+    shards: dict[str, Path] = {}
+    for name, shard in weight_map.items():
+        if shard not in shards:
+            shards[shard] = within(path, shard)
+            if not shards[shard].is_file():
+                raise broken(path / INDEX, f'it names "{shard}", which does not exist')
+        files.setdefault(shards[shard], set()).add(name)
+    return files
+
+
+def _tensors(files: dict[Path, set[str]]) -> dict[str, TensorInfo]:
+    tensors: dict[str, TensorInfo] = {}
+    for file, promised in files.items():
+        header = read_header(file)
+        absent = promised - header.keys()
+        if absent:
+            raise broken(file, f'the index says that it holds "{min(absent)}", and it does not')
+        twice = tensors.keys() & header.keys()
+        if twice:
+            name = min(twice)
+            raise broken(file, f'it holds "{name}", which {tensors[name].file.name} holds too')
+        tensors.update(header)
+    return tensors
+
+
+def _parameters(tensor: TensorInfo, tensors: dict[str, TensorInfo]) -> int:
+    packed = _PACKED.fullmatch(tensor.name)
+    if packed:
+        return _packed_elements(tensor, tensors.get(f"{packed[1]}.weight_shape"))
+    stem, _, part = tensor.name.rpartition(".")
+    if part in ("weight_scale", "weight_zero_point", "weight_shape", "weight_g_idx") and (
+        f"{stem}.weight_packed" in tensors or tensor.dtype not in DTYPE_NAMES
+    ):
+        return 0
+    return tensor.elements
+
+
+def _packed_elements(packed: TensorInfo, shape: TensorInfo | None) -> int:
+    return packed.elements if shape is None else prod_shape(shape)
+
+
+def stored_shape(shape: TensorInfo) -> tuple[int, int]:
+    """The numbers in a `weight_shape` tensor (2 × int64 or int32): rows and columns of the weight that a packed tensor stands for."""
+    width = shape.bytes // 2
+    if shape.shape != (2,) or width not in (4, 8):
+        raise broken(shape.file, f'"{shape.name}" is not a pair of sizes')
+    with shape.file.open("rb") as stream:
+        stream.seek(shape.start)
+        data = stream.read(shape.bytes)
+    return int.from_bytes(data[:width], "little"), int.from_bytes(data[width:], "little")
+
+
+def prod_shape(shape: TensorInfo) -> int:
+    rows, columns = stored_shape(shape)
+    return rows * columns
+
+
+def _dtype(config: dict[str, Any], tensors: dict[str, TensorInfo]) -> str:
+    named = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    if named in DTYPE_NAMES.values():
+        return named
+    counted: Counter[str] = Counter()
+    for tensor in tensors.values():
+        if tensor.dtype in DTYPE_NAMES:
+            counted[DTYPE_NAMES[tensor.dtype]] += tensor.bytes
+    return counted.most_common(1)[0][0] if counted else "float32"
+
+
+def _quantization(config: dict[str, Any]) -> protocol.Quantization | None:
+    section = config.get("quantization_config")
+    if not isinstance(section, dict):
+        return None
+    groups = section.get("config_groups")
+    bits = {section.get("bits")}
+    for group in groups.values() if isinstance(groups, dict) else ():
+        weights = group.get("weights") if isinstance(group, dict) else None
+        bits.add(weights.get("num_bits") if isinstance(weights, dict) else None)
+    layout = section.get("format") or section.get("checkpoint_format") or section.get("version")
+    return protocol.Quantization(
+        method=str(section.get("quant_method", "unknown")),
+        format=None if layout is None else str(layout),
+        bits=sorted(number for number in bits if type(number) is int),
+    )
+
+
+

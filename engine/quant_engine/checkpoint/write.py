@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from quant_engine.checkpoint.durable import replace, sync_folder, write_bytes
+from quant_engine.checkpoint.files import CONFIG, INDEX, SINGLE
+from quant_engine.checkpoint.header import TensorInfo, read_header
+from quant_engine.checkpoint.shards import plan, write_shard
+from quant_engine.errors import QuantError
 
 if TYPE_CHECKING:
     from quant_engine.checkpoint.read import Checkpoint
     from torch import Tensor
+
+REPLACING = "weight_packed"
 
 
 class CheckpointWriter:
@@ -18,23 +29,121 @@ class CheckpointWriter:
 
     def __init__(self, output: Path, source: Checkpoint, work: Path) -> None:
         """`work`: folder for durable pieces (a run's state/). Raises QuantError(code="output-exists")."""
-        raise NotImplementedError
+        self.output = output
+        self.source = source
+        self._pieces = work / "pieces"
+        self._refuse_existing()
 
     def put(self, piece: str, tensors: dict[str, Tensor]) -> None:
         """Write one piece durably: temporary name, fsync, rename. A piece written again is replaced."""
-        raise NotImplementedError
+        from safetensors.torch import save_file
+
+        self._pieces.mkdir(parents=True, exist_ok=True)
+        temporary = self._pieces / f".{piece}.partial"
+        try:
+            save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+            replace(temporary, self._piece(piece))
+        except OSError as error:
+            raise _disk(error, temporary) from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def has(self, piece: str) -> bool:
         """Whether the piece is completely on disk, from this process or one before it."""
-        raise NotImplementedError
+        return self._piece(piece).is_file()
 
     def publish(self, quantization_config: dict[str, Any] | None, max_shard_bytes: int = 5_000_000_000) -> Path:
-        """Assemble the checkpoint beside `output`, flush it and rename it to `output`; pieces are kept until then, discarded after.
+        """Assemble the checkpoint beside `output`, flush it and rename it to `output`; then discard the pieces.
 
-        Raises QuantError(code="output-exists") or ("disk-space"); on any failure nothing is left of the output.
+        The pieces stay until the rename, so that a failure (a full disk) costs no computed block; meanwhile the quantized
+        layers lie on the disk twice. Raises QuantError(code="output-exists") or ("disk-space"); on any failure, an interrupt
+        included, nothing is left of the output.
         """
-        raise NotImplementedError
+        self._refuse_existing()
+        tensors = self._assembled()
+        # The name depends on the run alone: what a killed process left behind is replaced by the run that resumes it.
+        run = hashlib.sha256(str(self._pieces.resolve()).encode()).hexdigest()[:8]
+        partial = self.output.parent / f".{self.output.name}.partial-{run}"
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            self._refuse_small_disk(sum(tensor.bytes for tensor in tensors))
+            partial.mkdir(parents=True)
+            self._write(partial, tensors, quantization_config, max_shard_bytes)
+            self._refuse_existing()
+            partial.rename(self.output)
+            sync_folder(self.output.parent)
+        except OSError as error:
+            raise _disk(error, self.output) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        self.discard()
+        return self.output
 
     def discard(self) -> None:
         """Remove all pieces."""
-        raise NotImplementedError
+        shutil.rmtree(self._pieces, ignore_errors=True)
+
+    def _piece(self, piece: str) -> Path:
+        return self._pieces / f"{piece}.safetensors"
+
+    def _assembled(self) -> list[TensorInfo]:
+        """Every tensor of the output in the source's order, a replaced weight's parts where the weight was."""
+        pieces: dict[str, list[TensorInfo]] = {}
+        for file in sorted(self._pieces.glob("*.safetensors")):
+            for tensor in read_header(file).values():
+                pieces.setdefault(tensor.name.rpartition(".")[0], []).append(tensor)
+        output: list[TensorInfo] = []
+        for name, tensor in self.source.tensors.items():
+            module, _, part = name.rpartition(".")
+            replaced = pieces.pop(module, None) if part == "weight" else None
+            output.extend([tensor] if replaced is None else sorted(replaced, key=lambda item: item.name))
+        if pieces:
+            raise ValueError(f"pieces for modules that the source does not have: {sorted(pieces)[:3]}")
+        return output
+
+    def _write(self, folder: Path, tensors: list[TensorInfo], config: dict[str, Any] | None, max_shard_bytes: int) -> None:
+        shards = plan(tensors, max_shard_bytes)
+        names = [SINGLE] if len(shards) == 1 else [f"model-{n + 1:05d}-of-{len(shards):05d}.safetensors" for n in range(len(shards))]
+        for name, shard in zip(names, shards, strict=True):
+            write_shard(folder / name, shard)
+        if len(shards) > 1:
+            weight_map = {tensor.name: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+            total = sum(tensor.bytes for tensor in tensors)
+            write_bytes(folder / INDEX, _json({"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}))
+        document = {key: value for key, value in self.source.config.items() if key != "quantization_config"}
+        if config is not None:
+            document["quantization_config"] = config
+        write_bytes(folder / CONFIG, _json(document))
+        for file in self.source.other_files:
+            write_bytes(folder / file.name, file.read_bytes())
+        sync_folder(folder)
+
+    def _refuse_existing(self) -> None:
+        if self.output.exists() or self.output.is_symlink():
+            raise QuantError(
+                f'"{self.output}" exists already', code="output-exists", advice="Choose another output folder or remove this one.", key=("output",)
+            )
+
+    def _refuse_small_disk(self, needed: int) -> None:
+        parent = next(folder for folder in self.output.absolute().parents if folder.exists())
+        free = shutil.disk_usage(parent).free
+        if needed > free:
+            raise _no_room(f'"{self.output}" needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free')
+
+
+def _no_room(message: str) -> QuantError:
+    return QuantError(message, code="disk-space", advice="Free some space or choose an output on another disk.", key=("output",))
+
+
+def _disk(error: OSError, path: Path) -> QuantError:
+    import errno
+
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return _no_room(f"the disk became full while {path} was written")
+    return QuantError(f"cannot write {path}: {error.strerror or error}", code="output-write", advice="Check the folder's permissions.", key=("output",))
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+

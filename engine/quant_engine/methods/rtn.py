@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from quant_engine.formats.affine import encode, find_grid
 from quant_engine.methods.registry import Arguments, method
+from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
     from quant_engine.formats.scheme import WeightFormat
-    from quant_engine.methods.types import Quantized, Statistics
+    from quant_engine.methods.types import Statistics
     from torch import Tensor
 
 
@@ -17,6 +19,10 @@ class RtnArguments(Arguments):
 
 
 @method("rtn", title="Round to nearest", arguments=RtnArguments, needs_calibration=False)
-def rtn(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: RtnArguments) -> Quantized:
-    """Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others."""
-    raise NotImplementedError
+def rtn(weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: RtnArguments) -> Quantized:
+    """Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
+
+    weight: W (out × in); its dtype is that of the scales. statistics is not looked at.
+    """
+    scales, zeros = find_grid(weight, weight_format, weight.dtype)
+    return Quantized(encode(weight, scales, zeros, weight_format), scales, zeros, Report())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Factor:
     """Inverse-Hessian factor of one Gram matrix, ready for the column loop.
 
-    upper: U (in × in, float32, upper triangular) with (G_damped)⁻¹ = Uᵀ U, in processing order.
+    upper: U (in × in, float32, upper triangular) with (G_damped / mean diag G)⁻¹ = Uᵀ U, in processing order.
     order: processing order of the columns (in,), int64; None: natural order.
     damping: relative damping really used (times mean diagonal); tried: every value tried, in order.
     """
@@ -23,7 +23,9 @@ class Factor:
     damping: float
     tried: tuple[float, ...]
     dead: Tensor
-    """Input columns (bool, in) that calibration never excited."""
+    """Input columns (bool, in) that calibration never excited, in the layer's own order."""
+    mean_diagonal: float
+    """Mean of diag G: what `upper` is relative to."""
 
 
 @dataclass
@@ -31,12 +33,13 @@ class Statistics:
     """What calibration knows of one layer input, shared by all layers that read it and by all candidates.
 
     gram: G = XᵀX (in × in), float64, summed over all calibration tokens; tokens: rows of X.
-    Factors are cached, so that candidates which differ only in bits share one factorisation.
+    Factors are cached by (damping, whether columns are ordered), so that candidates which differ only in bits share one
+    factorisation; None: no damping made it possible.
     """
 
     gram: Tensor
     tokens: int
-    factors: dict[tuple[float, bool], Factor] = field(default_factory=dict, repr=False)
+    factors: dict[tuple[float, bool], Factor | None] = field(default_factory=dict, repr=False)
 
     @property
     def columns(self) -> int:
@@ -49,12 +52,17 @@ class Report:
 
     damping: float | None = None
     damping_tried: tuple[float, ...] = ()
-    loss: float | None = None
-    """Σ e²/2 of GPTQ's column loop, in units of H = 2XᵀX summed over tokens."""
+    row_losses: Tensor | None = None
+    """(out,) float64: each row's Σ e²/2 of GPTQ's column loop, in units of H = 2XᵀX summed over tokens."""
     fallback: str | None = None
     """Why something other than what was asked for was applied; None: as asked."""
     applied: str | None = None
     """Name of the method that really produced the codes when it is not the one asked for."""
+
+    @property
+    def loss(self) -> float | None:
+        """Sum of the rows' losses; None for methods without one."""
+        return None if self.row_losses is None else float(self.row_losses.sum())
 
 
 @dataclass
@@ -72,7 +80,9 @@ class Quantized:
     def rows(self, start: int, stop: int) -> Quantized:
         """The part that belongs to rows start…stop: layers sharing an input are quantized as one stacked matrix."""
         zeros = None if self.zeros is None else self.zeros[start:stop]
-        return Quantized(self.codes[start:stop], self.scales[start:stop], zeros, self.report)
+        losses = self.report.row_losses
+        report = replace(self.report, row_losses=None if losses is None else losses[start:stop])
+        return Quantized(self.codes[start:stop], self.scales[start:stop], zeros, report)
 
     def dequantize(self) -> Tensor:
         """The weights (out × in) exactly as a loader of the checkpoint computes them, in the scales' dtype."""

@@ -1,0 +1,73 @@
+"""compressed-tensors' `pack-quantized` layout: a little-endian bit stream of offset codes in int32 words.
+
+Element e of b bits occupies bits e·b … e·b+b−1 of its row's stream, stored as u = code + 2^(b−1); for b = 3, 5, 6, 7 elements straddle
+words, so that 32 elements fill exactly b words (libraries before late 2025 padded each word instead; the two are incompatible).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quant_engine.lazy import torch
+
+if TYPE_CHECKING:
+    from quant_engine.methods.types import Quantized
+    from torch import Tensor
+
+
+def words(elements: int, bits: int) -> int:
+    """int32 words that hold `elements` codes of `bits` bits."""
+    return -(-elements * bits // 32)
+
+
+def pack(codes: Tensor, bits: int) -> Tensor:
+    """codes (rows × n, int8, signed) → (rows × ceil(n·bits/32), int32), packed along the columns. bits: 1 … 8."""
+    rows, count = codes.shape
+    unsigned = torch.zeros(rows, -(-count // 32) * 32, dtype=torch.int64, device=codes.device)
+    unsigned[:, :count] = codes
+    unsigned[:, :count] += 1 << (bits - 1)
+    # 32 elements fill `bits` words exactly: the same 32 shifts for every such run.
+    runs = unsigned.reshape(rows, -1, 32)
+    packed = torch.zeros(rows, runs.shape[1], bits + 1, dtype=torch.int64, device=codes.device)
+    for element in range(32):
+        word, shift = divmod(element * bits, 32)
+        shifted = runs[:, :, element] << shift
+        packed[:, :, word] |= shifted & 0xFFFFFFFF
+        packed[:, :, word + 1] |= shifted >> 32
+    return _to_int32(packed[:, :, :bits]).reshape(rows, -1)[:, : words(count, bits)].contiguous()
+
+
+def unpack(packed: Tensor, bits: int, count: int) -> Tensor:
+    """The inverse of `pack`: (rows × words, int32) → codes (rows × count, int8)."""
+    rows = packed.shape[0]
+    runs = -(-count // 32)
+    unsigned = torch.zeros(rows, runs * bits, dtype=torch.int64, device=packed.device)
+    unsigned[:, : packed.shape[1]] = packed.to(torch.int64) & 0xFFFFFFFF
+    stream = torch.nn.functional.pad(unsigned.reshape(rows, runs, bits), (0, 1))
+    codes = torch.empty(rows, runs, 32, dtype=torch.int8, device=packed.device)
+    for element in range(32):
+        word, shift = divmod(element * bits, 32)
+        pair = stream[:, :, word] | stream[:, :, word + 1] << 32
+        codes[:, :, element] = ((pair >> shift) & ((1 << bits) - 1)) - (1 << (bits - 1))
+    return codes.reshape(rows, -1)[:, :count]
+
+
+def _to_int32(unsigned: Tensor) -> Tensor:
+    """Words 0 … 2³²−1 in int64 as int32 with the same bits."""
+    return torch.where(unsigned >= 1 << 31, unsigned - (1 << 32), unsigned).to(torch.int32)
+
+
+def checkpoint_tensors(name: str, quantized: Quantized, bits: int) -> dict[str, Tensor]:
+    """The tensors that stand for module `name` in a pack-quantized checkpoint.
+
+    weight_packed int32 (out × words), weight_scale (out × groups), weight_shape int64 [out, in], and when asymmetric
+    weight_zero_point int32 (words of out × groups), packed along the rows.
+    """
+    tensors = {
+        f"{name}.weight_packed": pack(quantized.codes, bits),
+        f"{name}.weight_scale": quantized.scales.contiguous(),
+        f"{name}.weight_shape": torch.tensor(quantized.codes.shape, dtype=torch.int64),
+    }
+    if quantized.zeros is not None:
+        tensors[f"{name}.weight_zero_point"] = pack(quantized.zeros.t().contiguous(), bits).t().contiguous()
+    return tensors

@@ -1,0 +1,73 @@
+"""The inverse-Hessian factor of GPTQ, one for each Gram matrix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quant_engine.lazy import torch
+from quant_engine.methods.types import Factor
+
+if TYPE_CHECKING:
+    from quant_engine.methods.types import Statistics
+    from torch import Tensor
+
+_SMALLEST_SPLIT = 256
+
+
+def factor(statistics: Statistics, damping: float, ordered: bool) -> Factor | None:
+    """U (upper triangular) with (G + damping·mean(diag G)·I)⁻¹ ∝ Uᵀ U, from the cache when it was made before.
+
+    ordered: columns in descending order of diag G (ties: the earlier column first). The damping is doubled, up to 1, until the
+    factorisation succeeds; None: it never did, or G is zero or not finite.
+    """
+    key = (damping, ordered)
+    if key not in statistics.factors:
+        statistics.factors[key] = _factor(statistics.gram, damping, ordered)
+    return statistics.factors[key]
+
+
+def _factor(G: Tensor, damping: float, ordered: bool) -> Factor | None:
+    diagonal = G.diagonal()
+    mean = float(diagonal.mean())
+    if not (0 < mean < float("inf")) or not bool(torch.isfinite(G).all()):
+        return None
+    dead = diagonal == 0
+    order = torch.argsort(diagonal, descending=True, stable=True) if ordered else None
+    H = (G if order is None else G[order][:, order]) / mean
+    # A dead column has no off-diagonal entries either (|G_ij|² ≤ G_ii·G_jj): 1 on its diagonal decouples it.
+    H.diagonal().add_(dead if order is None else dead[order])
+    tried: list[float] = []
+    while not tried or tried[-1] < 1:
+        tried.append(min(2 * tried[-1], 1.0) if tried else damping)
+        upper = _inverse_factor(H, tried[-1])
+        if upper is not None:
+            return Factor(upper, order, tried[-1], tuple(tried), dead, mean)
+    return None
+
+
+def _inverse_factor(H: Tensor, damping: float) -> Tensor | None:
+    """U in float32. float64 is tried where float32 is too coarse, before anybody gives up on this damping."""
+    for dtype in (torch.float32, torch.float64):
+        damped = H.to(dtype, copy=True)
+        damped.diagonal().add_(damping)
+        # H = R·Rᵀ with R upper triangular is the Cholesky factorisation of the flipped matrix; then H⁻¹ = (R⁻¹)ᵀ·R⁻¹.
+        lower, failed = torch.linalg.cholesky_ex(damped.flip(0, 1))
+        if int(failed) == 0:
+            upper = _invert_lower(lower).flip(0, 1).to(torch.float32)
+            if bool(torch.isfinite(upper).all()) and bool((upper.diagonal() > 0).all()):
+                return upper.contiguous()
+    return None
+
+
+def _invert_lower(L: Tensor) -> Tensor:
+    """L⁻¹ of a lower triangular matrix, halves first: a third of the work of solving against the identity, most of it in matmuls."""
+    n = L.shape[0]
+    if n <= _SMALLEST_SPLIT:
+        return torch.linalg.solve_triangular(L, torch.eye(n, dtype=L.dtype, device=L.device), upper=False)
+    half = n // 2
+    first, second = _invert_lower(L[:half, :half]), _invert_lower(L[half:, half:])
+    inverse = torch.zeros_like(L)
+    inverse[:half, :half] = first
+    inverse[half:, half:] = second
+    torch.mm(second, torch.mm(L[half:, :half], first), out=inverse[half:, :half]).neg_()
+    return inverse

@@ -1,0 +1,58 @@
+"""Many forward passes of one module, stopped together at chosen submodules (docs/decisions/0003-greenlet-walk.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from greenlet import getcurrent, greenlet
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Lockstep:
+    """Iterating runs every forward pass up to the next stop and yields what the submodule there is given, one tensor for each pass.
+
+    stops: submodules that every pass reaches once, in this order. Between two steps the submodule may be changed: the passes continue
+    through it as it is then. After the last step `outputs` has what each pass returned. tick is called before each pass is resumed; what it
+    raises ends the iteration, as does an error in a pass. The passes must not hold thread-local state across a stop.
+    """
+
+    def __init__(self, stops: Sequence[nn.Module], passes: Sequence[Callable[[], Tensor]], tick: Callable[[], None] = lambda: None) -> None:
+        self.outputs: list[Tensor] = []
+        self._stops = stops
+        self._passes = passes
+        self._tick = tick
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        hooks = [stop.register_forward_pre_hook(_suspend) for stop in self._stops]
+        running = [greenlet(one) for one in self._passes]
+        try:
+            for stop in self._stops:
+                yield [self._resume(one, stop) for one in running]
+            self.outputs = [self._resume(one, None) for one in running]
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for one in running:
+                if one:
+                    one.throw()
+
+    def _resume(self, one: greenlet, stop: nn.Module | None) -> Tensor:
+        self._tick()
+        arrived = one.switch()
+        if stop is None:
+            if one:
+                raise RuntimeError("a forward pass reached a layer twice")
+            return arrived
+        if one.dead or arrived[0] is not stop:
+            raise RuntimeError("the forward passes of one block do not reach its layers in the same order")
+        return arrived[1]
+
+
+def _suspend(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    parent = getcurrent().parent
+    if parent is None:
+        raise RuntimeError("a layer of a block in lockstep was called from outside its forward passes")
+    parent.switch((module, arguments[0]))

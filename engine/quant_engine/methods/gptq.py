@@ -1,0 +1,110 @@
+"""GPTQ: column by column, each column's rounding error is made up for by the columns after it (Frantar et al., ICLR 2023)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from quant_engine.formats.affine import compute_dtype, find_grid
+from quant_engine.lazy import torch
+from quant_engine.linalg.factor import factor
+from quant_engine.methods.registry import Arguments, method
+from quant_engine.methods.rtn import RtnArguments, rtn
+from quant_engine.methods.types import Factor, Quantized, Report
+
+if TYPE_CHECKING:
+    from quant_engine.formats.scheme import WeightFormat
+    from quant_engine.methods.types import Statistics
+    from torch import Tensor
+
+
+class GptqArguments(Arguments):
+    damping: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description=(
+            "Added to the Gram matrix's diagonal, relative to its mean, before it is inverted. "
+            "Doubled as often as the factorisation fails; what was used is recorded for each layer. Default: 0.01."
+        ),
+    )
+    actorder: Literal["weight", "none"] = Field(
+        default="weight",
+        description=(
+            "`weight`: columns with the largest activations are quantized first, groups stay where they are, nothing extra is stored "
+            "(llm-compressor's `static`). `none`: left to right. Default: weight."
+        ),
+    )
+    block_size: int = Field(
+        default=128,
+        ge=1,
+        le=8192,
+        description="Columns after which the remaining ones are updated; changes speed, not the result. Default: 128.",
+    )
+
+
+@method("gptq", title="GPTQ", arguments=GptqArguments)
+def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: GptqArguments) -> Quantized:
+    """Quantizes column by column and makes up for each column's error in the columns after it, by second-order statistics of the inputs.
+
+    weight: W (out × in); its dtype is that of the scales. Rows of several layers that read the same input can be stacked: each row's
+    result depends on the row and the statistics alone. Scales come from W before any update (static groups). Columns that calibration
+    never excited become 0. When no damping up to 1 makes the Gram matrix invertible, the result is RTN's and the report says so.
+    """
+    found = factor(statistics, arguments.damping, ordered=arguments.actorder == "weight")
+    if found is None:
+        plain = rtn(weight, statistics, weight_format, RtnArguments())
+        reason = "calibration gave no usable input statistics: the inputs are all zero or not finite, or no damping up to 1 made them invertible"
+        return replace(plain, report=Report(fallback=reason, applied="rtn"))
+    W = weight.to(compute_dtype(weight), copy=True)
+    W[:, found.dead] = 0
+    scales, zeros = find_grid(W, weight_format, weight.dtype)
+    codes, losses = _columns(W, found, scales, zeros, weight_format, arguments.block_size)
+    # The factor is relative to the mean diagonal of G; H = 2G.
+    report = Report(damping=found.damping, damping_tried=found.tried, row_losses=losses * (2 * found.mean_diagonal))
+    return Quantized(codes, scales, zeros, report)
+
+
+def _columns(
+    W: Tensor, found: Factor, scales: Tensor, zeros: Tensor | None, weight_format: WeightFormat, block_size: int
+) -> tuple[Tensor, Tensor]:
+    """The column loop over all rows at once: codes (out × in, int8) and each row's Σ e²/2 (float64).
+
+    Everything is kept transposed (a column is one contiguous run). Within a block column i first receives what columns before it in
+    the block propagate, −Σ_k U[k,i]·e_k, in one product; the block's errors reach all later columns at its end.
+    """
+    rows, columns = W.shape
+    group_of = torch.arange(columns, device=W.device) // (columns // scales.shape[1])
+    U = found.upper.to(W.dtype)
+    Wt = W.t().contiguous()
+    if found.order is not None:
+        Wt, group_of = Wt[found.order], group_of[found.order]
+    St = scales.t().to(W.dtype).contiguous()
+    Zt = None if zeros is None else zeros.t().to(W.dtype).contiguous()
+    codes = torch.empty(columns, rows, dtype=torch.int8, device=W.device)
+    losses = torch.zeros(rows, dtype=torch.float64, device=W.device)
+    lowest, highest = weight_format.code_range
+    diagonal, groups = U.diagonal().tolist(), group_of.tolist()
+    for start in range(0, columns, block_size):
+        stop = min(start + block_size, columns)
+        E = torch.empty(stop - start, rows, dtype=W.dtype, device=W.device)
+        for i in range(start, stop):
+            done = i - start
+            w = Wt[i] if done == 0 else torch.addmv(Wt[i], E[:done].t(), U[start:i, i], alpha=-1)
+            s, z = St[groups[i]], None if Zt is None else Zt[groups[i]]
+            q = w / s
+            if z is not None:
+                q += z
+            q.round_().clamp_(lowest, highest)
+            codes[i] = q
+            if z is not None:
+                q -= z
+            torch.addcmul(w, q, s, value=-1, out=E[done]).div_(diagonal[i])
+        losses += E.double().square_().sum(0).div_(2)
+        if stop < columns:
+            Wt[stop:].addmm_(U[start:stop, stop:].t(), E, alpha=-1)
+    if found.order is not None:
+        codes = torch.empty_like(codes).index_copy_(0, found.order, codes)
+    return codes.t().contiguous(), losses

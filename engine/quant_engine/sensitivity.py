@@ -1,0 +1,57 @@
+"""SQNR at a layer's output from Gram matrices: no forward pass for a candidate.
+
+With y = x·Wᵀ for every row x of X and G = XᵀX, the signal Σ‖y‖² is tr(W G Wᵀ) and the noise of Ŵ is tr(D G Dᵀ), D = Ŵ − W. Products run
+in float32, sums in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from quant_engine.calibration import exact_products
+from quant_engine.lazy import torch
+from quant_engine.result import Measurement
+
+if TYPE_CHECKING:
+    from quant_engine.methods.types import Report
+    from torch import Tensor
+
+_ROWS = 4096
+"""Rows of a weight matrix that are looked at together: bounds the memory of a large lm_head."""
+
+
+def energies(D: Tensor, gram: Tensor, sizes: Sequence[int]) -> list[float]:
+    """Σ (D G) ∘ D for each run of `sizes` rows of D (out × in); gram (in × in)."""
+    kind = torch.float64 if D.dtype == torch.float64 else torch.float32
+    G = gram.to(kind)
+    by_row = [_row_energies(part.to(kind), G) for part in D.split(_ROWS)]
+    # The exact sum is not negative; rounding of a sum near zero can be.
+    return [max(float(part.sum()), 0.0) for part in torch.cat(by_row).split(list(sizes))]
+
+
+def _row_energies(D: Tensor, G: Tensor) -> Tensor:
+    with exact_products(D) as (left, multiply):
+        return (multiply(left, G).double() * D).sum(1)
+
+
+def sqnr_db(signal: float, noise: float) -> tuple[float | None, str]:
+    """10·log10(signal / noise) and its state; without signal or noise it is a state and no number."""
+    if signal == 0:
+        return None, "zero-signal"
+    if noise == 0:
+        return None, "infinite"
+    return 10 * math.log10(signal / noise), "finite"
+
+
+def measurement(signal: float, noise: float, bits_per_weight: float, report: Report) -> Measurement:
+    decibel, state = sqnr_db(signal, noise)
+    return Measurement(
+        noise=noise,
+        sqnr_db=decibel,
+        state=state,  # type: ignore[arg-type]
+        bits_per_weight=bits_per_weight,
+        damping=report.damping,
+        fallback=report.fallback,
+    )
