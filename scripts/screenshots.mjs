@@ -34,7 +34,8 @@ await buildTests();
 /** @type {typeof import('../test/rig/index')} */
 const rig = await import(pathToFileURL(path.join(root, 'out', 'rig', 'index.mjs')).href);
 
-await rig.withWorkbench({ viewport: { width: 1280, height: 800 } }, async (workbench) => {
+const settings = { 'editor.minimap.enabled': false, 'files.exclude': { '**/.vscode': true }, 'window.commandCenter': false };
+await rig.withWorkbench({ viewport: { width: 1280, height: 800 }, settings }, async (workbench) => {
     for (const scene of scenes.filter(({ name }) => !values.only || values.only === name)) {
         await workbench.theme('Light Modern');
         await scene.show(workbench);
