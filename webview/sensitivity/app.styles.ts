@@ -1,0 +1,60 @@
+import { css } from 'lit';
+
+export const appStyles = css`
+    :host {
+        --quant-line: var(--vscode-contrastBorder, var(--vscode-widget-border, var(--vscode-panel-border)));
+        display: block;
+        /* The page's own padding (0 20px) is VS Code's; this makes the panel exactly as high as the page. */
+        height: 100vh;
+        box-sizing: border-box;
+        overflow: auto;
+        color: var(--vscode-foreground);
+        font-family: var(--vscode-font-family);
+        font-size: var(--vscode-font-size);
+        scrollbar-color: auto;
+    }
+    main {
+        display: flex;
+        flex-direction: column;
+        gap: 10px;
+        height: 100%;
+        box-sizing: border-box;
+        padding: 14px 0 0;
+    }
+    header {
+        display: flex;
+        flex-direction: column;
+        gap: 10px;
+        flex: none;
+    }
+    quant-view-toolbar {
+        flex: none;
+    }
+    .data {
+        flex: 1 0 260px;
+        min-height: 0;
+        height: 0;
+    }
+    .message {
+        margin: auto;
+        padding: 24px;
+        max-width: 460px;
+        text-align: center;
+        color: var(--vscode-descriptionForeground);
+        overflow-wrap: anywhere;
+        line-height: 1.5;
+    }
+    .message-title {
+        margin: 10px 0 4px;
+        font-size: 15px;
+        color: var(--vscode-foreground);
+    }
+    .spoken {
+        position: absolute;
+        width: 1px;
+        height: 1px;
+        overflow: hidden;
+        clip-path: inset(50%);
+        white-space: nowrap;
+    }
+`;

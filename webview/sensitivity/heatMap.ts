@@ -1,0 +1,400 @@
+import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
+import { customElement, property, query, state } from 'lit/decorators.js';
+import type { SensitivityState, SortKey } from '../../protocol/panel';
+import type { Formats } from '../shared/format';
+import { moveInGrid, type GridPosition } from '../shared/gridKeys';
+import { t } from '../shared/strings';
+import { placeCard, type DetailCard } from './detailCard';
+import './detailCard';
+import { cellLabel, columnTitle, detailsOf } from './describe';
+import { events } from './events';
+import { heatMapStyles } from './heatMap.styles';
+import { columnLeft, hit, layoutColumns, layoutRows, type Columns, type Rows } from './layout';
+import { WRITTEN, type Model, type Row } from './model';
+import { paintMap } from './paint';
+import type { Palette } from './palette';
+import type { Limits } from './scale';
+import { candidateKey } from './sort';
+import type { ColumnSummary } from './statistics';
+import { summaryRows } from './summaryRows';
+
+/** Layers × candidates as colours and numbers on a canvas, with a grid beside it for keyboard and screen reader. */
+@customElement('quant-heat-map')
+export class HeatMap extends LitElement {
+    static override styles = heatMapStyles;
+
+    @property({ attribute: false }) model!: Model;
+    @property({ attribute: false }) rows: readonly Row[] = [];
+    @property({ attribute: false }) summaries: readonly ColumnSummary[] = [];
+    @property({ attribute: false }) limits: Limits | null = null;
+    @property({ attribute: false }) palette!: Palette;
+    @property({ attribute: false }) formats!: Formats;
+    @property({ attribute: false }) sort: SortKey = 'order';
+    @property({ type: Boolean }) descending = false;
+    @property({ attribute: false }) selection: SensitivityState['selection'] = null;
+
+    @state() private hovered: GridPosition | null = null;
+    @state() private headerColumn: number | null = null;
+    @state() private focused = false;
+    /** Escape hides the card until the next movement. */
+    @state() private cardDismissed = false;
+    @state() private viewport = { width: 0, height: 0 };
+
+    @query('.scroller') private scroller!: HTMLElement;
+    @query('.stage') private stage!: HTMLElement;
+    @query('.head') private head!: HTMLElement;
+    @query('canvas') private canvas!: HTMLCanvasElement;
+    @query('quant-detail-card') private card!: DetailCard | null;
+
+    private columns: Columns = layoutColumns(0, false, 0, 0);
+    private layout: Rows = layoutRows([], false);
+    private frame = 0;
+    private pointer: { x: number; y: number } | null = null;
+    private readonly resized = new ResizeObserver(() => {
+        this.viewport = { width: this.scroller.clientWidth, height: this.scroller.clientHeight };
+    });
+
+    override firstUpdated(): void {
+        this.resized.observe(this.scroller);
+        this.viewport = { width: this.scroller.clientWidth, height: this.scroller.clientHeight };
+    }
+
+    override disconnectedCallback(): void {
+        super.disconnectedCallback();
+        this.resized.disconnect();
+        cancelAnimationFrame(this.frame);
+    }
+
+    private get grouped(): boolean {
+        return this.sort === 'order';
+    }
+
+    /** The selected cell as row and column of what is shown; null when the selection is not (or not any more) part of it. */
+    private get selected(): GridPosition | null {
+        if (!this.selection) return null;
+        const { layer, candidate } = this.selection;
+        const row = this.rows.findIndex((each) => each.name === layer);
+        const column = this.model.columns.indexOf(candidate);
+        return row < 0 || column < 0 ? null : { row, column };
+    }
+
+    protected override willUpdate(changed: PropertyValues): void {
+        if (changed.has('rows') || changed.has('sort')) {
+            this.layout = layoutRows(this.rows.map((row) => row.block), this.grouped);
+            this.hovered = null;
+        }
+        if (['rows', 'model', 'viewport', 'palette'].some((key) => changed.has(key))) {
+            const apart = this.model.columns.at(-1) === WRITTEN;
+            this.columns = layoutColumns(this.model.columns.length, apart, this.viewport.width, this.longestLabel());
+        }
+    }
+
+    private longestLabel(): number {
+        const longest = this.rows.reduce((most, row) => (row.label.length > most.length ? row.label : most), '');
+        const pen = new OffscreenCanvas(1, 1).getContext('2d');
+        if (!pen) return longest.length * 7;
+        pen.font = this.palette.font;
+        return pen.measureText(longest).width;
+    }
+
+    protected override render(): TemplateResult {
+        const position = this.headerColumn === null ? this.selected : { row: -1, column: this.headerColumn };
+        const active = !position ? nothing : position.row < 0 ? `head-${String(position.column)}` : `cell-${String(position.column)}`;
+        return html`
+            <div
+                class="scroller"
+                role="grid"
+                tabindex="0"
+                aria-label=${t('Heat map of SQNR by layer and candidate')}
+                aria-rowcount=${this.rows.length + 6}
+                aria-colcount=${this.model.columns.length + 1}
+                aria-activedescendant=${active}
+                data-vscode-context='{"preventDefaultContextMenuItems":true,"webviewSection":"map"}'
+                @keydown=${this.onKey}
+                @focus=${this.onFocus}
+                @blur=${() => (this.focused = false)}
+                @scroll=${this.onScroll}
+            >
+                <div class="head" role="row" aria-rowindex="1">${this.renderHead()}</div>
+                ${summaryRows(this.model, this.summaries, this.formats)}
+                <div
+                    class="stage"
+                    role="presentation"
+                    @pointermove=${this.onPointer}
+                    @pointerleave=${this.onPointerLeave}
+                    @click=${this.onClick}
+                    @dblclick=${this.onDoubleClick}
+                >
+                    <canvas aria-hidden="true"></canvas>
+                </div>
+                ${this.renderActiveRow()}
+            </div>
+            ${this.renderCard()}
+        `;
+    }
+
+    private renderHead(): TemplateResult {
+        const arrow = (key: SortKey): TemplateResult | typeof nothing =>
+            key !== this.sort || (key === 'order' && !this.descending)
+                ? nothing
+                : html`<vscode-icon name=${this.descending ? 'arrow-down' : 'arrow-up'} size="12"></vscode-icon>`;
+        const sorted = (key: SortKey): string => (key !== this.sort ? 'none' : this.descending ? 'descending' : 'ascending');
+        const column = this.hovered?.column ?? this.selected?.column;
+        return html`
+            <div class="corner" role="columnheader" aria-colindex="1" aria-sort=${sorted('name')}>
+                <span class="gutter sortable" title=${t('Sort in the order of the model')} @click=${() => this.sortBy('order')}>
+                    ${t('Block')}${arrow('order')}
+                </span>
+                <span class="sortable" title=${t('Sort by name')} @click=${() => this.sortBy('name')}>${t('Layer')}${arrow('name')}</span>
+            </div>
+            ${this.model.columns.map((label, index) => {
+                const key = candidateKey(label);
+                const classes = ['title', 'sortable', index === column ? 'current' : '', label === WRITTEN ? 'apart' : ''];
+                return html`<div
+                    id="head-${index}"
+                    class="${classes.join(' ')} ${this.focused && index === this.headerColumn ? 'focused' : ''}"
+                    role="columnheader"
+                    aria-colindex=${index + 2}
+                    aria-sort=${sorted(key)}
+                    title=${label === WRITTEN ? t('SQNR of the written weights, on the inputs of the quantized network') : t('Sort by {0}', label)}
+                    @click=${() => this.sortBy(key)}
+                >
+                    <span class="text">${breakable(columnTitle(label))}</span>${arrow(key)}
+                </div>`;
+            })}
+        `;
+    }
+
+    /** Assistive technology needs elements only for the row it stands on; the counts tell the rest. */
+    private renderActiveRow(): TemplateResult | typeof nothing {
+        const at = this.selected;
+        const row = at && this.rows[at.row];
+        if (!at || !row) return nothing;
+        return html`<div class="spoken" role="row" aria-rowindex=${at.row + 7}>
+            <div role="rowheader" aria-colindex="1">${row.name}</div>
+            ${row.cells.map(
+                (_, column) => html`<div
+                    id="cell-${column}"
+                    role="gridcell"
+                    aria-colindex=${column + 2}
+                    aria-selected=${column === at.column}
+                    aria-label=${cellLabel(this.model, row, column, this.formats)}
+                ></div>`,
+            )}
+        </div>`;
+    }
+
+    private get carded(): GridPosition | null {
+        if (this.cardDismissed) return null;
+        return this.hovered ?? (this.focused && this.headerColumn === null ? this.selected : null);
+    }
+
+    private renderCard(): TemplateResult | typeof nothing {
+        const at = this.carded;
+        const row = at && this.rows[at.row];
+        if (!at || !row) return nothing;
+        return html`<quant-detail-card aria-hidden="true" .details=${detailsOf(this.model, row, at.column, this.formats)}></quant-detail-card>`;
+    }
+
+    protected override updated(changed: PropertyValues): void {
+        const { labels, cell, count, apart, width } = this.columns;
+        const cells = apart > 0 ? `repeat(${String(count - 1)}, ${String(cell)}px) ${String(apart + cell)}px` : `repeat(${String(count)}, ${String(cell)}px)`;
+        this.style.setProperty('--columns', `${String(labels)}px ${cells}`);
+        this.style.setProperty('--labels', `${String(labels)}px`);
+        this.style.setProperty('--gutter', `${String(this.columns.gutter)}px`);
+        this.style.setProperty('--apart', `${String(apart)}px`);
+        this.style.setProperty('--map-width', `${String(width)}px`);
+        this.toggleAttribute('upright', cell < 72);
+        this.stage.style.height = `${String(this.layout.total + 8)}px`;
+        if (changed.has('selection') && this.headerColumn === null) this.reveal();
+        this.draw();
+    }
+
+    private readonly onScroll = (): void => {
+        cancelAnimationFrame(this.frame);
+        this.frame = requestAnimationFrame(() => {
+            if (this.pointer) this.hoverAt(this.pointer.x, this.pointer.y);
+            this.draw();
+        });
+    };
+
+    private draw(): void {
+        const context = this.canvas.getContext('2d');
+        const { width } = this.viewport;
+        const height = Math.min(this.viewport.height - this.head.offsetHeight, this.layout.total + 8);
+        if (!context || width <= 0 || height <= 0) return;
+        this.canvas.style.top = `${String(this.head.offsetHeight)}px`;
+        this.resizeCanvas(width, height);
+        const ratio = window.devicePixelRatio;
+        context.setTransform(ratio, 0, 0, ratio, 0, 0);
+        paintMap(context, {
+            model: this.model,
+            rows: this.rows,
+            columns: this.columns,
+            layout: this.layout,
+            grouped: this.grouped,
+            limits: this.limits,
+            palette: this.palette,
+            formats: this.formats,
+            offsetX: this.scroller.scrollLeft,
+            offsetY: this.offsetY(),
+            width,
+            height,
+            selected: this.selected,
+            hovered: this.hovered,
+            focused: this.focused && this.headerColumn === null,
+        });
+        // The card measures itself once its own text is in place.
+        const { card } = this;
+        void card?.updateComplete.then(() => {
+            this.placeCard(card);
+        });
+    }
+
+    private resizeCanvas(width: number, height: number): void {
+        const ratio = window.devicePixelRatio;
+        const pixels = { width: Math.round(width * ratio), height: Math.round(height * ratio) };
+        if (this.canvas.width === pixels.width && this.canvas.height === pixels.height) return;
+        Object.assign(this.canvas, pixels);
+        this.canvas.style.width = `${String(width)}px`;
+        this.canvas.style.height = `${String(height)}px`;
+    }
+
+    /** How much of the map is scrolled away above the canvas, which sticks below the column titles. */
+    private offsetY(): number {
+        return this.canvas.getBoundingClientRect().top - this.stage.getBoundingClientRect().top;
+    }
+
+    private placeCard(card: HTMLElement): void {
+        const at = this.carded;
+        if (!at) return;
+        const own = this.getBoundingClientRect();
+        const canvas = this.canvas.getBoundingClientRect();
+        const left = at.column < 0 ? this.columns.gutter : columnLeft(this.columns, at.column) - this.scroller.scrollLeft;
+        const width = at.column < 0 ? this.columns.labels - this.columns.gutter : this.columns.cell;
+        const top = (this.layout.tops[at.row] ?? 0) - this.offsetY();
+        placeCard(card, own, { x: canvas.left - own.left + left, y: canvas.top - own.top + top, width, height: this.layout.height });
+    }
+
+    private readonly onPointer = (event: PointerEvent): void => {
+        this.pointer = { x: event.clientX, y: event.clientY };
+        this.hoverAt(event.clientX, event.clientY);
+    };
+
+    private readonly onPointerLeave = (): void => {
+        this.pointer = null;
+        this.hovered = null;
+    };
+
+    private hoverAt(clientX: number, clientY: number): void {
+        const at = this.cellAt(clientX, clientY);
+        if (at?.row === this.hovered?.row && at?.column === this.hovered?.column) return;
+        this.hovered = at;
+        this.cardDismissed = false;
+    }
+
+    private cellAt(clientX: number, clientY: number): GridPosition | null {
+        const stage = this.stage.getBoundingClientRect();
+        const canvas = this.canvas.getBoundingClientRect();
+        const x = clientX - canvas.left;
+        // Labels stay put when the map scrolls sideways, cells do not.
+        return hit(this.columns, this.layout, x < this.columns.labels ? x : x + this.scroller.scrollLeft, clientY - stage.top);
+    }
+
+    private readonly onClick = (event: MouseEvent): void => {
+        const at = this.cellAt(event.clientX, event.clientY);
+        if (at) this.select({ row: at.row, column: Math.max(0, at.column) });
+    };
+
+    private readonly onDoubleClick = (event: MouseEvent): void => {
+        const at = this.cellAt(event.clientX, event.clientY);
+        const row = at && this.rows[at.row];
+        if (row) events.openLayer(this, row.name);
+    };
+
+    private readonly onFocus = (): void => {
+        this.focused = true;
+        // A click selects by itself; focus by keyboard needs a cell to stand on.
+        if (!this.selected && this.headerColumn === null && this.scroller.matches(':focus-visible')) this.select({ row: 0, column: 0 });
+    };
+
+    private readonly onKey = (event: KeyboardEvent): void => {
+        const at = this.headerColumn === null ? (this.selected ?? null) : { row: -1, column: this.headerColumn };
+        if (event.key === 'Escape') this.leave(event);
+        else if (event.key === 'Enter' || event.key === ' ') this.activate(event, at);
+        else {
+            const size = { rows: this.rows.length, columns: this.model.columns.length, page: this.pageRows(), firstRow: -1 as const };
+            const to = moveInGrid(at ?? { row: 0, column: 0 }, event.key, event.ctrlKey || event.metaKey, size);
+            if (!to) return;
+            event.preventDefault();
+            this.select(at ? to : { row: 0, column: 0 });
+        }
+    };
+
+    private leave(event: KeyboardEvent): void {
+        if (this.carded && !this.cardDismissed) this.cardDismissed = true;
+        else if (this.selection || this.headerColumn !== null) {
+            this.headerColumn = null;
+            events.select(this, null);
+        } else return;
+        event.preventDefault();
+    }
+
+    private activate(event: KeyboardEvent, at: GridPosition | null): void {
+        if (!at) return;
+        event.preventDefault();
+        const label = this.model.columns[at.column];
+        if (at.row < 0 && label !== undefined) this.sortBy(candidateKey(label));
+        const row = this.rows[at.row];
+        if (row && event.key === 'Enter') events.openLayer(this, row.name);
+    }
+
+    private pageRows(): number {
+        return Math.max(1, Math.floor(this.canvas.clientHeight / this.layout.height) - 1);
+    }
+
+    private select(to: GridPosition): void {
+        this.cardDismissed = false;
+        this.hovered = null;
+        this.headerColumn = to.row < 0 ? to.column : null;
+        const row = this.rows[to.row];
+        const candidate = this.model.columns[to.column];
+        if (row && candidate !== undefined) events.select(this, { layer: row.name, candidate });
+    }
+
+    /** Scrolls just enough for the selected cell to be seen whole. */
+    private reveal(): void {
+        const at = this.selected;
+        if (!at) return;
+        const top = this.stage.offsetTop + (this.layout.tops[at.row] ?? 0);
+        const head = this.head.offsetHeight;
+        const left = columnLeft(this.columns, at.column);
+        const { scroller, viewport } = this;
+        // Row 0 brings the summary back into view with it.
+        if (at.row === 0) scroller.scrollTop = 0;
+        else if (top - head < scroller.scrollTop) scroller.scrollTop = top - head - 4;
+        else if (top + this.layout.height + 6 > scroller.scrollTop + viewport.height) {
+            scroller.scrollTop = top + this.layout.height + 6 - viewport.height;
+        }
+        if (left - this.columns.labels < scroller.scrollLeft) scroller.scrollLeft = left - this.columns.labels;
+        else if (left + this.columns.cell + 4 > scroller.scrollLeft + viewport.width) {
+            scroller.scrollLeft = left + this.columns.cell + 4 - viewport.width;
+        }
+    }
+
+    private sortBy(key: SortKey): void {
+        events.sort(this, key);
+    }
+}
+
+/** Lets a label such as gptq-w4a16-g128 wrap after its hyphens. */
+function breakable(label: string): unknown {
+    const parts = label.split('-');
+    return parts.map((part, index) => (index < parts.length - 1 ? html`${part}-<wbr />` : part));
+}
+
+declare global {
+    interface HTMLElementTagNameMap {
+        'quant-heat-map': HeatMap;
+    }
+}

@@ -1,0 +1,17 @@
+import { fallbackOf, type Model } from './model';
+
+export type Mark = 'chosen' | 'fallback' | 'infinite' | 'zero-signal' | 'missing';
+
+/** The marks that occur, so that the legend explains these and no others. */
+export function marksOf(model: Model): ReadonlySet<Mark> {
+    const marks = new Set<Mark>();
+    for (const row of model.rows) {
+        if (row.chosen >= 0) marks.add('chosen');
+        row.cells.forEach((cell, index) => {
+            if (!cell) marks.add('missing');
+            else if (cell.state !== 'finite') marks.add(cell.state);
+            if (fallbackOf(row, model.columns[index] ?? '', cell) !== null) marks.add('fallback');
+        });
+    }
+    return marks;
+}

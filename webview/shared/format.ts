@@ -1,0 +1,85 @@
+/** Numbers by locale; units stay as they are. Formatters are made once: making one costs more than using it a thousand times. */
+export class Formats {
+    readonly #locale: string;
+    readonly #fixed = new Map<number, Intl.NumberFormat>();
+    readonly #percent = new Map<number, Intl.NumberFormat>();
+    readonly #integer: Intl.NumberFormat;
+    readonly #time: Intl.DateTimeFormat;
+
+    constructor(locale: string) {
+        this.#locale = supported(locale);
+        this.#integer = new Intl.NumberFormat(this.#locale, { maximumFractionDigits: 0 });
+        this.#time = new Intl.DateTimeFormat(this.#locale, { dateStyle: 'medium', timeStyle: 'short' });
+    }
+
+    fixed(value: number, digits: number): string {
+        let format = this.#fixed.get(digits);
+        if (!format) {
+            format = new Intl.NumberFormat(this.#locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+            this.#fixed.set(digits, format);
+        }
+        return format.format(value);
+    }
+
+    integer(value: number): string {
+        return this.#integer.format(value);
+    }
+
+    percent(share: number, digits = 1): string {
+        let format = this.#percent.get(digits);
+        if (!format) {
+            format = new Intl.NumberFormat(this.#locale, {
+                style: 'percent',
+                minimumFractionDigits: digits,
+                maximumFractionDigits: digits,
+            });
+            this.#percent.set(digits, format);
+        }
+        return format.format(share);
+    }
+
+    /** Three significant digits, in units of 1000 bytes as file managers and model hubs count. */
+    bytes(count: number): string {
+        const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+        const power = count > 0 ? Math.min(units.length - 1, Math.floor(Math.log10(count) / 3)) : 0;
+        const scaled = count / 1000 ** power;
+        const digits = power === 0 ? 0 : scaled >= 100 ? 0 : scaled >= 10 ? 1 : 2;
+        return `${this.fixed(scaled, digits)} ${units[power] ?? 'B'}`;
+    }
+
+    /** `4.2 s`, `3 min 20 s`, `2 h 5 min`. */
+    duration(seconds: number): string {
+        if (seconds < 60) return `${this.fixed(seconds, seconds < 10 ? 1 : 0)} s`;
+        const whole = Math.round(seconds);
+        if (whole < 3600) return `${String(Math.floor(whole / 60))} min ${String(whole % 60)} s`;
+        return `${String(Math.floor(whole / 3600))} h ${String(Math.floor((whole % 3600) / 60))} min`;
+    }
+
+    /** Local date and time of an ISO 8601 instant; the text itself when it is none. */
+    time(iso: string): string {
+        const date = new Date(iso);
+        return Number.isNaN(date.getTime()) ? iso : this.#time.format(date);
+    }
+
+    /** A value and its standard error, both to the digits that the error warrants. */
+    withError(value: number, error: number): { readonly value: string; readonly error: string } {
+        const digits = decimalsFor(error, value);
+        return { value: this.fixed(value, digits), error: this.fixed(error, digits) };
+    }
+}
+
+/** Two significant digits of the error, at most six decimals; three significant digits of the value when there is no error. */
+export function decimalsFor(error: number, value: number): number {
+    const basis = error > 0 ? error / 10 : Math.abs(value) / 100;
+    if (!(basis > 0) || !Number.isFinite(basis)) return 2;
+    return Math.min(6, Math.max(0, -Math.floor(Math.log10(basis))));
+}
+
+function supported(locale: string): string {
+    try {
+        return Intl.NumberFormat.supportedLocalesOf(locale)[0] ?? 'en';
+    } catch {
+        // VS Code's language packs may name a locale that is not valid BCP 47.
+        return 'en';
+    }
+}
