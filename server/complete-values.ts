@@ -1,0 +1,132 @@
+import { CompletionItemKind, InsertTextFormat, type CompletionItem } from 'vscode-languageserver/node';
+import type { Cursor } from './cursor';
+import { modelHeader, type Facts } from './facts';
+import { countOfLayers, usualPatterns } from './layers';
+import { rangeOf } from './positions';
+import type { Recipe } from './recipe';
+import { discriminator, listedValues, type Slot } from './schema';
+
+export interface FolderEntry {
+    readonly name: string;
+    readonly kind: 'file' | 'folder';
+    /** A folder with a config.json and safetensors files. */
+    readonly isCheckpoint: boolean;
+}
+
+/** What an item writes, before it is put at its place. */
+interface Draft {
+    readonly text: string;
+    readonly label?: string;
+    readonly kind: CompletionItemKind;
+    readonly detail?: string;
+    readonly documentation?: string;
+    readonly snippet?: boolean;
+    readonly again?: boolean;
+}
+
+/** Values that fit at the cursor, in the order of the schema. */
+export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing: readonly FolderEntry[]): CompletionItem[] {
+    const { slot } = cursor.place;
+    if (!slot) return [];
+    const drafts = [
+        ...listedDrafts(slot),
+        ...spelledDrafts(recipe, slot, cursor.prefix),
+        ...(slot.format === 'layer-pattern' ? patternDrafts(recipe, facts, cursor) : []),
+        ...pathDrafts(slot, cursor, listing),
+        ...(cursor.quoted ? [] : [...defaultDrafts(slot), ...mappingDrafts(slot), ...listDrafts(slot)]),
+    ];
+    return drafts.map((draft, index) => ({
+        label: draft.label ?? draft.text,
+        kind: draft.kind,
+        detail: draft.detail,
+        documentation: draft.documentation ? { kind: 'markdown', value: draft.documentation } : undefined,
+        sortText: String(index).padStart(5, '0'),
+        // The editor compares with what is written in the range, which may begin with a quote or a folder.
+        filterText: draft.text,
+        insertTextFormat: draft.snippet ? InsertTextFormat.Snippet : InsertTextFormat.PlainText,
+        textEdit: { range: rangeOf(recipe, cursor.replace), newText: draft.text },
+        command: draft.again ? { title: '', command: 'editor.action.triggerSuggest' } : undefined,
+    }));
+}
+
+function listedDrafts(slot: Slot): Draft[] {
+    return slot.alternatives.flatMap((alternative): Draft[] => {
+        if (alternative.kind === 'boolean') {
+            return [true, false].map((value) => ({ text: String(value), kind: CompletionItemKind.Value, detail: value === slot.default ? 'default' : undefined }));
+        }
+        return listedValues(alternative).map(({ value, description }) => ({
+            text: String(value), kind: CompletionItemKind.EnumMember, documentation: description,
+        }));
+    });
+}
+
+/** Longer spellings of a listed name that is already written: `gptq-w4a16` → `gptq-w4a16-g64`. */
+function spelledDrafts(recipe: Recipe, slot: Slot, prefix: string): Draft[] {
+    const names = new Map(slot.alternatives.flatMap(listedValues).map(({ value, description }) => [String(value), description]));
+    const base = [...names.keys()].filter((name) => prefix.startsWith(name)).sort((a, b) => b.length - a.length)[0];
+    if (base === undefined) return [];
+    const spellings = slot.alternatives.flatMap(({ schema }) => (schema.pattern === undefined ? [] : recipe.schema.spelled(schema.pattern)));
+    return spellings
+        .filter((text) => text.startsWith(`${base}-`) && !names.has(text))
+        .map((text) => ({ text, kind: CompletionItemKind.EnumMember, documentation: names.get(base) }));
+}
+
+function patternDrafts(recipe: Recipe, facts: Facts, cursor: Cursor): Draft[] {
+    const header = modelHeader(recipe, facts);
+    if (!header) return [];
+    return usualPatterns(header).map(({ pattern, layers }) => ({
+        label: pattern,
+        text: cursor.quoted || /^[\w.]+$/.test(pattern) ? pattern : `"${pattern}"`,
+        kind: CompletionItemKind.Reference,
+        detail: countOfLayers(layers.length),
+        documentation: layers.slice(0, 4).map(({ name }) => `\`${name}\``).join('  \n') + (layers.length > 4 ? '  \n…' : ''),
+    }));
+}
+
+function pathDrafts(slot: Slot, cursor: Cursor, listing: readonly FolderEntry[]): Draft[] {
+    const folder = cursor.prefix.slice(0, cursor.prefix.lastIndexOf('/') + 1);
+    const wanted = listing.filter(({ name, kind }) => {
+        if (name.startsWith('.')) return false;
+        return kind === 'folder' || (slot.format === 'path' && /\.(txt|jsonl)$/.test(name));
+    });
+    const drafts = wanted.map(({ name, kind, isCheckpoint }): Draft => {
+        const opens = kind === 'folder' && !isCheckpoint;
+        return {
+            label: opens ? `${name}/` : name,
+            text: quoteIfNeeded(folder + name + (opens ? '/' : ''), cursor.quoted),
+            kind: kind === 'folder' ? CompletionItemKind.Folder : CompletionItemKind.File,
+            detail: isCheckpoint ? 'checkpoint' : undefined,
+            again: opens,
+        };
+    });
+    const relevance = (draft: Draft): number => (draft.detail === 'checkpoint' || draft.kind === CompletionItemKind.File ? 0 : 1);
+    return drafts.sort((a, b) => relevance(a) - relevance(b));
+}
+
+/** Text that YAML would not read as itself. */
+function quoteIfNeeded(text: string, quoted: boolean): string {
+    return quoted || /^[\w./~][\w./ +~@=-]*$/.test(text) ? text : JSON.stringify(text);
+}
+
+function defaultDrafts(slot: Slot): Draft[] {
+    if (typeof slot.default !== 'number') return [];
+    return [{ text: String(slot.default), kind: CompletionItemKind.Value, detail: 'default' }];
+}
+
+function mappingDrafts(slot: Slot): Draft[] {
+    const property = discriminator(slot.alternatives);
+    if (property === undefined) return [];
+    return slot.alternatives.flatMap(({ schema }): Draft[] => {
+        const name = schema.properties?.[property]?.const;
+        if (typeof name !== 'string') return [];
+        const required = (schema.required ?? []).filter((key) => key !== property);
+        const keys = [`${property}: ${name}`, ...required.map((key, index) => `${key}: $${index + 1}`)];
+        const label = `{ ${[`${property}: ${name}`, ...required.map((key) => `${key}: …`)].join(', ')} }`;
+        return [{ label, text: `{ ${keys.join(', ')} }`, kind: CompletionItemKind.Struct, documentation: schema.description, snippet: true, again: required.length > 0 }];
+    });
+}
+
+function listDrafts(slot: Slot): Draft[] {
+    if (!slot.alternatives.some(({ kind }) => kind === 'list')) return [];
+    return [{ label: '[ … ]', text: '[$1]', kind: CompletionItemKind.Struct, detail: 'a list', snippet: true, again: true }];
+}

@@ -1,0 +1,114 @@
+import { CompletionItemKind, InsertTextFormat, InsertTextMode, type CompletionItem, type CompletionList } from 'vscode-languageserver/node';
+import { cursorsAt, type Cursor } from './cursor';
+import type { Facts } from './facts';
+import { rangeOf } from './positions';
+import { childNamed, type Recipe } from './recipe';
+import type { JsonSchema, Slot } from './schema';
+import { valueItems, type FolderEntry } from './complete-values';
+
+/** Entries of the folder that the path at the cursor is in; see `folderWanted`. */
+export type Listing = readonly FolderEntry[];
+
+/** Keys and values that fit at the offset. */
+export function complete(recipe: Recipe, offset: number, facts: Facts, listing: Listing = []): CompletionList {
+    const cursors = cursorsAt(recipe, offset);
+    const items = cursors.flatMap((cursor) => (cursor.kind === 'key' ? keyItems(recipe, cursor) : valueItems(recipe, cursor, facts, listing)));
+    // Short forms grow (`gptq-w4a16` → `gptq-w4a16-g64`) and folders open while one types.
+    return { isIncomplete: cursors.some(({ kind }) => kind === 'value'), items };
+}
+
+const PATH_FORMATS = new Set(['checkpoint', 'path', 'output']);
+
+/** The folder, as written in the recipe, whose entries `complete` needs; undefined: none. */
+export function folderWanted(recipe: Recipe, offset: number): string | undefined {
+    const cursor = cursorsAt(recipe, offset).find(({ kind, place }) => kind === 'value' && PATH_FORMATS.has(place.slot?.format ?? ''));
+    return cursor?.prefix.slice(0, cursor.prefix.lastIndexOf('/') + 1);
+}
+
+function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
+    const { place } = cursor;
+    const shapes = place.shape ? [place.shape] : (place.slot?.alternatives ?? []).flatMap(({ kind, schema }) => (kind === 'mapping' ? [schema] : []));
+    const offered = new Map<string, { schema: JsonSchema; required: boolean }>();
+    for (const shape of shapes) {
+        for (const [name, schema] of Object.entries(shape.properties ?? {})) {
+            const required = shape.required?.includes(name) ?? false;
+            if (!childNamed(place, name) && !offered.has(name)) offered.set(name, { schema, required });
+        }
+    }
+    return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, recipe.schema.slot(schema), required, index));
+}
+
+function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, required: boolean, index: number): CompletionItem {
+    const needsChoice = slot.alternatives.some(({ schema }) => schema.enum ?? schema.const) || slot.format !== undefined;
+    return {
+        label: name,
+        kind: CompletionItemKind.Property,
+        detail: required ? 'required' : slot.default === undefined || slot.default === null ? 'optional' : `default: ${JSON.stringify(slot.default)}`,
+        documentation: { kind: 'markdown', value: slot.description },
+        sortText: `${required ? 0 : 1}${String(index).padStart(3, '0')}`,
+        insertTextFormat: InsertTextFormat.Snippet,
+        insertTextMode: InsertTextMode.adjustIndentation,
+        textEdit: {
+            range: rangeOf(recipe, cursor.replace),
+            newText: cursor.hasColon ? name : `${name}:${new Snippet(recipe, cursor.flow).value(slot, 1)}`,
+        },
+        command: needsChoice && !cursor.hasColon ? { title: '', command: 'editor.action.triggerSuggest' } : undefined,
+    };
+}
+
+/** Writes the value of a new key: a section with its required keys, an opened list, a default to accept or overwrite. */
+export class Snippet {
+    private stop = 0;
+
+    constructor(
+        private readonly recipe: Recipe,
+        private readonly flow: boolean,
+    ) {}
+
+    /** With what separates it from the colon. */
+    value(slot: Slot, depth: number): string {
+        const scalar = slot.alternatives.find(({ kind }) => kind !== 'mapping' && kind !== 'list' && kind !== 'nothing');
+        const nested = slot.alternatives.find(({ kind }) => kind === 'mapping' || kind === 'list');
+        if (scalar || !nested || depth > 3) return ` ${this.placeholder(slot)}`;
+        const items = nested.schema.items;
+        const itemSlot = items && this.recipe.schema.slot(items);
+        if (itemSlot) return this.list(itemSlot, depth);
+        return this.mapping(nested.schema, depth);
+    }
+
+    private list(slot: Slot, depth: number): string {
+        const item = slot.alternatives.find(({ kind }) => kind === 'mapping');
+        const isMapping = item !== undefined && slot.alternatives.length === 1;
+        if (this.flow) return isMapping ? ` [{ ${this.keys(item.schema, depth + 1).join(', ')} }]` : ` [${this.next()}]`;
+        if (!isMapping) return `\n${indent(depth)}- ${this.next()}`;
+        return `\n${indent(depth)}- ${this.keys(item.schema, depth + 2).join(`\n${indent(depth + 1)}`)}`;
+    }
+
+    private mapping(schema: JsonSchema, depth: number): string {
+        const keys = this.keys(schema, depth + 1);
+        if (this.flow) return ` { ${keys.length > 0 ? keys.join(', ') : this.next()} }`;
+        return `\n${indent(depth)}${keys.length > 0 ? keys.join(`\n${indent(depth)}`) : this.next()}`;
+    }
+
+    private keys(schema: JsonSchema, depth: number): string[] {
+        const required = schema.required?.length ? schema.required : Object.keys(schema.properties ?? {}).slice(0, 1);
+        return required.flatMap((name) => {
+            const property = schema.properties?.[name];
+            return property ? [`${name}:${this.value(this.recipe.schema.slot(property), depth)}`] : [];
+        });
+    }
+
+    private placeholder(slot: Slot): string {
+        if (slot.format === 'layer-pattern') return `"${this.next()}"`;
+        const written = slot.default === undefined || slot.default === null ? '' : JSON.stringify(slot.default);
+        return written ? `\${${++this.stop}:${written}}` : this.next();
+    }
+
+    private next(): string {
+        return `$${++this.stop}`;
+    }
+}
+
+function indent(depth: number): string {
+    return '  '.repeat(depth);
+}

@@ -1,0 +1,19 @@
+import { DiagnosticSeverity, DiagnosticTag, type Diagnostic } from 'vscode-languageserver/node';
+import type { Finding } from './finding';
+import { rangeOf } from './positions';
+import type { Recipe } from './recipe';
+
+/** A finding as the editor shows it; `url` is the page that explains all codes. */
+export function diagnostic(recipe: Recipe, uri: string, finding: Finding, url: string): Diagnostic {
+    const { related } = finding;
+    return {
+        range: rangeOf(recipe, finding.span),
+        severity: finding.severity === 'error' ? DiagnosticSeverity.Error : DiagnosticSeverity.Warning,
+        source: 'quant',
+        code: finding.code,
+        codeDescription: url ? { href: `${url}#${finding.code}` } : undefined,
+        message: finding.message,
+        tags: finding.code === 'duplicate-key' ? [DiagnosticTag.Unnecessary] : undefined,
+        relatedInformation: related && [{ location: { uri, range: rangeOf(recipe, related.span) }, message: related.message }],
+    };
+}

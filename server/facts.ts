@@ -1,0 +1,57 @@
+import type { CheckpointHeader } from '../protocol/checkpoint';
+import type { Result } from '../protocol/generated/result';
+import type { CheckpointErrorCode } from '../protocol/safetensors';
+import { allPlaces, type Place, type Recipe } from './recipe';
+
+/** What is known of the world outside the document. The pure functions get it; `workspace.ts` finds it out. */
+export interface Facts {
+    /** By the text in the recipe; absent: not looked at yet. */
+    readonly checkpoints: ReadonlyMap<string, CheckpointFact>;
+    readonly files: ReadonlyMap<string, FileFact>;
+    readonly result: LastResult | undefined;
+}
+
+export type CheckpointFact =
+    | { readonly state: 'read'; readonly header: CheckpointHeader }
+    | { readonly state: 'refused'; readonly code: CheckpointErrorCode; readonly message: string };
+
+export interface FileFact {
+    readonly kind: 'missing' | 'file' | 'folder';
+    /** With symbolic links resolved; the path itself when it does not exist. */
+    readonly realPath: string;
+    /** Of a file: whether it holds any text; undefined: not looked into. */
+    readonly hasText: boolean | undefined;
+}
+
+export interface LastResult {
+    readonly result: Result;
+    /** Text of the recipe that ran; undefined when the run kept no copy. */
+    readonly ran: string | undefined;
+}
+
+export const NO_FACTS: Facts = { checkpoints: new Map(), files: new Map(), result: undefined };
+
+/** The paths that a recipe names, as written. */
+export interface NamedPaths {
+    readonly checkpoints: readonly string[];
+    /** Data files. */
+    readonly data: readonly string[];
+    readonly outputs: readonly string[];
+}
+
+export function namedPaths(recipe: Recipe): NamedPaths {
+    const of = (format: string): string[] => [...new Set(placesWithFormat(recipe, format).map(({ value }) => String(value)))];
+    return { checkpoints: of('checkpoint'), data: of('path'), outputs: of('output') };
+}
+
+/** Non-empty texts whose schema marks them with `format`. */
+export function placesWithFormat(recipe: Recipe, format: string): Place[] {
+    return [...allPlaces(recipe.root)].filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
+}
+
+/** The header of the checkpoint that the recipe is about, if it has been read. */
+export function modelHeader(recipe: Recipe, facts: Facts): CheckpointHeader | undefined {
+    const place = placesWithFormat(recipe, 'checkpoint')[0];
+    const fact = place && facts.checkpoints.get(String(place.value));
+    return fact?.state === 'read' ? fact.header : undefined;
+}

@@ -1,0 +1,110 @@
+import * as path from 'node:path';
+import type { Hover } from 'vscode-languageserver/node';
+import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
+import { modelHeader, type Facts } from './facts';
+import { countOfLayers, matchingLayers } from './layers';
+import { rangeOf } from './positions';
+import { placeHolding, type Place, type Recipe } from './recipe';
+import { listedValues, type Slot } from './schema';
+import { bitsPerWeight, readShortName, readUse } from './uses';
+
+/** What is under the cursor: a key's meaning, a value's meaning, what a pattern matches, what a checkpoint is. */
+export function hover(recipe: Recipe, offset: number, facts: Facts): Hover | undefined {
+    const place = placeHolding(recipe.root, offset);
+    if (!place?.slot) return undefined;
+    const onKey = place.key && place.key.start <= offset && offset <= place.key.end;
+    if (onKey && place.key) return markdown(recipe, place.key, aboutKey(place.key.name, place.slot));
+    if (place.children.length > 0 || place.kind === 'mapping' || place.kind === 'list') return undefined;
+    const text = aboutValue(recipe, place, facts);
+    return text === undefined ? undefined : markdown(recipe, place.span, text);
+}
+
+function markdown(recipe: Recipe, span: Parameters<typeof rangeOf>[1], value: string): Hover {
+    return { contents: { kind: 'markdown', value }, range: rangeOf(recipe, span) };
+}
+
+function aboutKey(name: string, slot: Slot): string {
+    const lines = [`**${name}**`, slot.description];
+    const facts = slot.alternatives.flatMap(({ schema }) => {
+        const low = schema.minimum ?? schema.exclusiveMinimum;
+        const high = schema.maximum ?? schema.exclusiveMaximum;
+        if (low === undefined && high === undefined) return [];
+        const lowText = schema.exclusiveMinimum !== undefined ? `above ${low}` : `from ${low}`;
+        return [`Range: ${[low === undefined ? '' : lowText, high === undefined ? '' : `to ${high}`].join(' ').trim()}.`];
+    });
+    const names = slot.alternatives.flatMap((alternative) => listedValues(alternative).map(({ value }) => `\`${String(value)}\``));
+    if (names.length > 0) facts.push(`Values: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}.`);
+    if (slot.default !== undefined && slot.default !== null && !slot.description.includes('Default:')) {
+        facts.push(`Default: \`${JSON.stringify(slot.default)}\`.`);
+    }
+    return [...lines, facts.join(' ')].filter(Boolean).join('\n\n');
+}
+
+function aboutValue(recipe: Recipe, place: Place, facts: Facts): string | undefined {
+    const slot = place.slot!;
+    const header = modelHeader(recipe, facts);
+    if (slot.format === 'checkpoint') return aboutCheckpoint(place, facts);
+    if (slot.format === 'layer-pattern' && place.kind === 'text') return header && aboutPattern(place.text, header);
+    const short = place.kind === 'text' ? readShortName(slot, place.text) : undefined;
+    if (short) return aboutShortName(recipe, place, short, header);
+    const listed = slot.alternatives.flatMap(listedValues).find(({ value }) => value === place.value);
+    if (listed?.description) return `\`${place.text}\` — ${listed.description}`;
+    return place.key ? aboutKey(place.key.name, slot) : undefined;
+}
+
+function aboutShortName(recipe: Recipe, place: Place, short: { method: string; scheme: string }, header: CheckpointHeader | undefined): string {
+    const variant = place.slot!.alternatives.find(({ schema }) => schema.properties?.method?.const === short.method);
+    const method = variant?.schema.properties?.method?.description ?? variant?.schema.description ?? '';
+    const scheme = variant?.schema.properties?.scheme?.enumDescriptions?.[short.scheme] ?? '';
+    return [`**${place.text}**`, method, `\`${short.scheme}\` — ${scheme}`, sizeSentence(recipe, place, header)].filter(Boolean).join('\n\n');
+}
+
+function sizeSentence(recipe: Recipe, place: Place, header: CheckpointHeader | undefined): string {
+    const use = readUse(recipe, place);
+    if (!use?.format || use.groupSize === undefined) return '';
+    const { format, groupSize } = use;
+    const grouping = groupSize === null ? 'one scale for each output row' : `groups of ${groupSize}`;
+    if (groupSize !== null) return `${decimals(bitsPerWeight(format, groupSize, groupSize))} bits for each weight in ${grouping}.`;
+    const widest = Math.max(0, ...(header?.linears ?? []).map(({ inputs }) => inputs));
+    return widest === 0 ? `${format.num_bits} bits for each weight, ${grouping}.` : `${decimals(bitsPerWeight(format, null, widest))} bits for each weight, ${grouping}.`;
+}
+
+function aboutPattern(pattern: string, header: CheckpointHeader): string {
+    const layers = matchingLayers(header, pattern);
+    if (layers.length === 0) return `Matches no layer of ${path.basename(header.folder)}.`;
+    const list = layers.slice(0, 6).map(({ name, outputs, inputs }) => `- \`${name}\` ${outputs} × ${inputs}`);
+    const more = layers.length > list.length ? [`- and ${layers.length - list.length} more`] : [];
+    return [`Matches **${countOfLayers(layers.length)}** with ${amount(parameters(layers))} weights:`, '', ...list, ...more].join('\n');
+}
+
+function aboutCheckpoint(place: Place, facts: Facts): string | undefined {
+    const fact = facts.checkpoints.get(place.text);
+    if (fact?.state !== 'read') return fact?.message;
+    const { header } = fact;
+    const rows = [
+        `**${path.basename(header.folder)}** — ${header.architecture || 'unknown architecture'}`,
+        `${amount(header.parameters)} parameters in ${header.dtype}, ${bytes(header.bytes)}; ${header.blocks} blocks, ${countOfLayers(header.linears.length)} to quantize.`,
+    ];
+    if (header.maximumTokens !== null) rows.push(`At most ${header.maximumTokens} tokens.`);
+    if (header.quantization !== null) rows.push(`Already quantized (${header.quantization}).`);
+    return rows.join('\n\n');
+}
+
+function parameters(layers: readonly Linear[]): number {
+    return layers.reduce((sum, { inputs, outputs }) => sum + inputs * outputs, 0);
+}
+
+/** 4.5 M, 8.03 B: three digits. */
+export function amount(count: number): string {
+    const [unit, name] = count >= 1e9 ? [1e9, ' B'] : count >= 1e6 ? [1e6, ' M'] : count >= 1e3 ? [1e3, ' k'] : [1, ''];
+    return `${Number((count / unit).toPrecision(3))}${name}`;
+}
+
+function bytes(count: number): string {
+    const [unit, name] = count >= 1e9 ? [1e9, 'GB'] : count >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
+    return `${Number((count / unit).toPrecision(3))} ${name}`;
+}
+
+function decimals(value: number): string {
+    return String(Number(value.toFixed(3)));
+}

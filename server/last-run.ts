@@ -1,0 +1,67 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { LayerResult, Measurement } from '../protocol/generated/result';
+import type { LastResult } from './facts';
+import { parseRecipe, placeAt, plainValue, type Path, type Recipe } from './recipe';
+
+/** The last run of a recipe, and which parts of the recipe still say what ran. */
+export interface LastRun {
+    readonly name: string;
+    readonly layers: readonly LayerResult[];
+    readonly candidates: readonly string[];
+    /** Whether the value at a path, or the absence of one, is what ran. */
+    isUnchanged(path: Path): boolean;
+    /** Index that a candidate of the present text had in the run. */
+    candidateIndex(path: Path): number;
+}
+
+/** undefined: nothing ran, the run kept no recipe, or it was about another model. */
+export function lastRun(recipe: Recipe, last: LastResult | undefined): LastRun | undefined {
+    if (last?.ran === undefined) return undefined;
+    const ran = parseRecipe(last.ran, recipe.schema);
+    const valueOf = (of: Recipe, path: Path): unknown => {
+        const place = placeAt(of.root, path);
+        return place && plainValue(place);
+    };
+    const isUnchanged = (path: Path): boolean => isDeepStrictEqual(valueOf(recipe, path), valueOf(ran, path));
+    if (!isUnchanged(['model']) || !isUnchanged(['calibration'])) return undefined;
+    return {
+        name: last.result.run,
+        layers: last.result.layers,
+        candidates: last.result.candidates,
+        isUnchanged,
+        candidateIndex: (path) => {
+            const candidates = placeAt(ran.root, ['candidates'])?.children ?? [];
+            // The run may have dropped a repeated candidate; then positions no longer tell which is which.
+            if (candidates.length !== last.result.candidates.length) return -1;
+            return candidates.findIndex((candidate) => isDeepStrictEqual(plainValue(candidate), valueOf(recipe, path)));
+        },
+    };
+}
+
+export interface Summary {
+    /** Mean and smallest SQNR in dB over the layers that have a finite one. */
+    readonly mean: number;
+    readonly smallest: number;
+    readonly worstLayer: string;
+    readonly count: number;
+}
+
+export function summarize(layers: readonly LayerResult[], measurement: (layer: LayerResult) => Measurement | null | undefined): Summary | undefined {
+    const values = layers.flatMap((layer) => {
+        const sqnr = measurement(layer)?.sqnr_db;
+        return sqnr === null || sqnr === undefined ? [] : [{ sqnr, layer: layer.name }];
+    });
+    if (values.length === 0) return undefined;
+    const worst = values.reduce((least, value) => (value.sqnr < least.sqnr ? value : least));
+    const mean = values.reduce((sum, { sqnr }) => sum + sqnr, 0) / values.length;
+    return { mean, smallest: worst.sqnr, worstLayer: worst.layer, count: values.length };
+}
+
+/** The measurement that says how a layer came out: as written, else as measured for what was asked. */
+export function outcome(layer: LayerResult): Measurement | null | undefined {
+    return layer.achieved ?? (layer.asked === null ? undefined : layer.candidates[layer.asked]);
+}
+
+export function decibels(value: number): string {
+    return `${value.toFixed(1)} dB`;
+}

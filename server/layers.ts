@@ -1,0 +1,74 @@
+import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
+import { anyLayerPattern, layerPattern } from '../protocol/pattern';
+import { nearest } from './nearest';
+import { childNamed, placeAt, type Place, type Recipe } from './recipe';
+
+/** Layers that a pattern matches, in execution order. */
+export function matchingLayers(header: CheckpointHeader, pattern: string): Linear[] {
+    const matches = layerPattern(pattern);
+    return header.linears.filter(({ name }) => matches(name));
+}
+
+/** The texts of a rule's `layers`, one or several. */
+export function patternPlaces(rule: Place): Place[] {
+    const layers = childNamed(rule, 'layers');
+    const texts = layers?.kind === 'list' ? layers.children : layers ? [layers] : [];
+    return texts.filter(({ kind }) => kind === 'text');
+}
+
+export function rulePlaces(recipe: Recipe): readonly Place[] {
+    const rules = placeAt(recipe.root, ['quantize', 'rules']);
+    return rules?.kind === 'list' ? rules.children : [];
+}
+
+/** Who decides about which layers: index of the first matching rule, or `default` for the blocks' other layers. */
+export function decidedLayers(recipe: Recipe, header: CheckpointHeader): Map<number | 'default', Linear[]> {
+    const rules = rulePlaces(recipe).map((rule) => anyLayerPattern(patternPlaces(rule).map(({ value }) => String(value))));
+    const decided = new Map<number | 'default', Linear[]>();
+    for (const linear of header.linears) {
+        const index = rules.findIndex((matches) => matches(linear.name));
+        if (index < 0 && linear.block === null) continue;
+        const decider = index < 0 ? 'default' : index;
+        decided.set(decider, [...(decided.get(decider) ?? []), linear]);
+    }
+    return decided;
+}
+
+/** What a pattern without a match was probably meant to be, by the rule of docs/diagnostics.md. */
+export function nearestPattern(header: CheckpointHeader, pattern: string): string | undefined {
+    const names = header.linears.map(({ name }) => name);
+    return nearest(pattern, /[*?[]/.test(pattern) ? names.flatMap(patternsFor) : names);
+}
+
+/** Patterns that match a layer: its name with the numbers open, then `*.` and each ending of what follows the last number. */
+function patternsFor(name: string): string[] {
+    const parts = name.split('.');
+    const lastNumber = parts.findLastIndex((part) => /^\d+$/.test(part));
+    const open = parts.map((part) => (/^\d+$/.test(part) ? '*' : part)).join('.');
+    if (lastNumber < 0) return [open];
+    const tail = parts.slice(lastNumber + 1);
+    return [open, ...tail.map((_, index) => `*.${tail.slice(index).join('.')}`)];
+}
+
+/** Patterns worth offering: each kind of layer everywhere, each block, each part of a block, and layers outside the blocks. */
+export function usualPatterns(header: CheckpointHeader): { readonly pattern: string; readonly layers: readonly Linear[] }[] {
+    const kinds = new Set<string>();
+    const parts = new Set<string>();
+    const blocks = new Set<string>();
+    const outside = new Set<string>();
+    for (const { name, block } of header.linears) {
+        const match = /^(.*?\.\d+)\.((.+\.)?[^.]+)$/.exec(name);
+        if (block === null || !match) {
+            outside.add(name);
+            continue;
+        }
+        kinds.add(`*.${match[2]}`);
+        if (match[3]) parts.add(`*.${match[3]}*`);
+        blocks.add(`${match[1]}.*`);
+    }
+    return [...kinds, ...parts, ...outside, ...blocks].map((pattern) => ({ pattern, layers: matchingLayers(header, pattern) }));
+}
+
+export function countOfLayers(count: number): string {
+    return count === 1 ? '1 layer' : `${count} layers`;
+}

@@ -1,0 +1,43 @@
+/** Edit distance with transpositions of neighbours (optimal string alignment). */
+export function distance(a: string, b: string): number {
+    let beforeLast: number[] = [];
+    let last = Array.from({ length: b.length + 1 }, (_, index) => index);
+    for (let i = 1; i <= a.length; i++) {
+        const current = [i];
+        for (let j = 1; j <= b.length; j++) {
+            const same = a[i - 1] === b[j - 1];
+            let best = Math.min(last[j]! + 1, current[j - 1]! + 1, last[j - 1]! + (same ? 0 : 1));
+            if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, beforeLast[j - 2]! + 1);
+            current.push(best);
+        }
+        beforeLast = last;
+        last = current;
+    }
+    return last[b.length]!;
+}
+
+/** Longer words are not compared: the distance costs time in proportion to both lengths. */
+const MAX_LENGTH = 200;
+
+/** The candidate that `word` was probably meant to be, by the rule of docs/diagnostics.md; the first of equally near ones. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+    if (word.length > MAX_LENGTH) return undefined;
+    let best: string | undefined;
+    let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+    for (const candidate of candidates) {
+        if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
+        const candidateDistance = distance(word, candidate);
+        if (candidateDistance < bestDistance) {
+            best = candidate;
+            bestDistance = candidateDistance;
+        }
+    }
+    return best;
+}
+
+const MAX_LISTED = 12;
+
+/** Names joined by commas, cut where a sentence would become a page. */
+export function listed(names: readonly string[]): string {
+    return names.length > MAX_LISTED ? `${names.slice(0, MAX_LISTED).join(', ')}, …` : names.join(', ');
+}

@@ -1,0 +1,224 @@
+import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import type { YAMLError } from 'yaml';
+import { discriminator, type Alternative, type JsonSchema, type Kind, type RecipeSchema, type Slot } from './schema';
+
+/** A range of the text, in UTF-16 offsets; end exclusive. */
+export interface Span {
+    readonly start: number;
+    readonly end: number;
+}
+
+export type Path = readonly (string | number)[];
+
+/** A value of the recipe, with what the schema says of its place. */
+export interface Place {
+    readonly path: Path;
+    readonly parent: Place | undefined;
+    /** The key that owns the value, or undefined in lists and at the top. */
+    readonly key: (Span & { readonly name: string }) | undefined;
+    /** Of the value; empty, behind the key, when nothing is written. */
+    readonly span: Span;
+    readonly kind: Kind;
+    /** Of a scalar. */
+    readonly value: string | number | boolean | null;
+    /** Of a scalar: as written, without quotes. */
+    readonly text: string;
+    readonly quoted: boolean;
+    /** Whether the value is written between braces or brackets. */
+    readonly flow: boolean;
+    /** undefined: the schema does not know this place. */
+    readonly slot: Slot | undefined;
+    /** Of a mapping: the alternative that was meant; undefined when none fits. */
+    readonly shape: JsonSchema | undefined;
+    readonly children: readonly Place[];
+    /** Values of keys that are written again; only the first one counts. */
+    readonly duplicates: readonly Place[];
+}
+
+/** A parsed recipe; made anew after each edit. */
+export interface Recipe {
+    readonly text: string;
+    readonly schema: RecipeSchema;
+    readonly errors: readonly YAMLError[];
+    readonly root: Place;
+    readonly lines: LineCounter;
+}
+
+/** A document of aliases could otherwise unfold without end. */
+const MAX_PLACES = 50_000;
+
+export function parseRecipe(text: string, schema: RecipeSchema): Recipe {
+    const lines = new LineCounter();
+    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, strict: true });
+    const root = new Annotator(text, document, schema).root();
+    return { text, schema, errors: document.errors, root, lines };
+}
+
+interface Origin {
+    readonly path: Path;
+    readonly parent: Place | undefined;
+    readonly key: Place['key'];
+    readonly slot: Slot | undefined;
+    /** Where an empty value would stand. */
+    readonly empty: number;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+class Annotator {
+    private count = 0;
+    private readonly open = new Set<Node>();
+
+    constructor(
+        private readonly text: string,
+        private readonly document: Document.Parsed,
+        private readonly schema: RecipeSchema,
+    ) {}
+
+    root(): Place {
+        return this.place(this.document.contents, { path: [], parent: undefined, key: undefined, slot: this.schema.root, empty: 0 });
+    }
+
+    private place(written: unknown, origin: Origin): Place {
+        const alias = isAlias(written) ? written : undefined;
+        const node = alias ? alias.resolve(this.document) : (written as Node | null | undefined);
+        const range = (alias ?? node)?.range ?? [origin.empty, origin.empty];
+        const place: Mutable<Place> = {
+            path: origin.path,
+            parent: origin.parent,
+            key: origin.key,
+            span: { start: range[0], end: valueEnd(alias ?? node, range, this.text) },
+            kind: kindOf(node),
+            value: isScalar(node) ? scalarValue(node.value) : null,
+            text: isScalar(node) ? (typeof node.value === 'string' ? node.value : (node.source ?? '')) : '',
+            quoted: isScalar(node) && (node.type === 'QUOTE_DOUBLE' || node.type === 'QUOTE_SINGLE'),
+            flow: (isMap(node) || isSeq(node)) && node.flow === true,
+            slot: origin.slot,
+            shape: undefined,
+            children: [],
+            duplicates: [],
+        };
+        // A YAML anchor may contain its own alias.
+        if (!node || this.open.has(node) || ++this.count > MAX_PLACES) return place;
+        this.open.add(node);
+        if (isMap(node)) this.fillMapping(place, node.items);
+        else if (isSeq(node)) this.fillList(place, node.items);
+        this.open.delete(node);
+        return place;
+    }
+
+    private fillMapping(place: Mutable<Place>, items: readonly unknown[]): void {
+        const entries = items.filter(isPair);
+        const value = (name: string): unknown => {
+            const found = entries.find(({ key }) => keyName(key) === name)?.value;
+            return isScalar(found) ? found.value : undefined;
+        };
+        place.shape = chooseShape(place.slot?.alternatives ?? [], value);
+        const places = entries.map(({ key, value: written }) => {
+            const name = keyName(key);
+            const [start, end] = (isNode(key) ? key.range : undefined) ?? [place.span.start, place.span.start];
+            const schema = Object.hasOwn(place.shape?.properties ?? {}, name) ? place.shape?.properties?.[name] : undefined;
+            return this.place(written, {
+                path: [...place.path, name],
+                parent: place,
+                key: { name, start, end },
+                slot: schema ? this.schema.slot(schema) : undefined,
+                empty: end,
+            });
+        });
+        const first = new Map<string, Place>();
+        for (const child of places) if (!first.has(child.key!.name)) first.set(child.key!.name, child);
+        place.children = [...first.values()];
+        place.duplicates = places.filter((child) => first.get(child.key!.name) !== child);
+        if (!place.flow) place.span = { start: place.span.start, end: lastEnd(places, place.span) };
+    }
+
+    private fillList(place: Mutable<Place>, items: readonly unknown[]): void {
+        const list = place.slot?.alternatives.find(({ kind }) => kind === 'list');
+        const itemSlot = list?.schema.items ? this.schema.slot(list.schema.items) : undefined;
+        // What a text means is said of the whole key, be it one text or a list of them.
+        const slot = itemSlot && { ...itemSlot, format: itemSlot.format ?? place.slot?.format };
+        place.children = items.map((item, index) =>
+            this.place(item, { path: [...place.path, index], parent: place, key: undefined, slot, empty: place.span.start }),
+        );
+        if (!place.flow) place.span = { start: place.span.start, end: lastEnd(place.children, place.span) };
+    }
+}
+
+/** A block collection ends with its last value, not with the white space and comments behind it. */
+function lastEnd(children: readonly Place[], span: Span): number {
+    return children.reduce((end, child) => Math.max(end, child.span.end, child.key?.end ?? 0), span.start);
+}
+
+function valueEnd(node: unknown, range: readonly number[], text: string): number {
+    const end = range[1] ?? range[0]!;
+    const isBlock = isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED');
+    return isBlock ? range[0]! + text.slice(range[0], end).trimEnd().length : end;
+}
+
+function isNode(value: unknown): value is Node {
+    return isScalar(value) || isMap(value) || isSeq(value) || isAlias(value);
+}
+
+function keyName(key: unknown): string {
+    return isScalar(key) ? (typeof key.value === 'string' ? key.value : (key.source ?? '')) : isAlias(key) ? `*${key.source}` : '';
+}
+
+/** The mapping that was meant: the only one, or the one that the discriminating key names. */
+function chooseShape(alternatives: readonly Alternative[], value: (name: string) => unknown): JsonSchema | undefined {
+    const mappings = alternatives.filter(({ kind }) => kind === 'mapping');
+    if (mappings.length <= 1) return mappings[0]?.schema;
+    const property = discriminator(mappings);
+    if (property === undefined) return mappings[0]?.schema;
+    return mappings.find(({ schema }) => schema.properties?.[property]?.const === value(property))?.schema;
+}
+
+function kindOf(node: unknown): Kind {
+    if (isMap(node)) return 'mapping';
+    if (isSeq(node)) return 'list';
+    if (!isScalar(node)) return 'nothing';
+    const value = node.value;
+    if (typeof value === 'number' || typeof value === 'bigint') return Number.isInteger(Number(value)) ? 'integer' : 'number';
+    if (typeof value === 'boolean') return 'boolean';
+    return value === null || value === undefined ? 'nothing' : 'text';
+}
+
+function scalarValue(value: unknown): Place['value'] {
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+    return typeof value === 'bigint' ? Number(value) : null;
+}
+
+/** All places below and including `place`, in document order. */
+export function* allPlaces(place: Place): Generator<Place> {
+    yield place;
+    for (const child of place.children) yield* allPlaces(child);
+}
+
+export function childNamed(place: Place | undefined, name: string): Place | undefined {
+    return place?.children.find(({ key }) => key?.name === name);
+}
+
+/** The value at a path, for example `['quantize', 'rules', 0, 'use']`. */
+export function placeAt(root: Place, path: Path): Place | undefined {
+    let place: Place | undefined = root;
+    for (const step of path) place = typeof step === 'number' ? place?.children[step] : childNamed(place, step);
+    return place;
+}
+
+/** The innermost place whose key or value holds the offset. */
+export function placeHolding(root: Place, offset: number): Place | undefined {
+    let found: Place | undefined;
+    for (const place of allPlaces(root)) {
+        const inValue = place.span.start <= offset && offset <= place.span.end;
+        const inKey = place.key !== undefined && place.key.start <= offset && offset <= place.key.end;
+        if (inValue || inKey) found = place;
+    }
+    return found;
+}
+
+/** A place's value without positions, for comparisons. */
+export function plainValue(place: Place): unknown {
+    if (place.kind === 'mapping') return Object.fromEntries(place.children.map((child) => [child.key?.name, plainValue(child)]));
+    if (place.kind === 'list') return place.children.map(plainValue);
+    return place.value;
+}

@@ -1,0 +1,141 @@
+import { finiteLanguage } from './finite-language';
+
+/** The JSON Schema keywords that the engine's models produce, and the few of our own that mark what a value is. */
+export interface JsonSchema {
+    readonly $ref?: string;
+    readonly $defs?: Readonly<Record<string, JsonSchema>>;
+    readonly title?: string;
+    readonly description?: string;
+    readonly type?: string | readonly string[];
+    readonly default?: unknown;
+    readonly const?: unknown;
+    readonly enum?: readonly unknown[];
+    readonly enumDescriptions?: Readonly<Record<string, string>>;
+    readonly pattern?: string;
+    readonly format?: string;
+    readonly minimum?: number;
+    readonly maximum?: number;
+    readonly exclusiveMinimum?: number;
+    readonly exclusiveMaximum?: number;
+    readonly minLength?: number;
+    readonly minItems?: number;
+    readonly anyOf?: readonly JsonSchema[];
+    readonly oneOf?: readonly JsonSchema[];
+    readonly items?: JsonSchema;
+    readonly properties?: Readonly<Record<string, JsonSchema>>;
+    readonly required?: readonly string[];
+    /** Architectures that the engine can walk. */
+    readonly 'x-architectures'?: readonly string[];
+    /** Weight format of each scheme, as compressed-tensors' quantization arguments. */
+    readonly 'x-schemes'?: Readonly<Record<string, SchemeFormat>>;
+}
+
+export interface SchemeFormat {
+    readonly num_bits: number;
+    readonly symmetric: boolean;
+    readonly group_size: number | null;
+}
+
+export type Kind = 'mapping' | 'list' | 'text' | 'integer' | 'number' | 'boolean' | 'nothing';
+
+/** One way to write a value; its schema has no `$ref` and no `anyOf` left. */
+export interface Alternative {
+    readonly kind: Kind;
+    readonly schema: JsonSchema;
+}
+
+/** What may stand at one place of a recipe. */
+export interface Slot {
+    readonly description: string;
+    readonly default: unknown;
+    /** `checkpoint`, `path`, `output`, `layer-pattern`: what a text means. */
+    readonly format: string | undefined;
+    readonly alternatives: readonly Alternative[];
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+    object: 'mapping', array: 'list', string: 'text', integer: 'integer', number: 'number', boolean: 'boolean', null: 'nothing',
+};
+const MAX_DEPTH = 16;
+const MAX_SPELLINGS = 20_000;
+
+export class RecipeSchema {
+    readonly root: Slot;
+    /** undefined: the schema does not say, nothing is refused. */
+    readonly architectures: readonly string[] | undefined;
+    readonly schemes: Readonly<Record<string, SchemeFormat>>;
+    private readonly definitions: Readonly<Record<string, JsonSchema>>;
+    private readonly slots = new Map<JsonSchema, Slot>();
+    private readonly spellings = new Map<string, readonly string[]>();
+
+    constructor(document: JsonSchema) {
+        this.definitions = document.$defs ?? {};
+        this.architectures = document['x-architectures'];
+        this.schemes = document['x-schemes'] ?? {};
+        this.root = this.slot(document);
+    }
+
+    slot(schema: JsonSchema): Slot {
+        const known = this.slots.get(schema);
+        if (known) return known;
+        const resolved = this.resolve(schema);
+        const slot: Slot = {
+            description: resolved.description ?? '',
+            default: resolved.default,
+            format: resolved.format,
+            alternatives: this.expand(schema, 0),
+        };
+        this.slots.set(schema, slot);
+        return slot;
+    }
+
+    /** Every text that `pattern` accepts, when they are few enough to list; else none. */
+    spelled(pattern: string): readonly string[] {
+        let known = this.spellings.get(pattern);
+        if (known === undefined) {
+            known = finiteLanguage(pattern, MAX_SPELLINGS) ?? [];
+            this.spellings.set(pattern, known);
+        }
+        return known;
+    }
+
+    private resolve(schema: JsonSchema): JsonSchema {
+        let current = schema;
+        for (let depth = 0; current.$ref !== undefined && depth < MAX_DEPTH; depth++) {
+            const { $ref, ...siblings } = current;
+            const target = this.definitions[$ref.replace(/^#\/\$defs\//, '')];
+            if (!target) return siblings;
+            current = { ...target, ...siblings };
+        }
+        return current;
+    }
+
+    private expand(schema: JsonSchema, depth: number): Alternative[] {
+        const { anyOf, oneOf, ...own } = this.resolve(schema);
+        const choices = anyOf ?? oneOf;
+        if (choices === undefined || depth > MAX_DEPTH) return kindsOf(own).map((kind) => ({ kind, schema: own }));
+        const alternatives = choices.flatMap((choice) => this.expand({ ...own, ...this.resolve(choice) }, depth + 1));
+        return alternatives;
+    }
+}
+
+function kindsOf(schema: JsonSchema): Kind[] {
+    const types = schema.type ?? (schema.properties ? 'object' : typeof (schema.const ?? schema.enum?.[0]));
+    return (typeof types === 'string' ? [types] : types).flatMap((type) => (KINDS[type] ? [KINDS[type]] : []));
+}
+
+/** Values that a scalar alternative lists, with their explanations. */
+export function listedValues(alternative: Alternative): { readonly value: unknown; readonly description: string }[] {
+    const { schema } = alternative;
+    const values = schema.const !== undefined ? [schema.const] : (schema.enum ?? []);
+    return values.map((value) => ({ value, description: schema.enumDescriptions?.[String(value)] ?? schema.description ?? '' }));
+}
+
+/** The property that tells mappings apart, when all of them fix it to a constant. */
+export function discriminator(alternatives: readonly Alternative[]): string | undefined {
+    const [first, ...rest] = alternatives.filter(({ kind }) => kind === 'mapping');
+    if (!first) return undefined;
+    return Object.keys(first.schema.properties ?? {}).find((name) =>
+        [first, ...rest].every(({ schema }) => schema.properties?.[name]?.const !== undefined),
+    );
+}

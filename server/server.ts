@@ -1,0 +1,175 @@
+import { readFile } from 'node:fs/promises';
+import {
+    CodeActionKind, TextDocuments, TextDocumentSyncKind,
+    type Connection, type Diagnostic, type InitializeParams, type InitializeResult,
+} from 'vscode-languageserver/node';
+import { TextDocument } from 'vscode-languageserver-textdocument';
+import {
+    filesChangedNotification, resultsNotification, runningNotification,
+    type ResultsParams, type RunningParams, type ServerOptions,
+} from '../protocol/language';
+import { codeActions } from './actions';
+import { complete, folderWanted } from './complete';
+import { diagnostic } from './diagnostic';
+import { hover } from './hover';
+import { inlayHints } from './inlay';
+import { codeLenses } from './lens';
+import { offsetAt } from './positions';
+import { parseRecipe, type Recipe } from './recipe';
+import { RecipeSchema, type JsonSchema } from './schema';
+import { documentLinks, documentSymbols, foldingRanges } from './structure';
+import { validate } from './validate';
+import { Workspace } from './workspace';
+
+/** Long enough to join the events of one keystroke, far too short to notice. */
+const SETTLE_MS = 25;
+
+/** Speaks LSP for recipes on a connection. All answers come from pure functions; this class only keeps what they need. */
+export class RecipeServer {
+    private readonly documents = new TextDocuments(TextDocument);
+    private readonly parsed = new Map<string, { readonly version: number; readonly recipe: Recipe }>();
+    private readonly pending = new Map<string, NodeJS.Timeout>();
+    private readonly workspace = new Workspace((uri) => this.factsChanged(uri));
+    private schema = new RecipeSchema({});
+    private options: ServerOptions = { schemaPath: '', codeLens: false, diagnosticsUrl: '' };
+    private running: RunningParams['recipes'] = {};
+    private canRefresh = { hints: false, lenses: false };
+
+    constructor(private readonly connection: Connection) {}
+
+    listen(): void {
+        const { connection } = this;
+        connection.onInitialize((params) => this.initialize(params));
+        this.answerRequests();
+        connection.onNotification(resultsNotification, ({ results }: ResultsParams) => {
+            this.workspace.setResults(results);
+            this.lookAgain();
+            this.refreshViews();
+        });
+        connection.onNotification(runningNotification, ({ recipes }: RunningParams) => {
+            this.running = recipes;
+            this.refreshViews();
+        });
+        connection.onNotification(filesChangedNotification, () => this.lookAgain());
+        this.documents.onDidChangeContent(({ document }) => this.schedule(document.uri));
+        this.documents.onDidClose(({ document }) => this.close(document.uri));
+        this.documents.listen(connection);
+        connection.listen();
+    }
+
+    private async initialize(params: InitializeParams): Promise<InitializeResult> {
+        this.options = params.initializationOptions as ServerOptions;
+        this.schema = new RecipeSchema(JSON.parse(await readFile(this.options.schemaPath, 'utf8')) as JsonSchema);
+        const { workspace } = params.capabilities;
+        this.canRefresh = { hints: workspace?.inlayHint?.refreshSupport ?? false, lenses: workspace?.codeLens?.refreshSupport ?? false };
+        return {
+            serverInfo: { name: 'quant-recipe' },
+            capabilities: {
+                textDocumentSync: TextDocumentSyncKind.Incremental,
+                completionProvider: { triggerCharacters: [' ', '-', '.', '/', '"', "'", '*', '{', '[', ','] },
+                hoverProvider: true,
+                inlayHintProvider: true,
+                codeLensProvider: this.options.codeLens ? {} : undefined,
+                codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
+                documentSymbolProvider: true,
+                foldingRangeProvider: true,
+                documentLinkProvider: {},
+            },
+        };
+    }
+
+    private answerRequests(): void {
+        const { connection } = this;
+        connection.onCompletion(async ({ textDocument: { uri }, position }, token) => {
+            const recipe = this.recipe(uri);
+            if (!recipe) return null;
+            const offset = offsetAt(recipe.text, position);
+            const folder = folderWanted(recipe, offset);
+            const listing = folder === undefined ? [] : await this.workspace.list(uri, folder);
+            return token.isCancellationRequested ? null : complete(recipe, offset, this.workspace.factsFor(uri, recipe), listing);
+        });
+        connection.onHover(({ textDocument: { uri }, position }) =>
+            this.answer(uri, (recipe) => hover(recipe, offsetAt(recipe.text, position), this.workspace.factsFor(uri, recipe)) ?? null),
+        );
+        connection.languages.inlayHint.on(({ textDocument: { uri }, range }) =>
+            this.answer(uri, (recipe) => inlayHints(recipe, this.workspace.factsFor(uri, recipe), spanOf(recipe, range))),
+        );
+        connection.onCodeLens(({ textDocument: { uri } }) =>
+            this.answer(uri, (recipe) => codeLenses(uri, this.workspace.factsFor(uri, recipe), this.running[uri])),
+        );
+        connection.onCodeAction(({ textDocument: { uri }, range }) =>
+            this.answer(uri, (recipe) => {
+                const findings = validate(recipe, this.workspace.factsFor(uri, recipe));
+                return codeActions(recipe, uri, findings, spanOf(recipe, range), (finding) => diagnostic(recipe, uri, finding, this.options.diagnosticsUrl));
+            }),
+        );
+        connection.onDocumentSymbol(({ textDocument: { uri } }) => this.answer(uri, documentSymbols));
+        connection.onFoldingRanges(({ textDocument: { uri } }) => this.answer(uri, foldingRanges));
+        connection.onDocumentLinks(({ textDocument: { uri } }) =>
+            this.answer(uri, (recipe) => documentLinks(recipe, (path, format) => this.workspace.linkTarget(uri, path, format))),
+        );
+    }
+
+    private answer<T>(uri: string, read: (recipe: Recipe) => T): T | null {
+        const recipe = this.recipe(uri);
+        return recipe ? read(recipe) : null;
+    }
+
+    /** The parsed document, made once for each version. */
+    private recipe(uri: string): Recipe | undefined {
+        const document = this.documents.get(uri);
+        if (!document) return undefined;
+        const known = this.parsed.get(uri);
+        if (known?.version === document.version) return known.recipe;
+        const recipe = parseRecipe(document.getText(), this.schema);
+        this.parsed.set(uri, { version: document.version, recipe });
+        return recipe;
+    }
+
+    private schedule(uri: string): void {
+        clearTimeout(this.pending.get(uri));
+        this.pending.set(uri, setTimeout(() => this.settle(uri), SETTLE_MS));
+    }
+
+    /** Says at once what is known, then looks at the disk and says it again if that brought news. */
+    private settle(uri: string): void {
+        this.pending.delete(uri);
+        const recipe = this.recipe(uri);
+        if (!recipe) return;
+        this.publish(uri);
+        this.workspace.refresh(uri, recipe).catch((error: unknown) => this.connection.console.error(`Cannot look at the files of ${uri}: ${String(error)}`));
+    }
+
+    private publish(uri: string): void {
+        const recipe = this.recipe(uri);
+        if (!recipe) return;
+        const findings = validate(recipe, this.workspace.factsFor(uri, recipe));
+        const diagnostics: Diagnostic[] = findings.map((finding) => diagnostic(recipe, uri, finding, this.options.diagnosticsUrl));
+        void this.connection.sendDiagnostics({ uri, version: this.documents.get(uri)?.version, diagnostics });
+    }
+
+    private factsChanged(uri: string): void {
+        this.publish(uri);
+        this.refreshViews();
+    }
+
+    private lookAgain(): void {
+        for (const uri of this.documents.keys()) this.schedule(uri);
+    }
+
+    private refreshViews(): void {
+        if (this.canRefresh.hints) void this.connection.languages.inlayHint.refresh();
+        if (this.canRefresh.lenses && this.options.codeLens) void this.connection.sendRequest('workspace/codeLens/refresh');
+    }
+
+    private close(uri: string): void {
+        clearTimeout(this.pending.get(uri));
+        this.pending.delete(uri);
+        this.parsed.delete(uri);
+        void this.connection.sendDiagnostics({ uri, diagnostics: [] });
+    }
+}
+
+function spanOf(recipe: Recipe, range: { start: Parameters<typeof offsetAt>[1]; end: Parameters<typeof offsetAt>[1] }): { start: number; end: number } {
+    return { start: offsetAt(recipe.text, range.start), end: offsetAt(recipe.text, range.end) };
+}

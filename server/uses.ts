@@ -1,0 +1,78 @@
+import { childNamed, type Place, type Recipe } from './recipe';
+import type { RecipeSchema, SchemeFormat, Slot } from './schema';
+
+/** A way to quantize that a recipe names: `gptq-w4a16-g64` or `{ method: gptq, scheme: W4A16, group_size: 64 }`. */
+export interface Use {
+    readonly method: string;
+    readonly scheme: string;
+    readonly format: SchemeFormat | undefined;
+    /** null: one scale for each output row; undefined: unknown. */
+    readonly groupSize: number | null | undefined;
+    /** The value that decides the group size. */
+    readonly sizePlace: Place;
+}
+
+interface ShortName {
+    readonly method: string;
+    readonly scheme: string;
+    readonly groupSize: number | null | undefined;
+}
+
+const SUFFIX = /^(.+?)(?:-g(\d+)|-(channel))?$/;
+
+/** Reads a use; undefined for `none` and for what is not one. */
+export function readUse(recipe: Recipe, place: Place | undefined): Use | undefined {
+    if (!place?.slot) return undefined;
+    if (place.kind === 'text') {
+        const short = readShortName(place.slot, String(place.value));
+        if (!short) return undefined;
+        const format = recipe.schema.schemes[short.scheme];
+        return { ...short, format, groupSize: short.groupSize === undefined ? format?.group_size : short.groupSize, sizePlace: place };
+    }
+    const method = childNamed(place, 'method');
+    const scheme = childNamed(place, 'scheme');
+    if (!place.shape || typeof method?.value !== 'string' || typeof scheme?.value !== 'string') return undefined;
+    const format = recipe.schema.schemes[scheme.value];
+    const size = childNamed(place, 'group_size');
+    const written = size?.kind === 'integer' ? Number(size.value) : size?.value === 'channel' ? null : undefined;
+    const isDefault = size === undefined || size.kind === 'nothing';
+    return {
+        method: method.value,
+        scheme: scheme.value,
+        format,
+        groupSize: isDefault ? format?.group_size : written,
+        sizePlace: isDefault ? scheme : size,
+    };
+}
+
+/** The methods and schemes that a slot's mappings allow, by short name. */
+export function shortNames(slot: Slot): Map<string, { readonly method: string; readonly scheme: string }> {
+    const names = new Map<string, { method: string; scheme: string }>();
+    for (const { schema } of slot.alternatives) {
+        const method = schema.properties?.method?.const;
+        if (typeof method !== 'string') continue;
+        for (const scheme of schema.properties?.scheme?.enum ?? []) {
+            names.set(`${method}-${String(scheme).toLowerCase()}`, { method, scheme: String(scheme) });
+        }
+    }
+    return names;
+}
+
+export function readShortName(slot: Slot, text: string): ShortName | undefined {
+    const [, base, size, channel] = SUFFIX.exec(text) ?? [];
+    const known = base === undefined ? undefined : shortNames(slot).get(base);
+    return known && { ...known, groupSize: channel ? null : size === undefined ? undefined : Number(size) };
+}
+
+/** Group sizes that the short form knows, ascending. */
+export function shortGroupSizes(schema: RecipeSchema, slot: Slot): number[] {
+    const patterns = slot.alternatives.flatMap((alternative) => alternative.schema.pattern ?? []);
+    const sizes = patterns.flatMap((pattern) => schema.spelled(pattern).map((text) => Number(/-g(\d+)$/.exec(text)?.[1])));
+    return [...new Set(sizes.filter((size) => size > 0))].sort((a, b) => a - b);
+}
+
+/** Stored bits for each weight of a layer with `inputs` columns: codes, 16-bit scales and, when asymmetric, zero points. */
+export function bitsPerWeight(format: SchemeFormat, groupSize: number | null, inputs: number): number {
+    const overhead = 16 + (format.symmetric ? 0 : format.num_bits);
+    return format.num_bits + overhead / (groupSize ?? inputs);
+}

@@ -1,0 +1,134 @@
+import type { Finding } from './finding';
+import { firstLine, spanOf } from './finding';
+import { listed, nearest } from './nearest';
+import { childNamed, type Place, type Recipe } from './recipe';
+import { discriminator, listedValues, type Alternative, type JsonSchema, type Kind, type Slot } from './schema';
+
+const KIND_NAMES: Readonly<Record<Kind, string>> = {
+    mapping: 'a mapping', list: 'a list', text: 'a string', integer: 'a whole number', number: 'a number', boolean: 'true or false', nothing: 'nothing',
+};
+
+/** What the schema alone says against a recipe. */
+export function schemaFindings(recipe: Recipe): Finding[] {
+    const findings: Finding[] = [];
+    checkPlace(recipe.root);
+    return findings;
+
+    function checkPlace(place: Place): void {
+        if (place.kind === 'mapping') checkDuplicates(place);
+        if (!place.slot) return;
+        // An empty document is an empty mapping.
+        const kind = place.parent === undefined && place.kind === 'nothing' ? 'mapping' : place.kind;
+        const alternatives = place.slot.alternatives.filter((alternative) => accepts(alternative.kind, kind));
+        if (alternatives.length === 0) findings.push(error('wrong-type', place, `expected ${expected(place.slot)}, found ${found(place)}`));
+        else if (kind === 'mapping') checkMapping(place, alternatives);
+        else if (kind === 'list') checkList(place, alternatives);
+        else checkScalar(place, alternatives);
+    }
+
+    function checkDuplicates(place: Place): void {
+        for (const second of place.duplicates) {
+            const first = childNamed(place, second.key?.name ?? '')?.key;
+            if (!first || !second.key) continue;
+            const { line } = recipe.lines.linePos(first.start);
+            findings.push({
+                code: 'duplicate-key',
+                severity: 'error',
+                span: second.key,
+                message: `"${second.key.name}" is written twice; the first one is in line ${line}`,
+                related: { span: first, message: 'the first one' },
+                removable: second,
+            });
+        }
+    }
+
+    function checkMapping(place: Place, alternatives: readonly Alternative[]): void {
+        if (!place.shape) {
+            checkDiscriminator(place, alternatives);
+            return;
+        }
+        const properties = place.shape.properties ?? {};
+        for (const child of place.children) {
+            if (Object.hasOwn(properties, child.key?.name ?? '')) checkPlace(child);
+            else findings.push(unknownKey(child, Object.keys(properties)));
+        }
+        for (const key of place.shape.required ?? []) if (!childNamed(place, key)) findings.push(missingKey(recipe, place, key));
+    }
+
+    /** No alternative was named, or one that does not exist. */
+    function checkDiscriminator(place: Place, alternatives: readonly Alternative[]): void {
+        const property = discriminator(alternatives);
+        if (property === undefined) return;
+        const written = childNamed(place, property);
+        if (!written) findings.push(missingKey(recipe, place, property));
+        else if (written.kind !== 'text') findings.push(error('wrong-type', written, `expected a string, found ${found(written)}`));
+        else findings.push(unknownValue(written, alternatives.map(({ schema }) => String(schema.properties?.[property]?.const))));
+    }
+
+    function checkList(place: Place, alternatives: readonly Alternative[]): void {
+        if (place.children.length < (alternatives[0]?.schema.minItems ?? 0)) findings.push(error('out-of-range', place, 'must not be empty'));
+        place.children.forEach(checkPlace);
+    }
+
+    function checkScalar(place: Place, alternatives: readonly Alternative[]): void {
+        if (alternatives.some(({ schema }) => fits(place, schema))) return;
+        const names = alternatives.flatMap((alternative) => listedValues(alternative).map(({ value }) => String(value)));
+        const range = alternatives.map(({ schema }) => outOfRange(place, schema)).find((sentence) => sentence !== undefined);
+        findings.push(range !== undefined ? error('out-of-range', place, range) : unknownValue(place, names));
+    }
+}
+
+function accepts(kind: Kind, written: Kind): boolean {
+    return kind === written || (kind === 'number' && written === 'integer');
+}
+
+function expected(slot: Slot): string {
+    const kinds = [...new Set(slot.alternatives.map(({ kind }) => kind))].filter((kind) => kind !== 'nothing');
+    return kinds.map((kind) => KIND_NAMES[kind]).join(' or ');
+}
+
+function found(place: Place): string {
+    const isWritten = place.kind === 'boolean' || (place.kind === 'number' && !Number.isFinite(place.value));
+    return isWritten ? place.text : KIND_NAMES[place.kind];
+}
+
+function fits(place: Place, schema: JsonSchema): boolean {
+    if (schema.const !== undefined && schema.const !== place.value) return false;
+    if (schema.enum && !schema.enum.includes(place.value)) return false;
+    if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(place.text)) return false;
+    return outOfRange(place, schema) === undefined;
+}
+
+function outOfRange({ value, text }: Place, schema: JsonSchema): string | undefined {
+    if (typeof value === 'string' && value.length < (schema.minLength ?? 0)) return 'must not be empty';
+    if (typeof value !== 'number') return undefined;
+    const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
+    if (minimum !== undefined && value < minimum) return `${text} is below the minimum of ${minimum}`;
+    if (maximum !== undefined && value > maximum) return `${text} is above the maximum of ${maximum}`;
+    if (exclusiveMinimum !== undefined && !(value > exclusiveMinimum)) return `${text} must be above ${exclusiveMinimum}`;
+    if (exclusiveMaximum !== undefined && !(value < exclusiveMaximum)) return `${text} must be below ${exclusiveMaximum}`;
+    return undefined;
+}
+
+function error(code: Finding['code'], place: Place, message: string): Finding {
+    return { code, severity: 'error', span: spanOf(place), message };
+}
+
+function unknownValue(place: Place, names: readonly string[]): Finding {
+    const near = nearest(place.text, names);
+    const hint = near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?`;
+    return { ...error('unknown-value', place, `unknown value "${place.text}"; ${hint}`), replacements: near === undefined ? names.slice(0, 3) : [near] };
+}
+
+function unknownKey(place: Place, names: readonly string[]): Finding {
+    const key = place.key ?? { ...place.span, name: '' };
+    const near = nearest(key.name, names);
+    const hint = near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?`;
+    const message = `unknown key "${key.name}"; ${hint}`;
+    return { code: 'unknown-key', severity: 'error', span: key, message, replacements: near === undefined ? [] : [near], removable: place };
+}
+
+function missingKey(recipe: Recipe, owner: Place, key: string): Finding {
+    const span = owner.key ?? (owner.parent === undefined ? firstLine(recipe) : (owner.children[0]?.key ?? owner.span));
+    return { code: 'missing-key', severity: 'error', span, message: `missing key "${key}"`, missing: { owner, key } };
+}

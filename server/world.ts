@@ -1,0 +1,130 @@
+import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import * as path from 'node:path';
+import { checkpointFingerprint, readCheckpoint } from '../protocol/checkpoint';
+import type { Result } from '../protocol/generated/result';
+import { RUN_FILES } from '../protocol/runs';
+import { CheckpointError, isRecord } from '../protocol/safetensors';
+import type { FolderEntry } from './complete-values';
+import type { CheckpointFact, FileFact, LastResult } from './facts';
+
+/** Looks at the disk, one question at a time. Nothing here throws: what cannot be read is a fact too. */
+
+/** How much of a data file is searched for text. */
+const SEARCHED_BYTES = 1 << 20;
+const MAX_RESULT_BYTES = 256 << 20;
+const MAX_LISTED = 1000;
+
+/** Remembers what a question was answered with, as long as the thing asked about has not changed. */
+export class Remembered<T> {
+    private readonly known = new Map<string, { readonly stamp: string; readonly value: T }>();
+
+    constructor(
+        private readonly stamp: (file: string) => Promise<string>,
+        private readonly read: (file: string) => Promise<T>,
+    ) {}
+
+    get(file: string): T | undefined {
+        return this.known.get(file)?.value;
+    }
+
+    /** Asks again if the stamp is another one; true: there is a new answer. */
+    async refresh(file: string): Promise<boolean> {
+        const stamp = await this.stamp(file);
+        if (this.known.get(file)?.stamp === stamp) return false;
+        this.known.set(file, { stamp, value: await this.read(file) });
+        return true;
+    }
+
+    forget(): void {
+        this.known.clear();
+    }
+}
+
+export async function fileStamp(file: string): Promise<string> {
+    try {
+        const { size, mtimeMs, ino, mode } = await stat(file);
+        return `${size} ${mtimeMs} ${ino} ${mode}`;
+    } catch (error) {
+        return String((error as NodeJS.ErrnoException).code);
+    }
+}
+
+export { checkpointFingerprint };
+
+export async function checkpointFact(folder: string): Promise<CheckpointFact> {
+    try {
+        return { state: 'read', header: await readCheckpoint(folder) };
+    } catch (error) {
+        if (error instanceof CheckpointError) return { state: 'refused', code: error.code, message: error.message };
+        const reason = error instanceof Error ? error.message : String(error);
+        return { state: 'refused', code: 'model-broken', message: `${path.basename(folder)} cannot be read: ${reason}` };
+    }
+}
+
+export async function fileFact(file: string): Promise<FileFact> {
+    try {
+        const stats = await stat(file);
+        const realPath = await realpath(file);
+        if (!stats.isFile()) return { kind: 'folder', realPath, hasText: undefined };
+        return { kind: 'file', realPath, hasText: await hasText(file, stats.size) };
+    } catch {
+        return { kind: 'missing', realPath: path.resolve(file), hasText: undefined };
+    }
+}
+
+/** undefined: it is not a text file, or there is none in the part that was read. */
+async function hasText(file: string, size: number): Promise<boolean | undefined> {
+    if (!/\.(txt|jsonl)$/.test(file)) return undefined;
+    const handle = await open(file, 'r');
+    try {
+        const buffer = Buffer.alloc(Math.min(size, SEARCHED_BYTES));
+        await handle.read(buffer, 0, buffer.length, 0);
+        const text = buffer.toString('utf8');
+        const found = file.endsWith('.jsonl') ? text.split('\n').some(lineHasText) : /\S/.test(text.replace(/^\uFEFF/, ''));
+        return found || (size <= SEARCHED_BYTES ? false : undefined);
+    } finally {
+        await handle.close();
+    }
+}
+
+function lineHasText(line: string): boolean {
+    try {
+        const parsed: unknown = JSON.parse(line);
+        return isRecord(parsed) && typeof parsed.text === 'string' && parsed.text.length > 0;
+    } catch {
+        return false;
+    }
+}
+
+/** The result of a run and the recipe that ran, from the run directory. */
+export async function readResult(file: string): Promise<LastResult | undefined> {
+    try {
+        if ((await stat(file)).size > MAX_RESULT_BYTES) return undefined;
+        const parsed: unknown = JSON.parse(await readFile(file, 'utf8'));
+        if (!isRecord(parsed) || parsed.format !== 1 || !Array.isArray(parsed.layers) || !Array.isArray(parsed.candidates)) return undefined;
+        const recipe = path.join(path.dirname(file), RUN_FILES.recipe);
+        return { result: parsed as unknown as Result, ran: await readFile(recipe, 'utf8').catch(() => undefined) };
+    } catch {
+        return undefined;
+    }
+}
+
+export async function listFolder(folder: string): Promise<FolderEntry[]> {
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    return Promise.all(
+        entries.slice(0, MAX_LISTED).map(async (entry): Promise<FolderEntry> => {
+            const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && (await isDirectory(path.join(folder, entry.name))));
+            const isCheckpoint = isFolder && (await holdsCheckpoint(path.join(folder, entry.name)));
+            return { name: entry.name, kind: isFolder ? 'folder' : 'file', isCheckpoint };
+        }),
+    );
+}
+
+async function isDirectory(file: string): Promise<boolean> {
+    return stat(file).then((stats) => stats.isDirectory(), () => false);
+}
+
+async function holdsCheckpoint(folder: string): Promise<boolean> {
+    const names = await readdir(folder).catch((): string[] => []);
+    return names.includes('config.json') && names.some((name) => name.endsWith('.safetensors'));
+}
