@@ -102,7 +102,9 @@ export async function step(title, work) {
  */
 export function printSetupError(error) {
     if (!(error instanceof SetupError)) {
-        console.error(error);
+        const known = causes.find(({ sign }) => sign.test(String(error)));
+        if (known) console.error(`\n${known.cause} (${String(error)})\n  What to do: ${known.advice}`);
+        else console.error(error);
         return;
     }
     console.error(`\n${error.message}`);

@@ -169,6 +169,13 @@ export class Workbench {
         await list.waitFor({ state: 'hidden' });
     }
 
+    /** What a user does in Restricted Mode (only with `trust: false`). */
+    async trustWorkspace(): Promise<void> {
+        await this.statusItem('Restricted Mode').click();
+        await this.page.locator('.workspace-trust-editor').getByRole('button', { name: 'Trust', exact: true }).click();
+        await this.statusItem('Restricted Mode').waitFor({ state: 'hidden' });
+    }
+
     async screenshot(file: string): Promise<string> {
         const target = path.isAbsolute(file) ? file : path.join(root, file);
         mkdirSync(path.dirname(target), { recursive: true });
