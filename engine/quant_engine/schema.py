@@ -1,4 +1,4 @@
-"""Writes `schemas/*.schema.json` from the models; the TypeScript types and the language server come from these files."""
+"""Writes `schemas/*.schema.json` from the models; the TypeScript types and the language server come from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import RootModel
 from pydantic.json_schema import models_json_schema
 
+from quant_engine.architectures.registry import family_of, supported
 from quant_engine.events import AnyEvent, RunRecord
+from quant_engine.formats.scheme import SCHEMES
 from quant_engine.protocol import Protocol
 from quant_engine.recipe import Recipe
 from quant_engine.result import Result
@@ -33,6 +35,25 @@ def _without_property_titles(node: Any, is_properties: bool = False) -> Any:
     return [_without_property_titles(item) for item in node] if isinstance(node, list) else node
 
 
+def recipe_facts() -> dict[str, Any]:
+    """What the language server needs beyond the recipe's shape: where each architecture has its linear layers, and
+    what each scheme stores."""
+    architectures = {}
+    for name in supported():
+        family = family_of(name)
+        assert family is not None
+        architectures[name] = {"blocks": family.blocks, "linears": list(family.linears), "head": family.head}
+    schemes = {
+        name: {
+            "num_bits": scheme.weights.num_bits,
+            "symmetric": scheme.weights.symmetric,
+            "group_size": scheme.weights.group_size,
+        }
+        for name, scheme in SCHEMES.items()
+    }
+    return {"x-architectures": architectures, "x-schemes": schemes}
+
+
 def schemas() -> dict[str, str]:
     """File name → text of every schema."""
     texts = {}
@@ -42,6 +63,8 @@ def schemas() -> dict[str, str]:
         root = document["$defs"].pop(model.__name__)
         ordered = {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": document["$defs"]}
         ordered = _without_property_titles(ordered)
+        if name == "recipe":
+            ordered |= recipe_facts()
         texts[f"{name}.schema.json"] = json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
     return texts
 
@@ -59,5 +82,7 @@ def write(folder: Path) -> list[Path]:
 def stale(folder: Path) -> list[str]:
     """Names of the files in `folder` that differ from what the models say."""
     return [
-        name for name, text in schemas().items() if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+        name
+        for name, text in schemas().items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
     ]

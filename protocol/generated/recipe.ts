@@ -2,6 +2,20 @@
 
 export type ShortUse =
     | (
+          | 'gptq-w2a16'
+          | 'gptq-w3a16'
+          | 'gptq-w4a16'
+          | 'gptq-w5a16'
+          | 'gptq-w6a16'
+          | 'gptq-w7a16'
+          | 'gptq-w8a16'
+          | 'gptq-w2a16_asym'
+          | 'gptq-w3a16_asym'
+          | 'gptq-w4a16_asym'
+          | 'gptq-w5a16_asym'
+          | 'gptq-w6a16_asym'
+          | 'gptq-w7a16_asym'
+          | 'gptq-w8a16_asym'
           | 'rtn-w2a16'
           | 'rtn-w3a16'
           | 'rtn-w4a16'
@@ -21,7 +35,7 @@ export type ShortUse =
           [k: string]: unknown;
       };
 export type ShortUse1 = string;
-export type LongUse = RtnUse;
+export type LongUse = GptqUse | RtnUse;
 /**
  * Keep the layer as it is, in the checkpoint's own dtype.
  */
@@ -70,6 +84,49 @@ export interface Calibration {
      * Seed that chooses the calibration sequences. Default: 0.
      */
     seed?: number;
+}
+/**
+ * Quantizes column by column and makes up for each column's error in the columns after it, by second-order statistics of the inputs.
+ */
+export interface GptqUse {
+    /**
+     * **GPTQ**. Quantizes column by column and makes up for each column's error in the columns after it, by second-order statistics of the inputs.
+     */
+    method: 'gptq';
+    /**
+     * Number format of weights and activations, by compressed-tensors' names.
+     */
+    scheme:
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM';
+    /**
+     * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
+     */
+    group_size?: 'channel' | number | null;
+    /**
+     * Added to the Gram matrix's diagonal, relative to its mean, before it is inverted. Doubled as often as the factorisation fails; what was used is recorded for each layer. Default: 0.01.
+     */
+    damping?: number;
+    /**
+     * `weight`: columns with the largest activations are quantized first, groups stay where they are, nothing extra is stored (llm-compressor's `static`). `none`: left to right. Default: weight.
+     */
+    actorder?: 'weight' | 'none';
+    /**
+     * Columns after which the remaining ones are updated; changes speed, not the result. Default: 128.
+     */
+    block_size?: number;
 }
 /**
  * Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
