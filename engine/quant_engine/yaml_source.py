@@ -23,7 +23,7 @@ from yaml.scanner import Scanner
 
 MAX_NODES = 20_000
 MAX_DEPTH = 100
-Key = tuple[Union[str, int], ...]
+Key = tuple[str | int, ...]
 
 
 class YamlError(Exception):
@@ -128,23 +128,32 @@ def core_value(text: str) -> None | bool | int | float | str:
     return math.nan if _NAN.match(text) else text
 
 
-class Source:
-    """A text, its lines and its tree. `root` is None for an empty document. Raises YamlError."""
+class Lines:
+    """Lines and columns of a text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._starts = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", text))]
-        self._nodes = 0
-        self.root: Node | None = self._parse()
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of an offset, both from 1, columns in UTF-16 code units as editors count them."""
-        return position(self.text, self._starts, offset)
+        line = bisect_right(self._starts, offset) - 1
+        before = self.text[self._starts[line] : offset]
+        return line + 1, 1 + sum(2 if ord(character) > 0xFFFF else 1 for character in before)
 
     @property
     def first_line(self) -> Span:
         end = self._starts[1] if len(self._starts) > 1 else len(self.text)
         return Span(0, len(self.text[:end].rstrip("\r\n")))
+
+
+class Source(Lines):
+    """A text and its tree. `root` is None for an empty document. Raises YamlError."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._nodes = 0
+        self.root: Node | None = self._parse()
 
     def find(self, key: Key) -> Span | None:
         """Where the value at a key path is, or the nearest enclosing one that is written; None for the document itself."""
@@ -197,7 +206,11 @@ class Source:
             first = entries.setdefault(entry.key.text, entry)
             if first is not entry:
                 duplicates.append((first, entry))
-        ends = [part for entry in [*entries.values(), *(second for _, second in duplicates)] for part in (entry.key, entry.value)]
+        ends = [
+            part
+            for entry in [*entries.values(), *(second for _, second in duplicates)]
+            for part in (entry.key, entry.value)
+        ]
         return Mapping([*entries.values()], duplicates, Span(start, flow_end if node.flow_style else _end(ends, start)))
 
     def _key(self, node: Any) -> Scalar:
@@ -219,12 +232,6 @@ def _code_point(character: int | str) -> int:
 
 def _end(parts: Sequence[Node], start: int) -> int:
     return max((part.span.end for part in parts), default=start)
-
-
-def position(text: str, starts: Sequence[int], offset: int) -> tuple[int, int]:
-    line = bisect_right(starts, offset) - 1
-    before = text[starts[line] : offset]
-    return line + 1, 1 + sum(2 if ord(character) > 0xFFFF else 1 for character in before)
 
 
 def plain(node: Node | None) -> Any:

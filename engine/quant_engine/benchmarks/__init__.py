@@ -1,0 +1,1 @@
+"""End-to-end quality of a checkpoint: what per-layer SQNR cannot tell."""

@@ -1,0 +1,55 @@
+"""The registered methods as a table and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticUndefined
+
+from quant_engine.errors import QuantError
+from quant_engine.methods import METHODS, Method
+from quant_engine.nearest import suggestion
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def catalog(name: str | None) -> list[dict[str, Any]]:
+    """Every method, or the one named. Raises QuantError(code="unknown-method")."""
+    if name is not None and name not in METHODS:
+        raise QuantError(f'unknown method "{name}"; {suggestion(name, [*METHODS])}', code="unknown-method")
+    return [_entry(method) for method in METHODS.values() if name in (None, method.name)]
+
+
+def _entry(method: Method) -> dict[str, Any]:
+    properties = method.arguments.model_json_schema().get("properties", {})
+    return {
+        "name": method.name,
+        "title": method.title,
+        "summary": method.summary,
+        "needs_calibration": method.needs_calibration,
+        "schemes": list(method.schemes),
+        "arguments": [
+            {
+                "name": name,
+                "default": None if info.default is PydanticUndefined else info.default,
+                "help": info.description,
+                "schema": properties.get(name, {}),
+            }
+            for name, info in method.arguments.model_fields.items()
+        ],
+    }
+
+
+def describe(console: Console, entries: list[dict[str, Any]]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for entry in entries:
+        console.print(Text.assemble((entry["name"], "bold"), f"  {entry['title']}"))
+        console.print(Padding(Text(entry["summary"]), (0, 0, 0, 2)))
+        console.print(Padding(Text(f"schemes: {', '.join(entry['schemes'])}"), (0, 0, 0, 2)))
+        for argument in entry["arguments"]:
+            line = Text.assemble((argument["name"], "bold"), f" = {argument['default']}  {argument['help']}")
+            console.print(Padding(line, (0, 0, 0, 2)))
+        console.print()

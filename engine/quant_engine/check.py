@@ -1,0 +1,127 @@
+"""`quant-engine check`: everything that can be said about a recipe before any weight is read, each finding at its place.
+
+Structure first (the schema), then files (the checkpoint's headers, the data, the output). docs/diagnostics.md is the contract.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from quant_engine import preflight
+from quant_engine.check_files import FileCheck
+from quant_engine.errors import QuantError
+from quant_engine.overrides import apply_overrides
+from quant_engine.protocol import Diagnostic
+from quant_engine.recipe import Recipe
+from quant_engine.structure import Finding, StructureCheck
+from quant_engine.yaml_source import Key, Lines, Source, Span, YamlError, plain
+
+
+@lru_cache(maxsize=1)
+def recipe_schema() -> dict[str, Any]:
+    from quant_engine.schema import schemas
+
+    return json.loads(schemas()["recipe.schema.json"])
+
+
+@dataclass
+class Checked:
+    """A recipe that was read and checked. recipe is None exactly when a diagnostic is an error."""
+
+    path: Path
+    text: str
+    source: Source | None = None
+    recipe: Recipe | None = None
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return any(diagnostic.severity == "error" for diagnostic in self.diagnostics)
+
+    def locate(self, key: Key) -> Span | None:
+        return self.source.find(key) if self.source and key else None
+
+
+def read_recipe(path: Path) -> str:
+    """The recipe's text, without a byte order mark. Raises QuantError(code="recipe-missing")."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise QuantError(
+            f'the recipe "{path}" cannot be read: {error.strerror}',
+            code="recipe-missing",
+            advice="Give the path of a .quant.yaml file.",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise QuantError(
+            f'the recipe "{path}" is not UTF-8 text: {error.reason}', code="recipe-missing", advice="Save it as UTF-8."
+        ) from None
+
+
+def check(
+    path: Path,
+    text: str | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    shown: str | None = None,
+    runs: Path | None = None,
+    ignore_output: bool = False,
+    free: Callable[[Path], int] | None = None,
+) -> Checked:
+    """Check the recipe at `path` (or `text` in its place, relative paths still counting from `path`).
+
+    overrides: `path=value` in the order of the command line. shown: how diagnostics name the file. runs: where the run directory will be (default: `runs` beside the recipe). ignore_output: the
+    output may exist (a run that is resumed, or a recipe that only measures). free: bytes free at a path.
+    """
+    checked = Checked(path, read_recipe(path) if text is None else text)
+    try:
+        checked.source = source = Source(checked.text)
+    except YamlError as error:
+        end = min(error.offset + 1, len(checked.text))
+        checked.diagnostics = [
+            _diagnostic(checked, shown, Finding("yaml-syntax", error.message, Span(error.offset, end)))
+        ]
+        return checked
+    apply_overrides(source, list(overrides))
+    structure = StructureCheck(recipe_schema(), source)
+    findings = list(structure.findings)
+    files = FileCheck(source, structure.wrong, path.parent, free or preflight.free_bytes)
+    findings += files.check(runs or path.parent / "runs", ignore_output)
+    if not any(finding.severity == "error" for finding in findings):
+        try:
+            checked.recipe = Recipe.model_validate(plain(source.root))
+        except pydantic.ValidationError as error:
+            findings += [_guard(source, detail) for detail in error.errors()]
+    findings.sort(key=lambda finding: finding.span.start)
+    checked.diagnostics = [_diagnostic(checked, shown, finding) for finding in findings]
+    return checked
+
+
+def _guard(source: Source, detail: Any) -> Finding:
+    """A finding of the model that the schema cannot express."""
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    span = source.find(tuple(part for part in detail["loc"] if isinstance(part, (str, int)))) or source.first_line
+    return Finding("unknown-value" if detail["type"] == "value_error" else "wrong-type", message, span)
+
+
+def _diagnostic(checked: Checked, shown: str | None, finding: Finding) -> Diagnostic:
+    source = checked.source or Lines(checked.text)
+    line, column = source.position(finding.span.start)
+    end_line, end_column = source.position(finding.span.end)
+    return Diagnostic(
+        path=shown or str(checked.path),
+        line=line,
+        column=column,
+        end_line=end_line,
+        end_column=end_column,
+        severity=finding.severity,
+        message=finding.message,
+        code=finding.code,
+    )

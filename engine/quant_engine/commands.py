@@ -1,0 +1,229 @@
+"""The commands. Each imports what it needs when it runs, so that help and completion stay fast."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quant_engine import __version__
+from quant_engine.errors import QuantError
+from quant_engine.output import BAD_USAGE, fail, json_only, print_json
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(
+    name="quant-engine",
+    help="Measure, choose, quantize and evaluate Hugging Face checkpoints.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad usage or bad recipe, 3 done with fallbacks, 130 cancelled.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and everything else on stderr.")]
+Device = Annotated[
+    str | None, typer.Option(metavar="auto|cpu|cuda:N", help="Where to compute. Default: auto, the first GPU.")
+]
+Runs = Annotated[
+    Path | None, typer.Option(help="Folder for run directories. Default: runs beside the recipe.", file_okay=False)
+]
+Name = Annotated[str | None, typer.Option("--id", help="Name of the run directory. Default: time and recipe name.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Replace a value, for example calibration.samples=16."),
+]
+Resume = Annotated[Path | None, typer.Option(help="Continue this run directory where it stopped.", file_okay=False)]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path | None, typer.Argument(help="A .quant.yaml file; not needed with --resume.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the checkpoint, in place of the recipe's.")] = None,
+    runs: Runs = None,
+    name: Name = None,
+    overrides: Set = None,
+    resume: Resume = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Quantize as a recipe says: measure, choose, quantize, write, evaluate."""
+    _execute("run", recipe, output, runs, name, overrides, resume, device, json)
+
+
+@app.command()
+def sensitivity(
+    recipe: Annotated[Path | None, typer.Argument(help="A .quant.yaml file; not needed with --resume.")] = None,
+    runs: Runs = None,
+    name: Name = None,
+    overrides: Set = None,
+    resume: Resume = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Only measure: the SQNR of every candidate on every layer."""
+    _execute("sensitivity", recipe, None, runs, name, overrides, resume, device, json)
+
+
+def _execute(
+    action: str,
+    recipe: Path | None,
+    output: Path | None,
+    runs: Path | None,
+    name: str | None,
+    overrides: list[str] | None,
+    resume: Path | None,
+    device: str | None,
+    json: bool,
+) -> None:
+    from quant_engine import execution
+
+    with json_only(json) as sink:
+        try:
+            changed = [*(overrides or []), *([f"output={execution.quoted(output.resolve())}"] if output else [])]
+            outcome = execution.execute(action, recipe, changed, runs, name, resume, device)
+        except QuantError as error:
+            raise fail(error, sink) from None
+        execution.report(outcome, recipe, sink)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def check(recipes: Annotated[list[Path], typer.Argument(help="Recipes to check.")], json: Json = False) -> None:
+    """Check recipes without reading a weight; prints path:line:col: severity: message (code)."""
+    from quant_engine.check import check as check_recipe
+    from quant_engine.output import diagnostic_line
+    from quant_engine.protocol import CheckReport
+
+    diagnostics = []
+    with json_only(json) as sink:
+        for recipe in recipes:
+            try:
+                diagnostics += check_recipe(recipe.resolve(), shown=str(recipe)).diagnostics
+            except QuantError as error:
+                raise fail(error, sink) from None
+        if sink:
+            print_json(sink, CheckReport(diagnostics=diagnostics))
+        else:
+            for diagnostic in diagnostics:
+                typer.echo(diagnostic_line(diagnostic))
+    raise typer.Exit(BAD_USAGE if any(diagnostic.severity == "error" for diagnostic in diagnostics) else 0)
+
+
+@app.command()
+def inspect(checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")], json: Json = False) -> None:
+    """Modules of a checkpoint with shapes and dtypes, from the headers alone."""
+    from quant_engine.inspection import inspect as inspect_checkpoint
+
+    with json_only(json) as sink:
+        try:
+            found = inspect_checkpoint(checkpoint)
+        except QuantError as error:
+            raise fail(error, sink) from None
+        if sink:
+            print_json(sink, found)
+            return
+    from quant_engine.report import console, print_checkpoint
+
+    print_checkpoint(console(), found)
+
+
+@app.command()
+def show(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")], json: Json = False
+) -> None:
+    """What a run did, layer by layer."""
+    from quant_engine.run_directory import read_result
+
+    with json_only(json) as sink:
+        try:
+            result = read_result(run_directory)
+        except QuantError as error:
+            raise fail(error, sink) from None
+        if sink:
+            print_json(sink, result)
+            return
+    from quant_engine.report import console, print_result
+
+    print_result(console(), result, run_directory.resolve())
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Only this method.")] = None, json: Json = False
+) -> None:
+    """The quantization methods, their schemes and their arguments."""
+    from quant_engine.catalog import catalog, describe
+
+    with json_only(json) as sink:
+        try:
+            found = catalog(name)
+        except QuantError as error:
+            raise fail(error, sink) from None
+        if sink:
+            print_json(sink, found)
+            return
+    from quant_engine.report import console
+
+    describe(console(), found)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path, typer.Option(help="Folder of the schema files.", file_okay=False)] = Path("schemas"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 when a file there is not up to date.")
+    ] = False,
+) -> None:
+    """Write the JSON Schemas of recipes, events, results and messages."""
+    from quant_engine import schema as schemas
+
+    if check:
+        stale = schemas.stale(out)
+        for file in stale:
+            typer.echo(f"{out / file} is not up to date: run quant-engine schema --out {out}", err=True)
+        raise typer.Exit(1 if stale else 0)
+    for path in schemas.write(out):
+        typer.echo(path)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def doctor(context: typer.Context) -> None:
+    """Check Python, packages, devices, memory and disk, all at once (--json)."""
+    from quant_engine.doctor import main
+
+    raise typer.Exit(main(context.args))
+
+
+@app.command()
+def serve(
+    idle_minutes: Annotated[float, typer.Option(help="Unload models after this idle time; 0: never.", min=0)] = 10,
+) -> None:
+    """The resident engine: JSON-RPC 2.0 over stdin and stdout."""
+    from quant_engine.serve import serve as serve_messages
+
+    raise typer.Exit(serve_messages(idle_minutes))
+
+
+def run_app() -> None:
+    sys.stdout.reconfigure(errors="replace") if hasattr(sys.stdout, "reconfigure") else None
+    app(prog_name="quant-engine")

@@ -1,0 +1,93 @@
+"""What `quant-engine run` and `sensitivity` do around a run: progress while it lasts, the report or the reasons afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import typer
+
+from quant_engine.errors import QuantError
+from quant_engine.output import diagnostic_line, print_json
+from quant_engine.protocol import CheckReport
+from quant_engine.run import Outcome, Request, resume, start
+
+if TYPE_CHECKING:
+    from quant_engine.work import Action
+
+
+def quoted(path: Path) -> str:
+    """A path as a YAML string."""
+    return json.dumps(str(path))
+
+
+def execute(
+    action: Action,
+    recipe: Path | None,
+    overrides: list[str],
+    runs: Path | None,
+    name: str | None,
+    resumed: Path | None,
+    device: str | None,
+) -> Outcome:
+    """Start or resume, with a progress display on stderr. Raises QuantError for bad usage."""
+    from quant_engine.console import progress_display
+
+    _quiet_libraries()
+    if resumed is not None:
+        given = {"--set or --output": overrides, "--runs": runs, "--id": name}
+        extra = [option for option, value in given.items() if value]
+        if extra:
+            message = f"{' and '.join(extra)} cannot be given with --resume"
+            raise QuantError(message, code="bad-usage", advice="A resumed run does what it was started for.")
+        with progress_display() as listener:
+            return resume(resumed.resolve(), recipe=recipe, device=device, on_event=listener)
+    if recipe is None:
+        raise QuantError("no recipe is given", code="bad-usage", advice="Give a .quant.yaml file, or --resume RUN.")
+    request = Request(
+        action, recipe.resolve(), tuple(overrides), device or "auto", runs.resolve() if runs else None, name
+    )
+    with progress_display() as listener:
+        return start(request, on_event=listener)
+
+
+def report(outcome: Outcome, recipe: Path | None, sink: TextIO | None) -> None:
+    """Reasons on stderr, the result on stdout; with a sink one JSON document: result, run record or diagnostics."""
+    for diagnostic in outcome.checked.diagnostics:
+        shown = diagnostic.model_copy(update={"path": str(recipe)}) if recipe else diagnostic
+        typer.echo(diagnostic_line(shown), err=True)
+    record = outcome.record
+    if record is not None and record.error is not None:
+        _explain_failure(outcome)
+    elif record is not None and record.state == "cancelled":
+        how = f"; continue with: quant-engine {record.action} --resume {outcome.folder}" if record.resumable else ""
+        typer.echo(f"Cancelled{how}", err=True)
+    if sink:
+        print_json(sink, outcome.result or record or CheckReport(diagnostics=outcome.checked.diagnostics))
+    elif outcome.result is not None and outcome.folder is not None:
+        from quant_engine.report import console, print_result
+
+        print_result(console(), outcome.result, outcome.folder)
+
+
+def _explain_failure(outcome: Outcome) -> None:
+    record = outcome.record
+    assert record is not None and record.error is not None and outcome.folder is not None
+    error = record.error
+    place = f"{record.recipe}:{error.line}:{error.column}: " if error.line is not None else ""
+    typer.echo(f"{place}error: {error.message} [{error.code}]", err=True)
+    if record.advice:
+        typer.echo(record.advice, err=True)
+    typer.echo(f"Log: {outcome.folder / record.log}", err=True)
+    if record.resumable:
+        typer.echo(f"Continue with: quant-engine {record.action} --resume {outcome.folder}", err=True)
+
+
+def _quiet_libraries() -> None:
+    """transformers and tokenizers read these when they are imported; their own progress bars would tear ours."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")

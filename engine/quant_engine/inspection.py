@@ -1,0 +1,64 @@
+"""What a checkpoint consists of, from its headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from quant_engine import protocol
+from quant_engine.architectures.registry import supported
+from quant_engine.checkpoint import Checkpoint, TensorInfo, list_linears
+
+_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+_MAIN_PARTS = ("weight", "weight_packed")
+
+
+def inspect(path: Path) -> protocol.Checkpoint:
+    """Modules with shapes and dtypes; of a quantized layer the shape that its packed weights stand for.
+
+    Raises QuantError with code model-missing, model-broken or model-not-safetensors.
+    """
+    checkpoint = Checkpoint.open(path.resolve())
+    linears = {linear.name: linear for linear in list_linears(checkpoint)}
+    modules = []
+    for tensor in _main_tensors(checkpoint.tensors.values()):
+        module, _, part = tensor.name.rpartition(".")
+        linear = linears.get(module)
+        shape = [linear.outputs, linear.inputs] if linear else list(tensor.shape)
+        parameters = 1
+        for size in shape:
+            parameters *= size
+        modules.append(
+            protocol.ModuleInfo(
+                name=module,
+                kind=module.rpartition(".")[2],
+                block=linear.block if linear else _block(module),
+                shape=shape,
+                dtype=_DTYPES.get(tensor.dtype, tensor.dtype.lower()) if part == "weight" else "packed",
+                parameters=parameters,
+                quantizable=linear is not None and part == "weight",
+            )
+        )
+    blocks = {module.block for module in modules if module.block is not None}
+    return protocol.Checkpoint(
+        path=str(checkpoint.path),
+        architecture=checkpoint.architecture,
+        model_type=checkpoint.model_type,
+        supported=checkpoint.architecture in supported(),
+        dtype=checkpoint.dtype,
+        parameters=checkpoint.parameters,
+        bytes=checkpoint.bytes,
+        blocks=len(blocks),
+        quantization=checkpoint.quantization,
+        modules=modules,
+    )
+
+
+def _main_tensors(tensors: Iterable[TensorInfo]) -> list[TensorInfo]:
+    """One tensor for each module: its weight, not biases, scales or zero points."""
+    return [tensor for tensor in tensors if tensor.name.rpartition(".")[2] in _MAIN_PARTS]
+
+
+def _block(module: str) -> int | None:
+    """The first number among the parts of a name, for example 3 in model.layers.3.input_layernorm."""
+    return next((int(part) for part in module.split(".") if part.isdigit()), None)

@@ -1,0 +1,186 @@
+"""A run's result and a checkpoint's modules as text, readable from 80 columns up."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement as Width
+from rich.table import Table
+from rich.text import Text
+
+from quant_engine.preflight import format_bytes
+
+if TYPE_CHECKING:
+    from quant_engine.protocol import Checkpoint
+    from quant_engine.result import LayerResult, Measurement, Problem, Result, Score
+
+_PIPE_WIDTH = 120
+
+
+def console() -> Console:
+    """Stdout; a pipe or file gets lines of 120 columns unless COLUMNS says otherwise."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(width=width, highlight=False)
+
+
+def print_result(out: Console, result: Result, folder: Path) -> None:
+    """Layer tables, sizes and scores, where everything is, problems."""
+    for table in layer_tables(result, out):
+        out.print(table)
+    out.print(summary_table(result))
+    if result.output:
+        out.print(Text.assemble(("checkpoint     ", "bold"), result.output), soft_wrap=True)
+    out.print(Text.assemble(("run directory  ", "bold"), str(folder)), soft_wrap=True)
+    for problem in result.problems:
+        out.print(
+            Text(problem_line(problem, result.recipe), style="red" if problem.severity == "error" else "yellow"),
+            soft_wrap=True,
+        )
+
+
+def layer_tables(result: Result, out: Console) -> list[Table]:
+    """One table when it fits; else the candidates (in as many parts as needed) and then what was done."""
+    done = result.action == "run"
+    whole = _table(result, result.candidates, done)
+    if _fits(whole, out):
+        return [whole]
+    tables = []
+    left = list(result.candidates)
+    while left:
+        count = len(left)
+        while count > 1 and not _fits(_table(result, left[:count], False), out):
+            count -= 1
+        tables.append(_table(result, left[:count], False))
+        left = left[count:]
+    return [*tables, _table(result, [], True)] if done else tables
+
+
+def _fits(table: Table, out: Console) -> bool:
+    return Width.get(out, out.options.update(max_width=10_000), table).maximum <= out.width
+
+
+def _table(result: Result, candidates: Sequence[str], done: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
+    parts = [f"SQNR of the candidates in dB{' (* = applied)' if done or result.output else ''}"] if candidates else []
+    table.title = "; ".join(parts + (["what was done"] if done else []))
+    table.add_column("block\nlayer", no_wrap=True, vertical="bottom")
+    for label in candidates:
+        table.add_column(_stacked(label), justify="right", no_wrap=True, vertical="bottom")
+    if done:
+        table.add_column("applied", no_wrap=True)
+        table.add_column("achieved\ndB", justify="right", no_wrap=True)
+        table.add_column("damping", justify="right", no_wrap=True)
+        table.add_column("bits", justify="right", no_wrap=True)
+    for index, layer in enumerate(result.layers):
+        following = result.layers[index + 1] if index + 1 < len(result.layers) else layer
+        cells = [_candidate(layer, label) for label in candidates]
+        table.add_row(_name(layer), *cells, *(_done(layer) if done else []), end_section=following.block != layer.block)
+    return table
+
+
+def _stacked(label: str) -> str:
+    """`gptq-w4a16-g64` under one another, so that a column is as narrow as its numbers."""
+    return label.replace("-", "\n").replace("(", "\n(")
+
+
+def _name(layer: LayerResult) -> Text:
+    """`0 self_attn.q_proj`: the block's number and what follows it."""
+    parts = layer.name.split(".")
+    tail = parts[parts.index(str(layer.block)) + 1 :] if layer.block is not None else parts
+    number = "" if layer.block is None else str(layer.block)
+    return Text.assemble((f"{number:>2} ", "dim"), ".".join(tail))
+
+
+def _decibel(measurement: Measurement | None) -> str:
+    if measurement is None:
+        return ""
+    if measurement.state == "infinite":
+        return "exact"
+    return "no signal" if measurement.sqnr_db is None else f"{measurement.sqnr_db:.1f}"
+
+
+def _candidate(layer: LayerResult, label: str) -> Text:
+    chosen = label == (layer.applied or layer.asked)
+    text = _decibel(layer.candidates.get(label))
+    if layer.candidates.get(label) and layer.candidates[label].fallback:
+        text += "!"
+    return Text(text + ("*" if chosen else " "), style="bold" if chosen else "")
+
+
+def _done(layer: LayerResult) -> list[Text]:
+    asked, applied = layer.asked or "kept", layer.applied or "kept"
+    how = Text(applied, style="dim" if layer.applied is None else "")
+    if asked != applied:
+        how = Text(f"{asked} → {applied}", style="yellow")
+    damping = "" if layer.damping is None else f"{layer.damping:g}"
+    return [how, Text(_decibel(layer.achieved)), Text(damping), Text(f"{layer.bits_per_weight:.3g}")]
+
+
+def summary_table(result: Result) -> Table:
+    sizes, scores = result.sizes, result.scores
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("")
+    table.add_column("original", justify="right")
+    table.add_column("quantized", justify="right")
+    table.add_column("")
+    if sizes.quantized_bytes is not None:
+        ratio = f"{sizes.original_bytes / sizes.quantized_bytes:.2f}× smaller" if sizes.quantized_bytes else ""
+        table.add_row("size", format_bytes(sizes.original_bytes), format_bytes(sizes.quantized_bytes), ratio)
+    else:
+        table.add_row("size", format_bytes(sizes.original_bytes), "", "")
+    bits = f"{sizes.bits_per_weight:.2f}"
+    table.add_row("bits per weight", "", bits, f"{sizes.model_bits_per_weight:.2f} over the whole model")
+    if scores.perplexity:
+        table.add_row(
+            "perplexity",
+            _score(scores.baseline_perplexity, 2),
+            _score(scores.perplexity, 2),
+            _sample(scores.perplexity),
+        )
+    if scores.kl:
+        table.add_row("KL divergence", "", _score(scores.kl, 4), "nats for each token")
+    if scores.same_top:
+        table.add_row("same top token", "", _score(scores.same_top, 1, 100, " %"), "")
+    seconds = sum(result.seconds.values())
+    table.add_row("time, memory", "", f"{seconds:.1f} s", f"{format_bytes(result.peak_memory_bytes)} at most")
+    return table
+
+
+def _score(score: Score | None, digits: int, factor: float = 1.0, unit: str = "") -> str:
+    if score is None:
+        return ""
+    return f"{score.value * factor:.{digits}f} ± {score.standard_error * factor:.{digits}f}{unit}"
+
+
+def _sample(score: Score) -> str:
+    return f"{score.tokens:,} tokens, {score.samples} sequences"
+
+
+def problem_line(problem: Problem, recipe: str) -> str:
+    place = f"{recipe}:{problem.line}:{problem.column}: " if problem.line is not None else ""
+    return f"{place}{problem.severity}: {problem.message} [{problem.code}]"
+
+
+def print_checkpoint(out: Console, found: Checkpoint) -> None:
+    supported = "" if found.supported else " (not supported)"
+    out.print(
+        f"[bold]{found.architecture}[/]{supported}, {found.parameters:,} parameters, {found.dtype}, {format_bytes(found.bytes)}"
+    )
+    if found.quantization:
+        bits = ", ".join(map(str, found.quantization.bits))
+        out.print(f"quantized: {found.quantization.method}, {found.quantization.format or ''}, {bits} bits")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("module", no_wrap=True)
+    table.add_column("shape", justify="right")
+    table.add_column("dtype")
+    table.add_column("")
+    for module in found.modules:
+        shape = " × ".join(map(str, module.shape))
+        table.add_row(module.name, shape, module.dtype, "quantizable" if module.quantizable else "")
+    out.print(table)

@@ -1,0 +1,201 @@
+"""A run: a checked recipe, a directory, and the stages in order, with one way to end well and three to end otherwise."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from quant_engine import events, stages
+from quant_engine.cancel import CANCELLED_EXIT, Cancellation, listening
+from quant_engine.check import Checked, check
+from quant_engine.environment import versions
+from quant_engine.errors import Cancelled, QuantError
+from quant_engine.events import Event, RunRecord
+from quant_engine.request import Request, check_resumable, read_request, write_request
+from quant_engine.result import Problem, Result
+from quant_engine.run_directory import RECIPE, RunDirectory, create_folder, now, read_record
+from quant_engine.summary import summarize
+from quant_engine.work import Work
+
+log = logging.getLogger(__name__)
+Stage = Callable[[Work], None]
+STAGES: dict[str, tuple[Stage, ...]] = {
+    "run": (stages.prepare, stages.measure, stages.choose, stages.quantize, stages.write, stages.evaluate),
+    "sensitivity": (stages.prepare, stages.measure, stages.choose),
+}
+EXIT = {"done": 0, "failed": 1, "done-with-fallbacks": 3, "cancelled": CANCELLED_EXIT}
+BAD_RECIPE = 2
+
+
+@dataclass
+class Outcome:
+    """How it ended. checked.failed: the recipe was refused and there is no record; result: only of a run that is done."""
+
+    exit_code: int
+    checked: Checked
+    record: RunRecord | None = None
+    folder: Path | None = None
+    result: Result | None = None
+
+
+def start(
+    request: Request, *, on_event: Callable[[Event], None] | None = None, free: Callable[[Path], int] | None = None
+) -> Outcome:
+    """Check the recipe and run it in a new directory. Nothing is made when the recipe is refused. Raises QuantError for bad usage."""
+    checked = check(
+        request.recipe,
+        overrides=request.overrides,
+        runs=request.runs_folder,
+        ignore_output=request.action == "sensitivity",
+        free=free,
+    )
+    request.refuse_nothing_to_measure(checked)
+    if checked.recipe is None:
+        return Outcome(BAD_RECIPE, checked)
+    folder = create_folder(request.runs_folder, request.recipe, request.name)
+    (folder / RECIPE).write_bytes(request.recipe.read_bytes())
+    write_request(folder, request)
+    record = _record(request, checked, folder)
+    return _execute(RunDirectory(folder, record, on_event), request, checked, resumed=False)
+
+
+def resume(
+    folder: Path,
+    *,
+    recipe: Path | None = None,
+    device: str | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Outcome:
+    """Continue a run where it stopped. recipe: refuse when it says something else than what ran.
+
+    Raises QuantError(code="run-missing"), ("not-resumable"), ("run-active"), ("resume-mismatch") naming the fields that differ.
+    """
+    record = read_record(folder)
+    check_resumable(folder, record)
+    request = read_request(folder, device)
+    if recipe is not None:
+        request.refuse_another(folder / RECIPE, recipe)
+    text = (folder / RECIPE).read_bytes().decode("utf-8-sig")
+    own_output = (folder / "state" / stages.PUBLISHING).exists()
+    ignore_output = own_output or request.action == "sensitivity"
+    checked = check(
+        request.recipe, text, overrides=request.overrides, runs=request.runs_folder, ignore_output=ignore_output
+    )
+    if checked.recipe is None:
+        return Outcome(BAD_RECIPE, checked)
+    fresh = _record(request, checked, folder)
+    record = fresh.model_copy(update={"created": record.created, "progress": record.progress, "resumable": True})
+    return _execute(RunDirectory(folder, record, on_event), request, checked, resumed=True)
+
+
+def _record(request: Request, checked: Checked, folder: Path) -> RunRecord:
+    import psutil
+
+    recipe = checked.recipe
+    assert recipe is not None
+    base = request.recipe.parent
+    return RunRecord(
+        run=folder.name,
+        action=request.action,
+        recipe=str(request.recipe),
+        model=str((base / Path(recipe.model).expanduser()).resolve()),
+        output=str((base / Path(recipe.output).expanduser()).resolve()) if request.action == "run" else None,
+        state="starting",
+        created=now(),
+        updated=now(),
+        pid=os.getpid(),
+        pid_started=psutil.Process().create_time(),
+        host=socket.gethostname(),
+        device=request.device,
+        environment=versions(),
+        resumable=False,
+    )
+
+
+def _execute(directory: RunDirectory, request: Request, checked: Checked, resumed: bool) -> Outcome:
+    assert checked.recipe is not None
+    with listening() as cancellation, _logging_to(directory.folder / directory.record.log):
+        _connect(cancellation, directory)
+        work = Work(request.action, request.recipe, checked, checked.recipe, request.device, directory, cancellation)
+        result: Result | None = None
+        try:
+            directory.event(events.Started, pid=os.getpid(), resumed=resumed)
+            directory.update(state="running")
+            for stage in STAGES[request.action]:
+                stage(work)
+            result = summarize(work)
+            code = _done(work, result)
+        except (Cancelled, KeyboardInterrupt):
+            code = _cancelled(directory)
+        except QuantError as error:
+            code = _failed(work, error)
+        except MemoryError:
+            code = _failed(
+                work,
+                QuantError(
+                    "the memory is exhausted",
+                    code="memory",
+                    advice="Use fewer calibration tokens or a machine with more memory.",
+                ),
+            )
+        except Exception as error:
+            log.exception("unexpected failure")
+            advice = f"This is a defect of the engine or of a library; {directory.record.log} in the run directory has the details."
+            code = _failed(work, QuantError(f"{type(error).__name__}: {error}", code="internal", advice=advice))
+        finally:
+            directory.close()
+    return Outcome(code, checked, directory.record, directory.folder, result)
+
+
+def _connect(cancellation: Cancellation, directory: RunDirectory) -> None:
+    cancellation.on_first = directory.ask_to_cancel
+    cancellation.on_second = lambda: _cancelled(directory)
+
+
+def _done(work: Work, result: Result) -> int:
+    state = "done-with-fallbacks" if work.has_fallbacks else "done"
+    directory = work.directory
+    directory.write_result(result)
+    directory.remove_state()
+    directory.event(events.Done, state=state, output=result.output)
+    directory.update(state=state, finished=now(), resumable=False, error=None, advice=None)
+    return EXIT[state]
+
+
+def _cancelled(directory: RunDirectory) -> int:
+    resumable = directory.record.resumable
+    directory.event(
+        events.Cancelled, message="Stopped; it can be resumed." if resumable else "Stopped before anything was done."
+    )
+    directory.update(state="cancelled", finished=now())
+    return EXIT["cancelled"]
+
+
+def _failed(work: Work, error: QuantError) -> int:
+    problem = Problem(severity="error", code=error.code, message=error.message, **work.place(error.key))
+    log.error("%s [%s]", error.message, error.code)
+    work.directory.event(events.Failed, problem=problem, advice=error.advice)
+    work.directory.update(state="failed", finished=now(), error=problem, advice=error.advice)
+    return BAD_RECIPE if error.code == "resume-mismatch" else EXIT["failed"]
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Everything that this process logs goes to the run's log file."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,245 @@
+"""The stages of a run, in order. Each reads what the ones before it left in `Work` and can continue where a stopped run ended."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quant_engine import events
+from quant_engine.atomic import replace_text
+from quant_engine.journal import Journal, code_hash, flatten, hold_identity
+from quant_engine.recipe import Rule, matches
+from quant_engine.result import Measurement
+from quant_engine.work import Work
+
+if TYPE_CHECKING:
+    from quant_engine.checkpoint import CheckpointWriter
+    from quant_engine.uses import Use
+    from quant_engine.walk import MeasuredLayer, QuantizedLayer
+
+PUBLISHING = "publishing"
+
+
+def prepare(work: Work) -> None:
+    """Device, checkpoint headers, calibration tokens, and the identity that a resumed run must share."""
+    from quant_engine.architectures.decoder import open_model
+    from quant_engine.checkpoint import Checkpoint
+    from quant_engine.devices import device_class, resolve_device
+    from quant_engine.tokens import calibration_tokens, load_tokenizer
+
+    recipe = work.recipe
+    with work.phase("prepare", 3, "steps"):
+        device = resolve_device(work.device)
+        work.device = device.id
+        work.directory.update(device=f"{device.id} ({device.name})")
+        work.tick(f"device {device.id}")
+        work.checkpoint = Checkpoint.open(work.path(recipe.model))
+        work.model = open_model(work.checkpoint, device.id)
+        work.tick("checkpoint headers")
+        section = recipe.calibration
+        held_out = work.path(recipe.evaluate.data) if recipe.evaluate else None
+        tokenizer = load_tokenizer(work.checkpoint.path)
+        work.tokens = calibration_tokens(
+            tokenizer, work.path(section.data), section.samples, section.sequence_length, section.seed, held_out
+        )
+        if work.tokens.short:
+            message = f"the calibration text gives only {work.tokens.sequences} of {section.samples} sequences of {section.sequence_length} tokens"
+            work.problem("warning", "data-short", message, ("calibration", "data"))
+        identity = {
+            "action": work.action,
+            "code": code_hash(),
+            "device": device_class(device),
+            "calibration tokens": work.tokens.sha256,
+            **flatten(work.checkpoint.identity(), "checkpoint"),
+            **flatten(work.directory.record.environment, "version"),
+            **flatten(recipe.model_dump(mode="json"), "recipe"),
+        }
+        hold_identity(work.directory.state_folder / "identity.json", identity)
+        work.directory.update(resumable=True)
+        work.tick("calibration tokens")
+
+
+def measure(work: Work) -> None:
+    """Every candidate on every layer, from one pass of the float model."""
+    from quant_engine.walk import measure as walk
+
+    if not work.candidates:
+        return
+    journal = Journal(work.directory.state_folder / "measure")
+    head = _head_is_target(work)
+    _recall_measured(work, journal)
+    done, blocks = journal.done, work.model.block_count
+    with work.phase("measure", blocks + head, "blocks", done + journal.head_done):
+        if done == blocks and journal.head_done >= head:
+            return
+        for block in walk(
+            work.model, work.tokens.batches, work.candidates, start=done, hidden=journal.hidden(), head=head
+        ):
+            journal.add(block.block, [_measured_json(layer) for layer in block.layers], block.hidden)
+            for layer in block.layers:
+                work.measured[layer.name] = layer
+                work.directory.event(
+                    events.LayerMeasured, layer=layer.name, signal=layer.signal, candidates=layer.candidates
+                )
+            work.tick(_title(block.block))
+
+
+def choose(work: Work) -> None:
+    """What each layer is quantized with: rules, then the budget, then the default."""
+    from quant_engine.assignment import LayerMeasurements, assign
+    from quant_engine.preflight import dtype_bytes
+
+    with work.phase("choose", 1, "steps"):
+        measurements = {
+            name: LayerMeasurements(layer.signal, layer.candidates) for name, layer in work.measured.items()
+        }
+        scale_bits = 8 * dtype_bytes(work.checkpoint.dtype)
+        work.assignment = assign(work.model.linears, work.recipe.quantize, work.candidates, measurements, scale_bits)
+        work.tick(f"{sum(assigned.use is not None for assigned in work.assignment.values())} layers to quantize")
+
+
+def quantize(work: Work) -> None:
+    """Block by block, each layer on inputs that passed the quantized layers before it; every block is durable before the next."""
+    from quant_engine.walk import quantize as walk
+
+    journal = Journal(work.directory.state_folder / "quantize")
+    _recall_quantized(work, journal)
+    if _publication(work).exists() and work.output.exists():
+        return
+    writer = _writer(work)
+    uses = {name: assigned.use for name, assigned in work.assignment.items()}
+    head = any(linear.block is None and uses.get(linear.name) is not None for linear in work.model.linears)
+    done, blocks = journal.done, work.model.block_count
+    with work.phase("quantize", blocks + head, "blocks", done + journal.head_done):
+        if done == blocks and journal.head_done >= head:
+            return
+        for block in walk(work.model, work.tokens.batches, uses, writer, start=done, hidden=journal.hidden()):
+            journal.add(
+                block.block,
+                [asdict(layer) | {"achieved": _json(layer.achieved)} for layer in block.layers],
+                block.hidden,
+            )
+            for layer in block.layers:
+                work.quantized[layer.name] = layer
+                _announce(work, layer)
+            work.tick(_title(block.block))
+
+
+def write(work: Work) -> None:
+    """The checkpoint appears at the output, complete, by one renaming."""
+    from quant_engine.architectures.registry import family_of
+    from quant_engine.checkpoint import quantization_config
+
+    layers: dict[str, Use | None] = {}
+    for linear in work.model.linears:
+        done = work.quantized.get(linear.name)
+        layers[linear.name] = work.assignment[linear.name].use if done and done.applied is not None else None
+    family = family_of(work.checkpoint.architecture)
+    if family is not None:
+        layers.setdefault(family.head, None)
+    with work.phase("write", 1, "steps"):
+        publication = _publication(work)
+        if publication.exists() and work.output.exists():
+            work.published = work.output
+        else:
+            writer = _writer(work)
+            replace_text(publication, "")
+            work.published = writer.publish(quantization_config(layers))
+        work.tick("checkpoint written")
+
+
+def evaluate(work: Work) -> None:
+    """Original and quantized model on held-out text. The quantized one is read from the published files, as any loader would."""
+    from quant_engine.architectures.decoder import open_model
+    from quant_engine.benchmarks.perplexity import Evaluated
+    from quant_engine.benchmarks.perplexity import evaluate as benchmark
+    from quant_engine.checkpoint import Checkpoint
+    from quant_engine.tokens import held_out_tokens, load_tokenizer
+
+    section = work.recipe.evaluate
+    if section is None or work.published is None:
+        return
+    tokenizer = load_tokenizer(work.checkpoint.path)
+    calibration = work.path(work.recipe.calibration.data)
+    data = held_out_tokens(tokenizer, work.path(section.data), section.samples, section.sequence_length, calibration)
+    if data.short:
+        message = f"the held-out text gives only {data.sequences} of {section.samples} sequences of {section.sequence_length} tokens"
+        work.problem("warning", "data-short", message, ("evaluate", "data"))
+    written = Checkpoint.open(work.published)
+    models = 2 if section.baseline else 1
+    with work.phase("evaluate", models * work.model.block_count + len(data.batches), "steps"):
+        original = Evaluated(work.model) if section.baseline else None
+        quantized = Evaluated(open_model(work.checkpoint, work.device), written)
+        work.scores = benchmark(data.batches, original, quantized, work.tick).scores()
+    for name in ("perplexity", "baseline_perplexity", "kl", "same_top"):
+        score = getattr(work.scores, name)
+        if score is not None:
+            work.directory.event(events.Scored, name=name, score=score)
+
+
+def _head_is_target(work: Work) -> bool:
+    """Whether the first rule that matches lm_head quantizes it; it then takes part in the measurement."""
+    heads = [linear.name for linear in work.model.linears if linear.block is None]
+    deciding: list[Rule] = [
+        rule for rule in work.recipe.quantize.rules if any(matches(rule.patterns, name) for name in heads)
+    ]
+    return bool(deciding) and deciding[0].resolved is not None
+
+
+def _title(block: int | None) -> str:
+    return "lm_head" if block is None else f"block {block}"
+
+
+def _publication(work: Work) -> Path:
+    """Exists from just before the publication on: then an existing output is this run's own, complete, and not in the way."""
+    return work.directory.state_folder / PUBLISHING
+
+
+def _writer(work: Work) -> CheckpointWriter:
+    from quant_engine.checkpoint import CheckpointWriter
+
+    return CheckpointWriter(work.output, work.checkpoint, work.directory.state_folder)
+
+
+def _announce(work: Work, layer: QuantizedLayer) -> None:
+    if layer.asked is None or layer.achieved is None:
+        return
+    applied = layer.applied or "none"
+    work.directory.event(
+        events.LayerQuantized,
+        layer=layer.name,
+        asked=layer.asked,
+        applied=applied,
+        damping=layer.damping,
+        loss=layer.loss,
+        achieved=layer.achieved,
+    )
+    if layer.fallback:
+        work.directory.event(
+            events.Fallback, layer=layer.name, asked=layer.asked, applied=applied, reason=layer.fallback
+        )
+
+
+def _json(measurement: Measurement | None) -> dict[str, object] | None:
+    return measurement.model_dump(mode="json") if measurement else None
+
+
+def _measured_json(layer: MeasuredLayer) -> dict[str, object]:
+    return {**vars(layer), "candidates": {label: _json(found) for label, found in layer.candidates.items()}}
+
+
+def _recall_measured(work: Work, journal: Journal) -> None:
+    from quant_engine.walk import MeasuredLayer
+
+    for layer in journal.layers():
+        candidates = {label: Measurement.model_validate(found) for label, found in layer["candidates"].items()}
+        work.measured[layer["name"]] = MeasuredLayer(**{**layer, "candidates": candidates})
+
+
+def _recall_quantized(work: Work, journal: Journal) -> None:
+    from quant_engine.walk import QuantizedLayer
+
+    for layer in journal.layers():
+        achieved = layer["achieved"] and Measurement.model_validate(layer["achieved"])
+        work.quantized[layer["name"]] = QuantizedLayer(**{**layer, "achieved": achieved})

@@ -1,0 +1,188 @@
+"""A recipe's tree against the recipe's JSON Schema: keys, kinds, names and ranges, each finding at its place.
+
+Walks the generated schema and knows nothing of recipes, so that a new method or key needs no line here. Texts and ranges are
+those of docs/diagnostics.md, which the language server follows too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from quant_engine.nearest import suggestion
+from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar, Source, Span
+
+Severity = Literal["error", "warning"]
+_KINDS = {
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "nothing",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    code: str
+    message: str
+    span: Span
+    severity: Severity = "error"
+
+
+def kind_of(node: Node) -> str:
+    """The JSON Schema type of a node; infinities and not-a-number have none and are named `special`."""
+    if isinstance(node, Mapping):
+        return "object"
+    if isinstance(node, Listing):
+        return "array"
+    value = node.value
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "special"
+    return "integer" if int(value) == value else "number"
+
+
+def _accepts(schema: dict[str, Any], kind: str) -> bool:
+    expected = schema.get("type", "object" if "discriminator" in schema else None)
+    return expected in (None, kind) or (expected == "number" and kind == "integer")
+
+
+class StructureCheck:
+    """One walk over one document. `findings` are in the order in which the walk meets them."""
+
+    def __init__(self, schema: dict[str, Any], source: Source) -> None:
+        self._definitions = schema.get("$defs", {})
+        self._source = source
+        self.findings: list[Finding] = []
+        self.wrong: set[Key] = set()
+        """Key paths of the values that have an error of their own."""
+        root = source.root or Mapping([], [], source.first_line)
+        self._check(root, schema, (), source.first_line)
+
+    def _add(self, key: Key, code: str, message: str, span: Span) -> None:
+        self.wrong.add(key)
+        self.findings.append(Finding(code, message, span))
+
+    def _resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in schema:
+            schema = self._definitions[schema["$ref"].rpartition("/")[2]]
+        return schema
+
+    def _alternatives(self, schema: dict[str, Any]) -> list[dict[str, Any]]:
+        """The leaves of nested `anyOf`; a discriminated union counts as one mapping."""
+        schema = self._resolve(schema)
+        if "anyOf" in schema and schema.get("type") != "string":
+            return [leaf for option in schema["anyOf"] for leaf in self._alternatives(option)]
+        return [schema]
+
+    def _check(self, node: Node, schema: dict[str, Any], key: Key, owner: Span) -> None:
+        alternatives = self._alternatives(schema)
+        kind = kind_of(node)
+        fitting = [option for option in alternatives if _accepts(option, kind)]
+        if not fitting:
+            self._wrong_kind(node, kind, alternatives, key, owner)
+        elif isinstance(node, Mapping):
+            self._mapping(node, fitting[0], key, owner)
+        elif isinstance(node, Listing):
+            self._listing(node, fitting[0], key, owner)
+        elif kind == "string":
+            self._string(node, fitting, key)
+        elif kind in ("integer", "number"):
+            self._number(node, fitting[0], key)
+
+    def _wrong_kind(self, node: Node, kind: str, alternatives: list[dict[str, Any]], key: Key, owner: Span) -> None:
+        types = [option.get("type", "object") for option in alternatives]
+        expected = " or ".join(dict.fromkeys(_KINDS[name] for name in types if name != "null"))
+        literal = isinstance(node, Scalar) and kind in ("boolean", "special")
+        found = node.text if literal and isinstance(node, Scalar) else _KINDS[kind]
+        empty = isinstance(node, Scalar) and node.span.start == node.span.end
+        self._add(key, "wrong-type", f"expected {expected}, found {found}", owner if empty else node.span)
+
+    def _listing(self, node: Listing, schema: dict[str, Any], key: Key, owner: Span) -> None:
+        if len(node.items) < schema.get("minItems", 0):
+            self._add(key, "out-of-range", "must not be empty", node.span)
+        for index, item in enumerate(node.items):
+            first = item.entries[0].key.span if isinstance(item, Mapping) and item.entries else item.span
+            self._check(item, schema.get("items", {}), (*key, index), owner if first.start == first.end else first)
+
+    def _mapping(self, node: Mapping, schema: dict[str, Any], key: Key, owner: Span) -> None:
+        for first, second in node.duplicates:
+            line = self._source.position(first.key.span.start)[0]
+            message = f'"{second.key.text}" is written twice; the first one is in line {line}'
+            self._add((*key, second.key.text), "duplicate-key", message, second.key.span)
+        if "discriminator" in schema:
+            chosen = self._discriminated(node, schema["discriminator"], key, owner)
+            if chosen is None:
+                return
+            schema = chosen
+        properties: dict[str, Any] = schema.get("properties", {})
+        for entry in node.entries:
+            name = entry.key.text
+            if name in properties:
+                self._check(entry.value, properties[name], (*key, name), entry.key.span)
+            elif schema.get("additionalProperties") is False:
+                self._add(
+                    (*key, name),
+                    "unknown-key",
+                    f'unknown key "{name}"; {suggestion(name, [*properties])}',
+                    entry.key.span,
+                )
+        for name in schema.get("required", []):
+            if node.get(name) is None:
+                self._add((*key, name), "missing-key", f'missing key "{name}"', owner)
+
+    def _discriminated(
+        self, node: Mapping, discriminator: dict[str, Any], key: Key, owner: Span
+    ) -> dict[str, Any] | None:
+        name, mapping = discriminator["propertyName"], discriminator["mapping"]
+        entry = node.get(name)
+        if entry is None:
+            self._add((*key, name), "missing-key", f'missing key "{name}"', owner)
+            return None
+        value = entry.value
+        if isinstance(value, Scalar) and isinstance(value.value, str) and value.value in mapping:
+            return self._resolve({"$ref": mapping[value.value]})
+        if isinstance(value, Scalar) and isinstance(value.value, str):
+            message = f'unknown value "{value.text}"; {suggestion(value.text, [*mapping])}'
+            self._add((*key, name), "unknown-value", message, value.span)
+        else:
+            self._wrong_kind(value, kind_of(value), [{"type": "string"}], (*key, name), entry.key.span)
+        return None
+
+    def _string(self, node: Node, fitting: list[dict[str, Any]], key: Key) -> None:
+        assert isinstance(node, Scalar)
+        leaves = [leaf for option in fitting for leaf in option.get("anyOf", [option])]
+        names: list[str] = []
+        for leaf in leaves:
+            names += [leaf["const"]] if "const" in leaf else leaf.get("enum", [])
+        patterns = [leaf["pattern"] for leaf in leaves if "pattern" in leaf]
+        if names or patterns:
+            if node.text not in names and not any(re.search(pattern, node.text) for pattern in patterns):
+                self._add(
+                    key, "unknown-value", f'unknown value "{node.text}"; {suggestion(node.text, names)}', node.span
+                )
+        elif len(node.text) < max(leaf.get("minLength", 0) for leaf in leaves):
+            self._add(key, "out-of-range", "must not be empty", node.span)
+
+    def _number(self, node: Node, schema: dict[str, Any], key: Key) -> None:
+        assert isinstance(node, Scalar) and isinstance(node.value, (int, float))
+        value, text = node.value, node.text
+        for name, outside, sentence in (
+            ("minimum", lambda limit: value < limit, "is below the minimum of"),
+            ("maximum", lambda limit: value > limit, "is above the maximum of"),
+            ("exclusiveMinimum", lambda limit: value <= limit, "must be above"),
+            ("exclusiveMaximum", lambda limit: value >= limit, "must be below"),
+        ):
+            if name in schema and outside(schema[name]):
+                self._add(key, "out-of-range", f"{text} {sentence} {schema[name]}", node.span)
+                return

@@ -1,0 +1,106 @@
+"""`Result` from what the stages found."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from quant_engine.preflight import dtype_bytes
+from quant_engine.result import LayerResult, Result, Sizes
+from quant_engine.work import Work
+from quant_engine.yaml_source import Key
+
+if TYPE_CHECKING:
+    from quant_engine.assignment import Assigned
+    from quant_engine.checkpoint import LinearInfo
+
+
+def summarize(work: Work) -> Result:
+    """The run's summary; of a sensitivity run `asked` is what the recipe would do and nothing is applied."""
+    layers = [_layer(work, linear, work.assignment[linear.name]) for linear in work.model.linears]
+    note_fallbacks(work)
+    return Result(
+        run=work.directory.record.run,
+        action=work.action,
+        recipe=str(work.recipe_path),
+        model=str(work.checkpoint.path),
+        architecture=work.checkpoint.architecture,
+        output=str(work.published) if work.published else None,
+        candidates=[use.label for use in work.candidates],
+        layers=layers,
+        sizes=_sizes(work, layers),
+        scores=work.scores,
+        problems=work.problems,
+        calibration_tokens=work.tokens.tokens,
+        seconds={phase: round(seconds, 3) for phase, seconds in work.seconds.items()},
+        peak_memory_bytes=peak_memory(),
+    )
+
+
+def note_fallbacks(work: Work) -> None:
+    """One problem for each layer that got something other than what was asked, at the key that asked for it."""
+    for name, layer in work.quantized.items():
+        if layer.fallback:
+            message = f"{name}: {layer.applied or 'none'} was applied instead of {layer.asked}: {layer.fallback}"
+            work.problem("warning", "fallback", message, _rule_key(work.assignment[name].rule), name)
+
+
+def _rule_key(rule: int | str | None) -> Key:
+    if isinstance(rule, int):
+        return ("quantize", "rules", rule, "use")
+    return ("quantize", "budget") if rule == "budget" else ("quantize", "default")
+
+
+def _layer(work: Work, linear: LinearInfo, assigned: Assigned) -> LayerResult:
+    measured = work.measured.get(linear.name)
+    done = work.quantized.get(linear.name)
+    seen = measured or done
+    kept_bits = 8.0 * dtype_bytes(work.checkpoint.dtype)
+    use = assigned.use if done is None or done.applied is not None else None
+    return LayerResult(
+        name=linear.name,
+        block=linear.block,
+        kind=linear.kind,
+        outputs=linear.outputs,
+        inputs=linear.inputs,
+        group=seen.group if seen else linear.name,
+        tokens=seen.tokens if seen else 0,
+        signal=seen.signal if seen else 0.0,
+        candidates=measured.candidates if measured else {},
+        rule=assigned.rule,
+        asked=assigned.use.label if assigned.use else None,
+        applied=done.applied if done else None,
+        fallback=done.fallback if done else None,
+        damping=done.damping if done else None,
+        loss=done.loss if done else None,
+        achieved=done.achieved if done else None,
+        bits_per_weight=use.weight_format.bits_per_weight(linear.inputs, int(kept_bits)) if use else kept_bits,
+    )
+
+
+def _sizes(work: Work, layers: list[LayerResult]) -> Sizes:
+    from quant_engine.checkpoint import Checkpoint
+
+    targets = [layer for layer in layers if layer.rule is not None]
+    weights = sum(layer.outputs * layer.inputs for layer in targets)
+    bits = sum(layer.bits_per_weight * layer.outputs * layer.inputs for layer in targets)
+    original = work.checkpoint.bytes
+    written = Checkpoint.open(work.published).bytes if work.published else None
+    return Sizes(
+        original_bytes=original,
+        quantized_bytes=written,
+        bits_per_weight=bits / weights if weights else 0.0,
+        model_bits_per_weight=8.0 * (original if written is None else written) / work.checkpoint.parameters,
+    )
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,124 @@
+"""What the stages of one run share: what was asked, what is known so far, and how to tell the world about progress."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from quant_engine import events
+from quant_engine.check import Checked
+from quant_engine.check_files import target
+from quant_engine.errors import Cancelled
+from quant_engine.recipe import Recipe
+from quant_engine.result import Problem, Scores
+from quant_engine.yaml_source import Key
+
+if TYPE_CHECKING:
+    from quant_engine.architectures.decoder import DecoderModel
+    from quant_engine.assignment import Assigned
+    from quant_engine.cancel import Cancellation
+    from quant_engine.checkpoint import Checkpoint
+    from quant_engine.run_directory import RunDirectory
+    from quant_engine.tokens import TokenData
+    from quant_engine.uses import Use
+    from quant_engine.walk import MeasuredLayer, QuantizedLayer
+
+log = logging.getLogger(__name__)
+Action = Literal["run", "sensitivity"]
+
+
+@dataclass
+class Work:
+    action: Action
+    recipe_path: Path
+    checked: Checked
+    recipe: Recipe
+    device: str
+    directory: RunDirectory
+    cancellation: Cancellation
+
+    checkpoint: Checkpoint = field(init=False)
+    model: DecoderModel = field(init=False)
+    tokens: TokenData = field(init=False)
+    measured: dict[str, MeasuredLayer] = field(default_factory=dict)
+    assignment: dict[str, Assigned] = field(default_factory=dict)
+    quantized: dict[str, QuantizedLayer] = field(default_factory=dict)
+    scores: Scores = field(default_factory=Scores)
+    published: Path | None = None
+    problems: list[Problem] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _counter: events.Counter | None = None
+
+    def path(self, written: str) -> Path:
+        """A path of the recipe."""
+        return target(self.recipe_path.parent, written)
+
+    @property
+    def output(self) -> Path:
+        return self.path(self.recipe.output)
+
+    @property
+    def candidates(self) -> list[Use]:
+        return self.recipe.resolved_candidates
+
+    @property
+    def has_fallbacks(self) -> bool:
+        return any(layer.fallback for layer in self.quantized.values())
+
+    @contextmanager
+    def phase(self, phase: events.Phase, total: int, unit: str, done: int = 0) -> Iterator[None]:
+        """Announce a phase of `total` units, `done` of them by a run before this one, and measure its time."""
+        started = time.monotonic()
+        self._counter = events.Counter(phase=phase, done=done, total=total, unit=unit)
+        self.directory.event(events.PhaseStarted, phase=phase, total=total, unit=unit)
+        self._publish_counter("")
+        log.info("%s: %d %s", phase, total, unit)
+        self.stop_if_asked()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - started
+
+    def tick(self, message: str) -> None:
+        """One more unit of the current phase is done. Raises Cancelled when the run was asked to stop."""
+        assert self._counter is not None
+        self._counter = self._counter.model_copy(update={"done": min(self._counter.done + 1, self._counter.total)})
+        self._publish_counter(message)
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        if self.cancellation.asked:
+            raise Cancelled
+
+    def problem(
+        self,
+        severity: Literal["error", "warning", "information"],
+        code: str,
+        message: str,
+        key: Key = (),
+        layer: str | None = None,
+    ) -> None:
+        """Note something that a person should look at, at the recipe's key that caused it."""
+        log.warning("%s [%s]", message, code)
+        self.problems.append(Problem(severity=severity, code=code, message=message, layer=layer, **self.place(key)))
+
+    def place(self, key: Key) -> dict[str, Any]:
+        """Line and column of a key's value as fields of a Problem; empty when it stands nowhere in the recipe."""
+        span, source = self.checked.locate(key), self.checked.source
+        if span is None or source is None:
+            return {}
+        (line, column), (end_line, end_column) = source.position(span.start), source.position(span.end)
+        return {"line": line, "column": column, "end_line": end_line, "end_column": end_column}
+
+    def _publish_counter(self, message: str) -> None:
+        assert self._counter is not None
+        counter = self._counter
+        self.directory.update(progress=counter)
+        self.directory.event(
+            events.Progress, phase=counter.phase, done=counter.done, total=counter.total, message=message
+        )
