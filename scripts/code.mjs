@@ -7,7 +7,7 @@ import { get } from 'node:http';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from './lib/paths.mjs';
-import { onExit } from './lib/process.mjs';
+import { onExit, onSignal } from './lib/process.mjs';
 import { setUpOrExit } from './setup.mjs';
 
 /**
@@ -63,12 +63,10 @@ if (values.check) {
 console.log(`\nQuant Workbench with ${path.relative(root, folder) || folder} open:\n\n  ${url}\n\nCtrl+C ends it. After a change: npm run build, then “Developer: Reload Window”.`);
 if (!values['no-open']) openBrowser(url);
 let asked = false;
-for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
-    process.on(signal, () => {
-        asked = true;
-        void server.close();
-    });
-}
+onSignal(() => {
+    asked = true;
+    void server.close();
+});
 await server.ended;
 await server.close();
 console.log(asked ? '\nEnded.' : `\nVS Code ended by itself.\n${server.output()}`);

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { root, venvPython } from './lib/paths.mjs';
+import { onSignal } from './lib/process.mjs';
 import { setUpOrExit } from './setup.mjs';
 
 const recipe = process.argv[2] ?? path.join('samples', 'mixed.quant.yaml');
@@ -23,9 +24,10 @@ function freeOutput() {
  * @returns {Promise<number>}
  */
 function engine(args) {
-    process.on('SIGINT', () => undefined);
     const child = spawn(venvPython, ['-m', 'quant_engine', ...args], { cwd: root, stdio: 'inherit' });
-    process.on('SIGTERM', () => child.kill('SIGTERM'));
+    onSignal((signal) => {
+        if (signal !== 'SIGINT') child.kill(signal);
+    });
     return new Promise((resolve) => {
         child.once('error', (error) => {
             console.error(`The engine could not be started with ${venvPython}: ${error.message}`);

@@ -1,6 +1,7 @@
 // Child processes that never outlive this one: each in a group of its own, ended as a group.
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { windows } from './paths.mjs';
 
 /** @typedef {import('node:child_process').ChildProcess} ChildProcess */
@@ -29,11 +30,12 @@ export function signalGroup(child, signal) {
 }
 
 /**
- * Ends a child and its group: TERM, and KILL when that was not enough after three seconds.
+ * Ends a child and its group: TERM, and KILL when that was not enough after a while.
  * @param {ChildProcess} child
+ * @param {number} [grace] milliseconds
  * @returns {Promise<void>}
  */
-export async function endGroup(child) {
+export async function endGroup(child, grace = 3000) {
     const running = child.exitCode === null && child.signalCode === null;
     signalGroup(child, 'SIGTERM');
     if (running) {
@@ -41,7 +43,7 @@ export async function endGroup(child) {
         let timer;
         await new Promise((resolve) => {
             child.once('exit', resolve);
-            timer = setTimeout(resolve, 3000);
+            timer = setTimeout(resolve, grace);
         });
         clearTimeout(timer);
     }
@@ -68,12 +70,23 @@ process.on('exit', () => {
         }
     }
 });
-for (const [signal, code] of /** @type {const} */ ([['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]])) {
-    process.on(signal, () => {
-        if (process.listenerCount(signal) > 1) return; // A script that handles it itself.
-        for (const child of children) signalGroup(child, 'SIGTERM');
-        process.exit(code);
-    });
+/**
+ * What a signal does: children end first (they have things to clean up too), then this process. A second one does not wait.
+ * @param {NodeJS.Signals} signal
+ */
+let answer = (signal) => {
+    const code = 128 + (constants.signals[signal] ?? 0);
+    answer = () => process.exit(code);
+    void Promise.all([...children].map((child) => endGroup(child, 6000))).then(() => process.exit(code));
+};
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => answer(signal));
+
+/**
+ * For a script that ends in its own way.
+ * @param {(signal: NodeJS.Signals) => void} handler
+ */
+export function onSignal(handler) {
+    answer = handler;
 }
 
 /**
@@ -126,7 +139,7 @@ export async function run(command, args, { cwd, env, log, timeout, shell } = {})
     child.stderr?.setEncoding('utf8').on('data', collect);
     const timer = timeout === undefined ? undefined : setTimeout(() => {
         timedOut = true;
-        void endGroup(child);
+        void endGroup(child, 6000);
     }, timeout);
     try {
         const code = await new Promise((resolve) => {

@@ -57,8 +57,8 @@ const mocha = (group, minutes, seconds) => async (/** @type {string} */ title) =
     const file = report(`${group}.json`);
     const result = await tool(node, [
         packageFile('mocha', 'bin/mocha.js'), `out/${group}/**/*.test.mjs`, '--timeout', String(seconds * 1000), '--forbid-only',
-        '--enable-source-maps', '--reporter', 'json', '--reporter-option', `output=${file}`,
-    ], minutes);
+        '--reporter', 'json', '--reporter-option', `output=${file}`,
+    ], minutes, { NODE_OPTIONS: '--enable-source-maps' });
     return mochaResult(title, file, result);
 };
 

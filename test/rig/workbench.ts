@@ -34,6 +34,8 @@ export async function launchBrowser(): Promise<Browser> {
     const executablePath = await setUpChromium();
     return chromium.launch({
         executablePath,
+        // Signals are answered in one place, scripts/lib/process.mjs.
+        handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,
         args: [
             ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
             '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
