@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { broken, CheckpointError, isRecord, readHeader, type TensorInfo } from './safetensors';
 
@@ -8,6 +8,14 @@ export interface Linear {
     readonly block: number | null;
     readonly outputs: number;
     readonly inputs: number;
+}
+
+/** Where an architecture has its linear layers, in module names; `x-architectures` of the recipe's schema. */
+export interface Family {
+    readonly blocks: string;
+    /** Relative to a block, in execution order. */
+    readonly linears: readonly string[];
+    readonly head: string;
 }
 
 /** What headers and config.json tell of a checkpoint. */
@@ -28,28 +36,26 @@ export interface CheckpointHeader {
 
 const INDEX = 'model.safetensors.index.json';
 const SINGLE = 'model.safetensors';
-const MAX_CONFIG_BYTES = 16_000_000;
-const MAX_INDEX_BYTES = 100_000_000;
+const CONFIG = 'config.json';
+const MAX_JSON_BYTES = 100_000_000;
 const MAX_SHARDS = 10_000;
 const READS_AT_ONCE = 8;
-const BLOCK_WEIGHT = /^(model\.layers\.(\d+)\..+)\.weight$/;
-/** Execution order inside a block. */
-const KINDS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 
-/** Reads config.json and the headers of all shards. Throws CheckpointError. */
-export async function readCheckpoint(folder: string): Promise<CheckpointHeader> {
+/** Reads config.json and the headers of all shards. `families` says where the linear layers are. Throws CheckpointError. */
+export async function readCheckpoint(folder: string, families: Readonly<Record<string, Family>>): Promise<CheckpointHeader> {
     const files = await listFolder(folder);
     if (!files.includes(INDEX) && !files.includes(SINGLE)) throw noWeights(folder, files);
-    if (!files.includes('config.json')) throw broken(path.basename(folder), 'it has no config.json');
-    const config = await readObject(folder, 'config.json', MAX_CONFIG_BYTES);
-    const tensors = files.includes(INDEX) ? await readShards(folder, files) : await readHeader(path.join(folder, SINGLE));
-    return describe(folder, config, tensors);
+    if (!files.includes(CONFIG)) throw broken(folder, `it has weights and no ${CONFIG}`);
+    const config = await readObject(await within(folder, CONFIG));
+    const tensors = files.includes(SINGLE) ? await readHeader(await within(folder, SINGLE)) : await readShards(folder, files);
+    return describe(folder, config, tensors, families);
 }
 
 /** Changes whenever `readCheckpoint` could answer otherwise; cheap, reads no file. Empty: nothing there. */
 export async function checkpointFingerprint(folder: string): Promise<string> {
     try {
-        const names = (await readdir(folder)).filter((name) => /\.(safetensors|json|bin|pt|pth)$/.test(name)).sort();
+        const names = (await readdir(folder)).filter((name) => /\.(safetensors|json)$/.test(name) || PICKLE.test(name)).sort();
         const stats = await Promise.all(names.map((name) => stat(path.join(folder, name)).catch(() => undefined)));
         return ['folder', ...names.map((name, index) => `${name}:${stats[index]?.size}:${stats[index]?.mtimeMs}`)].join('\n');
     } catch {
@@ -62,57 +68,81 @@ async function listFolder(folder: string): Promise<string[]> {
         return await readdir(folder);
     } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
-        const why = code === 'ENOENT' ? 'the folder does not exist' : code === 'ENOTDIR' ? 'it is a file, not a folder' : String(code);
-        throw new CheckpointError('model-missing', why);
+        if (code === 'ENOENT' || code === 'ENOTDIR') throw new CheckpointError('model-missing', 'the folder does not exist');
+        throw new CheckpointError('model-broken', `cannot read ${folder}: ${String(code)}`);
     }
 }
 
 function noWeights(folder: string, files: readonly string[]): CheckpointError {
-    const pickle = files.filter((name) => /\.(bin|pt|pth|ckpt)$/.test(name)).sort()[0];
-    if (pickle !== undefined) return new CheckpointError('model-not-safetensors', pickle);
-    return broken(path.basename(folder), `it has neither ${SINGLE} nor ${INDEX}`);
+    const pickle = files.filter((name) => PICKLE.test(name)).sort()[0];
+    return pickle === undefined ? broken(folder, `it has neither ${SINGLE} nor ${INDEX}`) : new CheckpointError('model-not-safetensors', pickle);
 }
 
-async function readObject(folder: string, name: string, limit: number): Promise<Record<string, unknown>> {
+/**
+ * A file of the folder; anything else could name a file elsewhere on the disk. A Hugging Face cache folder consists of links into the `blobs`
+ * beside its snapshots; exactly these are followed.
+ */
+async function within(folder: string, name: string): Promise<string> {
+    if (name === '' || name === '.' || name === '..' || /[/\\:\0]/.test(name)) {
+        throw broken(folder, `it names the file ${JSON.stringify(name.slice(0, 200))}; only files of the folder itself are read`);
+    }
     const file = path.join(folder, name);
+    if (!(await lstat(file)).isSymbolicLink()) return file;
+    const target = await realpath(file);
+    const home = await realpath(folder);
+    const isBlob = path.basename(path.dirname(home)) === 'snapshots' && path.dirname(target) === path.join(home, '..', '..', 'blobs');
+    if (path.dirname(target) !== home && !isBlob) throw broken(file, `it is a link to "${target}", outside the folder`);
+    return file;
+}
+
+async function readObject(file: string): Promise<Record<string, unknown>> {
     const { size } = await stat(file);
-    if (size > limit) throw broken(name, `it has ${size} bytes, more than ${limit}`);
+    if (size > MAX_JSON_BYTES) throw broken(file, `it has more than ${MAX_JSON_BYTES} bytes`);
+    let parsed: unknown;
     try {
-        const parsed: unknown = JSON.parse(await readFile(file, 'utf8'));
-        if (isRecord(parsed)) return parsed;
+        parsed = JSON.parse(await readFile(file, 'utf8'));
     } catch (error) {
         if (!(error instanceof SyntaxError)) throw error;
-        throw broken(name, 'it is not JSON');
+        throw broken(file, 'it is not JSON');
     }
-    throw broken(name, 'it is not a JSON object');
+    if (!isRecord(parsed)) throw broken(file, 'it is not a JSON object');
+    return parsed;
 }
 
 async function readShards(folder: string, files: readonly string[]): Promise<TensorInfo[]> {
-    const index = await readObject(folder, INDEX, MAX_INDEX_BYTES);
-    if (!isRecord(index.weight_map)) throw broken(INDEX, 'it has no weight_map');
-    const places = new Map<string, string>();
-    for (const [tensor, file] of Object.entries(index.weight_map)) places.set(tensor, checkShardName(file));
-    const shards = [...new Set(places.values())];
-    if (shards.length > MAX_SHARDS) throw broken(INDEX, `it names ${shards.length} files, more than ${MAX_SHARDS}`);
-    const missing = shards.find((name) => !files.includes(name));
-    if (missing !== undefined) throw broken(INDEX, `it names ${JSON.stringify(missing)}, which does not exist`);
-    const headers = await readAll(shards.map((name) => path.join(folder, name)));
-    const found = new Map<string, TensorInfo>();
-    headers.forEach((tensors, shard) => {
-        for (const tensor of tensors) if (places.get(tensor.name) === shards[shard]) found.set(tensor.name, tensor);
-    });
-    for (const [tensor, file] of places) {
-        if (!found.has(tensor)) throw broken(INDEX, `it places ${JSON.stringify(tensor)} in ${file}, which does not have it`);
+    const index = path.join(folder, INDEX);
+    const { weight_map: map } = await readObject(await within(folder, INDEX));
+    if (!isRecord(map) || Object.keys(map).length === 0) throw broken(index, 'it has no weight_map from tensor to file');
+    const promised = new Map<string, string[]>();
+    for (const [tensor, shard] of Object.entries(map)) {
+        if (typeof shard !== 'string') throw broken(index, 'it has no weight_map from tensor to file');
+        const tensors = promised.get(shard);
+        if (tensors) tensors.push(tensor);
+        else promised.set(shard, [tensor]);
     }
-    return [...found.values()];
+    if (promised.size > MAX_SHARDS) throw broken(index, `it names ${promised.size} files, more than ${MAX_SHARDS}`);
+    const paths: string[] = [];
+    for (const shard of promised.keys()) {
+        if (!/[/\\]/.test(shard) && !files.includes(shard)) throw broken(index, `it names ${JSON.stringify(shard)}, which does not exist`);
+        paths.push(await within(folder, shard));
+    }
+    return joinShards(paths, [...promised.values()], await readAll(paths));
 }
 
-/** Shards lie in the folder itself; anything else could name a file elsewhere on the disk. */
-function checkShardName(name: unknown): string {
-    if (typeof name !== 'string' || !name.endsWith('.safetensors') || /[/\\\0]/.test(name) || name.startsWith('..')) {
-        throw broken(INDEX, `it names ${JSON.stringify(name)}, which is not a safetensors file of this folder`);
-    }
-    return name;
+/** Every tensor stands in exactly one shard, the one that the index says. */
+function joinShards(files: readonly string[], promised: readonly (readonly string[])[], headers: readonly TensorInfo[][]): TensorInfo[] {
+    const owner = new Map<string, string>();
+    headers.forEach((tensors, shard) => {
+        const names = new Set(tensors.map(({ name }) => name));
+        const absent = promised[shard]!.find((name) => !names.has(name));
+        if (absent !== undefined) throw broken(files[shard]!, `the index says that it holds ${JSON.stringify(absent)}, and it does not`);
+        for (const name of names) {
+            const other = owner.get(name);
+            if (other !== undefined) throw broken(files[shard]!, `it holds ${JSON.stringify(name)}, which ${path.basename(other)} holds too`);
+            owner.set(name, files[shard]!);
+        }
+    });
+    return headers.flat();
 }
 
 async function readAll(files: readonly string[]): Promise<TensorInfo[][]> {
@@ -123,16 +153,22 @@ async function readAll(files: readonly string[]): Promise<TensorInfo[][]> {
     return results;
 }
 
-function describe(folder: string, config: Record<string, unknown>, tensors: readonly TensorInfo[]): CheckpointHeader {
-    const architectures = config.architectures;
-    const first: unknown = Array.isArray(architectures) ? architectures[0] : undefined;
-    const linears = listLinears(tensors, config.tie_word_embeddings === true);
+function describe(
+    folder: string,
+    config: Record<string, unknown>,
+    tensors: readonly TensorInfo[],
+    families: Readonly<Record<string, Family>>,
+): CheckpointHeader {
+    const first: unknown = Array.isArray(config.architectures) ? config.architectures[0] : undefined;
+    const architecture = typeof first === 'string' ? first : '';
+    const family = Object.hasOwn(families, architecture) ? families[architecture] : undefined;
+    const linears = family ? listLinears(tensors, family, config.tie_word_embeddings === true) : [];
     const maximum = config.max_position_embeddings;
     const quantization = config.quantization_config;
     const method = isRecord(quantization) ? quantization.quant_method : undefined;
     return {
         folder,
-        architecture: typeof first === 'string' ? first : '',
+        architecture,
         dtype: computeDtype(config, tensors),
         parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0),
         bytes: tensors.reduce((sum, { begin, end }) => sum + end - begin, 0),
@@ -143,24 +179,19 @@ function describe(folder: string, config: Record<string, unknown>, tensors: read
     };
 }
 
-function listLinears(tensors: readonly TensorInfo[], tied: boolean): Linear[] {
-    const linears: Linear[] = [];
+function listLinears(tensors: readonly TensorInfo[], family: Family, tied: boolean): Linear[] {
+    const linears: (Linear & { readonly rank: number })[] = [];
     for (const { name, shape } of tensors) {
         const [outputs, inputs, ...more] = shape;
-        if (outputs === undefined || inputs === undefined || more.length > 0) continue;
-        const match = BLOCK_WEIGHT.exec(name);
-        if (match?.[1] !== undefined) linears.push({ name: match[1], block: Number(match[2]), outputs, inputs });
-        else if (name === 'lm_head.weight' && !tied) linears.push({ name: 'lm_head', block: null, outputs, inputs });
+        if (outputs === undefined || inputs === undefined || more.length > 0 || !name.endsWith('.weight')) continue;
+        const module = name.slice(0, -'.weight'.length);
+        const [, number, kind = ''] = module.startsWith(`${family.blocks}.`) ? (/^\.(\d+)\.(.+)$/.exec(module.slice(family.blocks.length)) ?? []) : [];
+        const rank = family.linears.indexOf(kind);
+        if (number !== undefined && rank >= 0) linears.push({ name: module, block: Number(number), outputs, inputs, rank });
+        else if (module === family.head && !tied) linears.push({ name: module, block: null, outputs, inputs, rank: 0 });
     }
-    return linears.sort(inExecutionOrder);
-}
-
-function inExecutionOrder(a: Linear, b: Linear): number {
-    const rank = ({ name }: Linear): number => {
-        const index = KINDS.indexOf(name.slice(name.lastIndexOf('.') + 1));
-        return index < 0 ? KINDS.length : index;
-    };
-    return (a.block ?? Infinity) - (b.block ?? Infinity) || rank(a) - rank(b) || (a.name < b.name ? -1 : 1);
+    linears.sort((a, b) => (a.block ?? Number.MAX_SAFE_INTEGER) - (b.block ?? Number.MAX_SAFE_INTEGER) || a.rank - b.rank);
+    return linears.map(({ name, block, outputs, inputs }) => ({ name, block, outputs, inputs }));
 }
 
 /** The dtype the model computes in: the config's word, else that of most bytes. */

@@ -1,5 +1,4 @@
 import { open } from 'node:fs/promises';
-import * as path from 'node:path';
 
 /**
  * The header of a safetensors file, read with distrust: every number is checked before anything is allocated. Only the 8-byte length and the
@@ -38,75 +37,99 @@ const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
 
 /** Reads and checks the header of one file. Throws CheckpointError that names the file and what is wrong. */
 export async function readHeader(file: string): Promise<TensorInfo[]> {
-    const name = path.basename(file);
     const handle = await open(file, 'r');
     try {
         const { size } = await handle.stat();
-        if (size < 8) throw broken(name, `it has ${size} bytes, too few for a header`);
-        const length = await readLength(handle, name, size);
+        if (size < 8) throw broken(file, `it has ${size} bytes, too few for a safetensors header`);
+        const length = await readLength(handle, file, size);
         const header = Buffer.alloc(length);
         const { bytesRead } = await handle.read(header, 0, length, 8);
-        if (bytesRead < length) throw broken(name, 'it ends inside its header');
-        return parseHeader(header, size - 8 - length, name);
+        if (bytesRead < length) throw broken(file, 'it ended while its header was read');
+        return parseHeader(header, size - 8 - length, file);
     } finally {
         await handle.close();
     }
 }
 
-async function readLength(handle: Awaited<ReturnType<typeof open>>, name: string, size: number): Promise<number> {
+async function readLength(handle: Awaited<ReturnType<typeof open>>, file: string, size: number): Promise<number> {
     const prefix = Buffer.alloc(8);
     await handle.read(prefix, 0, 8, 0);
     const length = prefix.readBigUInt64LE();
-    if (length > BigInt(MAX_HEADER_BYTES)) throw broken(name, `its header claims ${length} bytes, more than ${MAX_HEADER_BYTES}`);
-    if (length > BigInt(size - 8)) throw broken(name, `its header claims ${length} bytes, but the file has ${size}`);
+    if (length > BigInt(MAX_HEADER_BYTES)) throw broken(file, `its header claims ${length} bytes, the limit is ${MAX_HEADER_BYTES}`);
+    if (length > BigInt(size - 8)) throw broken(file, `its header claims ${length} bytes, the file has ${size}`);
     return Number(length);
 }
 
 /** Checks a header's JSON against the number of data bytes that follow it; tensors come in file order. */
-export function parseHeader(header: Uint8Array, dataBytes: number, name: string): TensorInfo[] {
+export function parseHeader(header: Uint8Array, dataBytes: number, file: string): TensorInfo[] {
     let parsed: unknown;
+    let text: string;
     try {
-        parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(header));
+        text = new TextDecoder('utf-8', { fatal: true }).decode(header);
+        parsed = JSON.parse(text);
     } catch {
-        throw broken(name, 'its header is not JSON');
+        throw broken(file, 'its header is not JSON');
     }
-    if (!isRecord(parsed)) throw broken(name, 'its header is not a JSON object');
-    const tensors = Object.entries(parsed)
-        .filter(([key]) => key !== '__metadata__')
-        .map(([key, value]) => parseTensor(key, value, name))
+    if (!isRecord(parsed)) throw broken(file, 'its header is not a JSON object');
+    const twice = repeatedKey(text);
+    if (twice !== undefined) throw broken(file, `its header has ${quoted(twice)} twice`);
+    const { __metadata__: metadata = {}, ...entries } = parsed;
+    if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
+        throw broken(file, 'its __metadata__ is not a map from text to text');
+    }
+    const tensors = Object.entries(entries)
+        .map(([key, value]) => parseTensor(key, value, file))
         .sort((a, b) => a.begin - b.begin || a.end - b.end);
-    checkLayout(tensors, dataBytes, name);
+    checkLayout(tensors, dataBytes, file);
     return tensors;
 }
 
-function parseTensor(key: string, value: unknown, name: string): TensorInfo {
-    const tensor = `tensor ${JSON.stringify(key)}`;
-    if (!isRecord(value)) throw broken(name, `${tensor} is not described by an object`);
+function parseTensor(key: string, value: unknown, file: string): TensorInfo {
+    const wrong = (what: string): CheckpointError => broken(file, `tensor ${quoted(key)} ${what}`);
+    if (!isRecord(value) || Object.keys(value).sort().join() !== 'data_offsets,dtype,shape') {
+        throw wrong('is not described by dtype, shape and data_offsets');
+    }
     const { dtype, shape, data_offsets: offsets } = value;
     const bits = typeof dtype === 'string' ? DTYPE_BITS.get(dtype) : undefined;
-    if (typeof dtype !== 'string' || bits === undefined) throw broken(name, `${tensor} has the unknown dtype ${JSON.stringify(dtype)}`);
-    if (!isSizes(shape) || shape.length > MAX_DIMENSIONS) throw broken(name, `${tensor} has no valid shape`);
-    if (!isSizes(offsets) || offsets.length !== 2) throw broken(name, `${tensor} has no valid data_offsets`);
-    const [begin, end] = offsets as [number, number];
-    if (end < begin) throw broken(name, `${tensor} ends before it begins`);
-    const elements = shape.reduce((product, size) => product * size, 1);
-    if (!Number.isSafeInteger(elements * bits) || elements * bits !== (end - begin) * 8) {
-        throw broken(name, `${tensor} has ${end - begin} bytes, which its shape [${shape.join(', ')}] of ${dtype} does not fill`);
+    if (typeof dtype !== 'string' || bits === undefined) throw wrong(`has the unknown dtype ${quoted(String(dtype))}`);
+    if (!isSizes(shape) || shape.length > MAX_DIMENSIONS) throw wrong('has a shape that is not a list of sizes');
+    const [begin, end] = isSizes(offsets) && offsets.length === 2 ? offsets : [];
+    if (begin === undefined || end === undefined || begin > end) throw wrong('has data_offsets that are not a start and an end');
+    const bitsNeeded = shape.reduce((product, size) => product * size, 1) * bits;
+    if (!Number.isSafeInteger(bitsNeeded) || bitsNeeded !== (end - begin) * 8) {
+        throw wrong(`needs ${bitsNeeded / 8} bytes for shape [${shape.join(', ')}] of ${dtype} and has ${end - begin}`);
     }
     return { name: key, dtype, shape, begin, end };
 }
 
 /** The tensors must cover the data without overlap, hole or rest. */
-function checkLayout(tensors: readonly TensorInfo[], dataBytes: number, name: string): void {
+function checkLayout(tensors: readonly TensorInfo[], dataBytes: number, file: string): void {
     let position = 0;
-    for (const tensor of tensors) {
-        const label = `tensor ${JSON.stringify(tensor.name)}`;
-        if (tensor.begin < position) throw broken(name, `${label} overlaps the one before it`);
-        if (tensor.begin > position) throw broken(name, `there is a hole before ${label}`);
-        if (tensor.end > dataBytes) throw broken(name, `${label} ends after the end of the file`);
-        position = tensor.end;
+    for (const { name, begin, end } of tensors) {
+        if (begin < position) throw broken(file, `tensor ${quoted(name)} overlaps the tensor before it`);
+        if (begin > position) throw broken(file, `tensor ${quoted(name)} leaves a hole before it`);
+        if (end > dataBytes) throw broken(file, `tensor ${quoted(name)} ends ${end - dataBytes} bytes behind the end of the file`);
+        position = end;
     }
-    if (position < dataBytes) throw broken(name, `${dataBytes - position} bytes at its end belong to no tensor`);
+    if (position < dataBytes) throw broken(file, `its tensors end ${dataBytes - position} bytes before the file does`);
+}
+
+/** The first key of an object's JSON text that comes twice; `JSON.parse` would silently keep the last one. */
+function repeatedKey(json: string): string | undefined {
+    const seen = new Set<string>();
+    let depth = 0;
+    const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]]/g;
+    for (let match = tokens.exec(json); match; match = tokens.exec(json)) {
+        const [token] = match;
+        if (token === '{' || token === '[') depth++;
+        else if (token === '}' || token === ']') depth--;
+        else if (depth === 1 && /^\s*:/.test(json.slice(tokens.lastIndex, tokens.lastIndex + 20))) {
+            const key = JSON.parse(token) as string;
+            if (seen.has(key)) return key;
+            seen.add(key);
+        }
+    }
+    return undefined;
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
@@ -117,6 +140,14 @@ function isSizes(value: unknown): value is number[] {
     return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && (size as number) >= 0);
 }
 
+const LONGEST_NAME = 120;
+
+/** A hostile name must not flood a message. */
+function quoted(text: string): string {
+    return JSON.stringify(text.length <= LONGEST_NAME ? text : `${text.slice(0, LONGEST_NAME - 3)}…`);
+}
+
+/** `file` with its whole path: whoever shows the message puts the user's spelling in its place. */
 export function broken(file: string, what: string): CheckpointError {
     return new CheckpointError('model-broken', `${file} is broken: ${what}`);
 }

@@ -27,9 +27,10 @@ export function cursorsAt(recipe: Recipe, offset: number): Cursor[] {
     const { text, schema } = recipe;
     const before = text.slice(0, offset);
     const after = text.slice(offset);
-    const marked = [before + MARK + after];
-    if (/(^|\n)[ \t]*(- +)*\w*$/.test(before) && /^[ \t]*(#.*)?(\r?\n|$)/.test(after)) marked.push(`${before}${MARK}:${after}`);
-    const cursors = marked.flatMap((variant) => findMark(parseRecipe(variant, schema)));
+    const cursors = findMark(parseRecipe(before + MARK + after, schema), false);
+    if (/(^|\n)[ \t]*(- +)*\w*$/.test(before) && /^[ \t]*(#.*)?(\r?\n|$)/.test(after)) {
+        cursors.push(...findMark(parseRecipe(`${before}${MARK}:${after}`, schema), true));
+    }
     return cursors.filter((cursor, index) => cursors.findIndex((other) => isSame(other, cursor)) === index);
 }
 
@@ -37,20 +38,21 @@ function isSame(a: Cursor, b: Cursor): boolean {
     return a.kind === b.kind && a.place.path.join('\0') === b.place.path.join('\0');
 }
 
-function findMark(recipe: Recipe): Cursor[] {
+/** `isColonOurs`: the colon behind the mark was put there with it. */
+function findMark(recipe: Recipe, isColonOurs: boolean): Cursor[] {
     for (const place of allPlaces(recipe.root)) {
-        if (place.key?.name.includes(MARK) && place.parent) return keyCursor(recipe, place, place.parent);
+        if (place.key?.name.includes(MARK) && place.parent) return keyCursor(recipe, place, place.parent, isColonOurs);
         if (place.children.length === 0 && recipe.text.slice(place.span.start, place.span.end).includes(MARK)) return valueCursor(recipe, place);
     }
     return [];
 }
 
-function keyCursor(recipe: Recipe, place: Place, mapping: Place): Cursor[] {
+function keyCursor(recipe: Recipe, place: Place, mapping: Place, isColonOurs: boolean): Cursor[] {
     const { start, end } = place.key!;
     const written = recipe.text.slice(start, end);
     // A key over several lines is the parser's reading of a line that is indented below a finished value.
     if (written.includes('\n')) return [];
-    const hasColon = /^[ \t]*:/.test(recipe.text.slice(end)) && !recipe.text.startsWith(`${MARK}:`, end - 1);
+    const hasColon = !isColonOurs && /^[ \t]*:/.test(recipe.text.slice(end));
     return [{
         kind: 'key', place: mapping, prefix: written.slice(0, written.indexOf(MARK)), replace: { start, end: end - 1 }, quoted: false,
         flow: isInFlow(mapping), hasColon,

@@ -13,14 +13,14 @@ export interface Facts {
 
 export type CheckpointFact =
     | { readonly state: 'read'; readonly header: CheckpointHeader }
-    | { readonly state: 'refused'; readonly code: CheckpointErrorCode; readonly message: string };
+    | { readonly state: 'refused'; readonly folder: string; readonly code: CheckpointErrorCode; readonly message: string };
 
 export interface FileFact {
     readonly kind: 'missing' | 'file' | 'folder';
     /** With symbolic links resolved; the path itself when it does not exist. */
     readonly realPath: string;
-    /** Of a file: whether it holds any text; undefined: not looked into. */
-    readonly hasText: boolean | undefined;
+    /** Of a file: whether it holds any text, or what is wrong in which line before the first text; undefined: not known. */
+    readonly text: 'some' | 'none' | { readonly broken: string } | undefined;
 }
 
 export interface LastResult {
@@ -40,7 +40,7 @@ export interface NamedPaths {
 }
 
 export function namedPaths(recipe: Recipe): NamedPaths {
-    const of = (format: string): string[] => [...new Set(placesWithFormat(recipe, format).map(({ value }) => String(value)))];
+    const of = (format: string): string[] => [...new Set(placesWithFormat(recipe, format).map(({ text }) => text))];
     return { checkpoints: of('checkpoint'), data: of('path'), outputs: of('output') };
 }
 
@@ -49,9 +49,14 @@ export function placesWithFormat(recipe: Recipe, format: string): Place[] {
     return [...allPlaces(recipe.root)].filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
 }
 
-/** The header of the checkpoint that the recipe is about, if it has been read. */
+/** Where the recipe names the checkpoint that it is about. */
+export function modelPlace(recipe: Recipe): Place | undefined {
+    return placesWithFormat(recipe, 'checkpoint')[0];
+}
+
+/** The header of that checkpoint, if it has been read. */
 export function modelHeader(recipe: Recipe, facts: Facts): CheckpointHeader | undefined {
-    const place = placesWithFormat(recipe, 'checkpoint')[0];
-    const fact = place && facts.checkpoints.get(String(place.value));
+    const place = modelPlace(recipe);
+    const fact = place && facts.checkpoints.get(place.text);
     return fact?.state === 'read' ? fact.header : undefined;
 }

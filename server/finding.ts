@@ -1,9 +1,9 @@
-import type { Place, Recipe, Span } from './recipe';
+import type { Path, Place, Recipe, Span } from './recipe';
 
 export type Code =
     | 'yaml-syntax' | 'duplicate-key' | 'unknown-key' | 'missing-key' | 'wrong-type' | 'unknown-value' | 'out-of-range'
     | 'model-missing' | 'model-broken' | 'model-not-safetensors' | 'model-unsupported' | 'model-quantized'
-    | 'data-missing' | 'data-empty' | 'sequence-too-long' | 'no-layer-matches' | 'group-size' | 'output-exists' | 'output-is-model';
+    | 'data-missing' | 'data-empty' | 'data-broken' | 'budget-unreachable' | 'sequence-too-long' | 'no-layer-matches' | 'group-size' | 'output-exists' | 'output-is-model';
 
 /** One entry of docs/diagnostics.md at one place of the recipe. */
 export interface Finding {
@@ -11,6 +11,8 @@ export interface Finding {
     readonly severity: 'error' | 'warning';
     readonly span: Span;
     readonly message: string;
+    /** Of the value, or the absent key, that is wrong. */
+    readonly path?: Path;
     /** Another place that explains the finding. */
     readonly related?: { readonly span: Span; readonly message: string };
     /** What a quick fix would write instead of the span's text, best first. */
@@ -21,9 +23,42 @@ export interface Finding {
     readonly removable?: Place;
 }
 
-/** Where a finding about a value is shown: the value, or its key when nothing is written. */
-export function spanOf(place: Place): Span {
-    return place.span.start === place.span.end && place.key ? place.key : place.span;
+/** A finding about a value that is written. */
+export function errorAt(code: Code, place: Place, message: string, replacements: readonly string[] = []): Finding {
+    return { code, severity: 'error', span: place.span, message, path: place.path, replacements };
+}
+
+/** Where a finding about a value is shown: the value, or the nearest key above it when nothing is written. */
+export function spanOf(recipe: Recipe, place: Place): Span {
+    return place.span.start === place.span.end ? ownerSpan(recipe, place) : place.span;
+}
+
+/** The key that a place belongs to; the first line for the document itself. */
+export function ownerSpan(recipe: Recipe, place: Place): Span {
+    return place.key ?? (place.parent ? ownerSpan(recipe, place.parent) : firstLine(recipe));
+}
+
+/** What the schema found wrong, so that nothing is said of the files that a wrong value names. */
+export class WrongPlaces {
+    private readonly paths: readonly Path[];
+
+    constructor(findings: readonly Finding[]) {
+        this.paths = findings.flatMap(({ path }) => (path ? [path] : []));
+    }
+
+    /** Whether the value and everything around it is right. */
+    isRight({ path }: Place): boolean {
+        return !this.paths.some((wrong) => startsWith(path, wrong));
+    }
+
+    /** Whether everything inside is right, too. */
+    isWhollyRight(place: Place): boolean {
+        return this.isRight(place) && !this.paths.some((wrong) => startsWith(wrong, place.path));
+    }
+}
+
+function startsWith(path: Path, beginning: Path): boolean {
+    return beginning.length <= path.length && beginning.every((step, index) => step === path[index]);
 }
 
 export function firstLine(recipe: Recipe): Span {

@@ -23,7 +23,7 @@ export function rulePlaces(recipe: Recipe): readonly Place[] {
 
 /** Who decides about which layers: index of the first matching rule, or `default` for the blocks' other layers. */
 export function decidedLayers(recipe: Recipe, header: CheckpointHeader): Map<number | 'default', Linear[]> {
-    const rules = rulePlaces(recipe).map((rule) => anyLayerPattern(patternPlaces(rule).map(({ value }) => String(value))));
+    const rules = rulePlaces(recipe).map((rule) => anyLayerPattern(patternPlaces(rule).map(({ text }) => text)));
     const decided = new Map<number | 'default', Linear[]>();
     for (const linear of header.linears) {
         const index = rules.findIndex((matches) => matches(linear.name));

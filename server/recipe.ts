@@ -117,12 +117,11 @@ class Annotator {
         const places = entries.map(({ key, value: written }) => {
             const name = keyName(key);
             const [start, end] = (isNode(key) ? key.range : undefined) ?? [place.span.start, place.span.start];
-            const schema = Object.hasOwn(place.shape?.properties ?? {}, name) ? place.shape?.properties?.[name] : undefined;
             return this.place(written, {
                 path: [...place.path, name],
                 parent: place,
                 key: { name, start, end },
-                slot: schema ? this.schema.slot(schema) : undefined,
+                slot: this.slotOfKey(place, name),
                 empty: end,
             });
         });
@@ -131,6 +130,11 @@ class Annotator {
         place.children = [...first.values()];
         place.duplicates = places.filter((child) => first.get(child.key!.name) !== child);
         if (!place.flow) place.span = { start: place.span.start, end: lastEnd(places, place.span) };
+    }
+
+    private slotOfKey(mapping: Place, name: string): Slot | undefined {
+        const shapes = mapping.shape ? [mapping.shape] : (mapping.slot?.alternatives ?? []).map(({ schema }) => schema);
+        return this.schema.joinedSlot(shapes.flatMap(({ properties }) => (properties && Object.hasOwn(properties, name) ? [properties[name]!] : [])));
     }
 
     private fillList(place: Mutable<Place>, items: readonly unknown[]): void {

@@ -1,3 +1,4 @@
+import type { Family } from '../protocol/checkpoint';
 import { finiteLanguage } from './finite-language';
 
 /** The JSON Schema keywords that the engine's models produce, and the few of our own that mark what a value is. */
@@ -25,7 +26,7 @@ export interface JsonSchema {
     readonly properties?: Readonly<Record<string, JsonSchema>>;
     readonly required?: readonly string[];
     /** Architectures that the engine can walk. */
-    readonly 'x-architectures'?: readonly string[];
+    readonly 'x-architectures'?: Readonly<Record<string, Family>>;
     /** Weight format of each scheme, as compressed-tensors' quantization arguments. */
     readonly 'x-schemes'?: Readonly<Record<string, SchemeFormat>>;
 }
@@ -61,8 +62,7 @@ const MAX_SPELLINGS = 20_000;
 
 export class RecipeSchema {
     readonly root: Slot;
-    /** undefined: the schema does not say, nothing is refused. */
-    readonly architectures: readonly string[] | undefined;
+    readonly architectures: Readonly<Record<string, Family>>;
     readonly schemes: Readonly<Record<string, SchemeFormat>>;
     private readonly definitions: Readonly<Record<string, JsonSchema>>;
     private readonly slots = new Map<JsonSchema, Slot>();
@@ -70,7 +70,7 @@ export class RecipeSchema {
 
     constructor(document: JsonSchema) {
         this.definitions = document.$defs ?? {};
-        this.architectures = document['x-architectures'];
+        this.architectures = document['x-architectures'] ?? {};
         this.schemes = document['x-schemes'] ?? {};
         this.root = this.slot(document);
     }
@@ -87,6 +87,12 @@ export class RecipeSchema {
         };
         this.slots.set(schema, slot);
         return slot;
+    }
+
+    /** What may stand at a place while it is open which of several mappings is meant. */
+    joinedSlot(schemas: readonly JsonSchema[]): Slot | undefined {
+        const [first, ...rest] = schemas.map((schema) => this.slot(schema));
+        return first && { ...first, alternatives: [...first.alternatives, ...rest.flatMap(({ alternatives }) => alternatives)] };
     }
 
     /** Every text that `pattern` accepts, when they are few enough to list; else none. */
@@ -114,8 +120,7 @@ export class RecipeSchema {
         const { anyOf, oneOf, ...own } = this.resolve(schema);
         const choices = anyOf ?? oneOf;
         if (choices === undefined || depth > MAX_DEPTH) return kindsOf(own).map((kind) => ({ kind, schema: own }));
-        const alternatives = choices.flatMap((choice) => this.expand({ ...own, ...this.resolve(choice) }, depth + 1));
-        return alternatives;
+        return choices.flatMap((choice) => this.expand({ ...own, ...this.resolve(choice) }, depth + 1));
     }
 }
 

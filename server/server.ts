@@ -29,8 +29,8 @@ export class RecipeServer {
     private readonly documents = new TextDocuments(TextDocument);
     private readonly parsed = new Map<string, { readonly version: number; readonly recipe: Recipe }>();
     private readonly pending = new Map<string, NodeJS.Timeout>();
-    private readonly workspace = new Workspace((uri) => this.factsChanged(uri));
     private schema = new RecipeSchema({});
+    private workspace = this.newWorkspace();
     private options: ServerOptions = { schemaPath: '', codeLens: false, diagnosticsUrl: '' };
     private running: RunningParams['recipes'] = {};
     private canRefresh = { hints: false, lenses: false };
@@ -60,6 +60,7 @@ export class RecipeServer {
     private async initialize(params: InitializeParams): Promise<InitializeResult> {
         this.options = params.initializationOptions as ServerOptions;
         this.schema = new RecipeSchema(JSON.parse(await readFile(this.options.schemaPath, 'utf8')) as JsonSchema);
+        this.workspace = this.newWorkspace();
         const { workspace } = params.capabilities;
         this.canRefresh = { hints: workspace?.inlayHint?.refreshSupport ?? false, lenses: workspace?.codeLens?.refreshSupport ?? false };
         return {
@@ -76,6 +77,10 @@ export class RecipeServer {
                 documentLinkProvider: {},
             },
         };
+    }
+
+    private newWorkspace(): Workspace {
+        return new Workspace(this.schema.architectures, (uri) => this.factsChanged(uri));
     }
 
     private answerRequests(): void {

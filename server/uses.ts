@@ -1,5 +1,5 @@
 import { childNamed, type Place, type Recipe } from './recipe';
-import type { RecipeSchema, SchemeFormat, Slot } from './schema';
+import type { SchemeFormat, Slot } from './schema';
 
 /** A way to quantize that a recipe names: `gptq-w4a16-g64` or `{ method: gptq, scheme: W4A16, group_size: 64 }`. */
 export interface Use {
@@ -64,15 +64,8 @@ export function readShortName(slot: Slot, text: string): ShortName | undefined {
     return known && { ...known, groupSize: channel ? null : size === undefined ? undefined : Number(size) };
 }
 
-/** Group sizes that the short form knows, ascending. */
-export function shortGroupSizes(schema: RecipeSchema, slot: Slot): number[] {
-    const patterns = slot.alternatives.flatMap((alternative) => alternative.schema.pattern ?? []);
-    const sizes = patterns.flatMap((pattern) => schema.spelled(pattern).map((text) => Number(/-g(\d+)$/.exec(text)?.[1])));
-    return [...new Set(sizes.filter((size) => size > 0))].sort((a, b) => a - b);
-}
-
-/** Stored bits for each weight of a layer with `inputs` columns: codes, 16-bit scales and, when asymmetric, zero points. */
-export function bitsPerWeight(format: SchemeFormat, groupSize: number | null, inputs: number): number {
-    const overhead = 16 + (format.symmetric ? 0 : format.num_bits);
+/** Stored bits for each weight of a layer with `inputs` columns: codes, scales and, when asymmetric, zero points. */
+export function bitsPerWeight(format: SchemeFormat, groupSize: number | null, inputs: number, scaleBits = 16): number {
+    const overhead = scaleBits + (format.symmetric ? 0 : format.num_bits);
     return format.num_bits + overhead / (groupSize ?? inputs);
 }

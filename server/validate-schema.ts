@@ -1,5 +1,5 @@
 import type { Finding } from './finding';
-import { firstLine, spanOf } from './finding';
+import { ownerSpan, spanOf } from './finding';
 import { listed, nearest } from './nearest';
 import { childNamed, type Place, type Recipe } from './recipe';
 import { discriminator, listedValues, type Alternative, type JsonSchema, type Kind, type Slot } from './schema';
@@ -19,8 +19,8 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         if (!place.slot) return;
         // An empty document is an empty mapping.
         const kind = place.parent === undefined && place.kind === 'nothing' ? 'mapping' : place.kind;
-        const alternatives = place.slot.alternatives.filter((alternative) => accepts(alternative.kind, kind));
-        if (alternatives.length === 0) findings.push(error('wrong-type', place, `expected ${expected(place.slot)}, found ${found(place)}`));
+        const alternatives = isSpecial(place) ? [] : place.slot.alternatives.filter((alternative) => accepts(alternative.kind, kind));
+        if (alternatives.length === 0) findings.push(error(recipe, 'wrong-type', place, `expected ${expected(place.slot)}, found ${found(place)}`));
         else if (kind === 'mapping') checkMapping(place, alternatives);
         else if (kind === 'list') checkList(place, alternatives);
         else checkScalar(place, alternatives);
@@ -37,6 +37,7 @@ export function schemaFindings(recipe: Recipe): Finding[] {
                 span: second.key,
                 message: `"${second.key.name}" is written twice; the first one is in line ${line}`,
                 related: { span: first, message: 'the first one' },
+                path: second.path,
                 removable: second,
             });
         }
@@ -61,12 +62,12 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         if (property === undefined) return;
         const written = childNamed(place, property);
         if (!written) findings.push(missingKey(recipe, place, property));
-        else if (written.kind !== 'text') findings.push(error('wrong-type', written, `expected a string, found ${found(written)}`));
-        else findings.push(unknownValue(written, alternatives.map(({ schema }) => String(schema.properties?.[property]?.const))));
+        else if (written.kind !== 'text') findings.push(error(recipe, 'wrong-type', written, `expected a string, found ${found(written)}`));
+        else findings.push(unknownValue(recipe, written, alternatives.map(({ schema }) => String(schema.properties?.[property]?.const))));
     }
 
     function checkList(place: Place, alternatives: readonly Alternative[]): void {
-        if (place.children.length < (alternatives[0]?.schema.minItems ?? 0)) findings.push(error('out-of-range', place, 'must not be empty'));
+        if (place.children.length < (alternatives[0]?.schema.minItems ?? 0)) findings.push(error(recipe, 'out-of-range', place, 'must not be empty'));
         place.children.forEach(checkPlace);
     }
 
@@ -74,12 +75,17 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         if (alternatives.some(({ schema }) => fits(place, schema))) return;
         const names = alternatives.flatMap((alternative) => listedValues(alternative).map(({ value }) => String(value)));
         const range = alternatives.map(({ schema }) => outOfRange(place, schema)).find((sentence) => sentence !== undefined);
-        findings.push(range !== undefined ? error('out-of-range', place, range) : unknownValue(place, names));
+        findings.push(range !== undefined ? error(recipe, 'out-of-range', place, range) : unknownValue(recipe, place, names));
     }
 }
 
 function accepts(kind: Kind, written: Kind): boolean {
     return kind === written || (kind === 'number' && written === 'integer');
+}
+
+/** Infinities and not-a-number are no kind that a recipe knows. */
+function isSpecial({ kind, value }: Place): boolean {
+    return kind === 'number' && !Number.isFinite(value);
 }
 
 function expected(slot: Slot): string {
@@ -88,8 +94,7 @@ function expected(slot: Slot): string {
 }
 
 function found(place: Place): string {
-    const isWritten = place.kind === 'boolean' || (place.kind === 'number' && !Number.isFinite(place.value));
-    return isWritten ? place.text : KIND_NAMES[place.kind];
+    return place.kind === 'boolean' || isSpecial(place) ? place.text : KIND_NAMES[place.kind];
 }
 
 function fits(place: Place, schema: JsonSchema): boolean {
@@ -110,14 +115,14 @@ function outOfRange({ value, text }: Place, schema: JsonSchema): string | undefi
     return undefined;
 }
 
-function error(code: Finding['code'], place: Place, message: string): Finding {
-    return { code, severity: 'error', span: spanOf(place), message };
+function error(recipe: Recipe, code: Finding['code'], place: Place, message: string): Finding {
+    return { code, severity: 'error', span: spanOf(recipe, place), message, path: place.path };
 }
 
-function unknownValue(place: Place, names: readonly string[]): Finding {
+function unknownValue(recipe: Recipe, place: Place, names: readonly string[]): Finding {
     const near = nearest(place.text, names);
     const hint = near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?`;
-    return { ...error('unknown-value', place, `unknown value "${place.text}"; ${hint}`), replacements: near === undefined ? names.slice(0, 3) : [near] };
+    return { ...error(recipe, 'unknown-value', place, `unknown value "${place.text}"; ${hint}`), replacements: near === undefined ? names.slice(0, 3) : [near] };
 }
 
 function unknownKey(place: Place, names: readonly string[]): Finding {
@@ -125,10 +130,12 @@ function unknownKey(place: Place, names: readonly string[]): Finding {
     const near = nearest(key.name, names);
     const hint = near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?`;
     const message = `unknown key "${key.name}"; ${hint}`;
-    return { code: 'unknown-key', severity: 'error', span: key, message, replacements: near === undefined ? [] : [near], removable: place };
+    return { code: 'unknown-key', severity: 'error', span: key, message, path: place.path, replacements: near === undefined ? [] : [near], removable: place };
 }
 
 function missingKey(recipe: Recipe, owner: Place, key: string): Finding {
-    const span = owner.key ?? (owner.parent === undefined ? firstLine(recipe) : (owner.children[0]?.key ?? owner.span));
-    return { code: 'missing-key', severity: 'error', span, message: `missing key "${key}"`, missing: { owner, key } };
+    const first = owner.parent?.kind === 'list' ? owner.children[0]?.key : undefined;
+    const isItem = owner.parent?.kind === 'list' && owner.span.start < owner.span.end;
+    const span = first ?? (isItem ? owner.span : ownerSpan(recipe, owner));
+    return { code: 'missing-key', severity: 'error', span, message: `missing key "${key}"`, path: [...owner.path, key], missing: { owner, key } };
 }

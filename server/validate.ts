@@ -1,5 +1,5 @@
 import type { Facts } from './facts';
-import type { Finding } from './finding';
+import { WrongPlaces, type Finding } from './finding';
 import type { Recipe, Span } from './recipe';
 import { worldFindings } from './validate-world';
 import { schemaFindings } from './validate-schema';
@@ -8,8 +8,7 @@ import { schemaFindings } from './validate-schema';
 export function validate(recipe: Recipe, facts: Facts): Finding[] {
     const syntax = syntaxFindings(recipe);
     const schema = schemaFindings(recipe);
-    const wrong = new Set(schema.map(({ span }) => span.start));
-    const world = worldFindings(recipe, facts).filter(({ span }) => !wrong.has(span.start));
+    const world = worldFindings(recipe, facts, new WrongPlaces(schema));
     const rest = [...schema, ...world].filter((finding) => isTrustworthy(finding, syntax));
     return [...syntax, ...rest].sort((a, b) => a.span.start - b.span.start);
 }

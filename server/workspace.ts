@@ -1,23 +1,31 @@
+import { homedir } from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { checkpointFingerprint, type Family } from '../protocol/checkpoint';
 import type { FolderEntry } from './complete-values';
-import { namedPaths, NO_FACTS, type Facts } from './facts';
+import { namedPaths, NO_FACTS, type CheckpointFact, type Facts } from './facts';
 import type { Recipe } from './recipe';
-import { checkpointFact, checkpointFingerprint, fileFact, fileStamp, listFolder, readResult, Remembered } from './world';
+import { checkpointFact, fileFact, fileStamp, listFolder, readResult, Remembered } from './world';
 
 /**
  * What the server knows of the disk. Questions are answered at once from memory; `refresh` looks again beside the typing path and says when
  * an answer has changed.
  */
 export class Workspace {
-    private readonly checkpoints = new Remembered(checkpointFingerprint, checkpointFact);
+    private readonly checkpoints: Remembered<CheckpointFact>;
     private readonly files = new Remembered(fileStamp, fileFact);
     private readonly results = new Remembered(fileStamp, readResult);
     private resultPaths: Readonly<Record<string, string>> = {};
     private readonly refreshing = new Map<string, Promise<void>>();
     private readonly wanted = new Map<string, Recipe>();
 
-    constructor(private readonly changed: (uri: string) => void) {}
+    /** `changed`: the answers for a recipe are other ones now. */
+    constructor(
+        families: Readonly<Record<string, Family>>,
+        private readonly changed: (uri: string) => void,
+    ) {
+        this.checkpoints = new Remembered(checkpointFingerprint, (folder) => checkpointFact(folder, families));
+    }
 
     setResults(results: Readonly<Record<string, string>>): void {
         this.resultPaths = results;
@@ -29,8 +37,8 @@ export class Workspace {
         const { checkpoints, data, outputs } = namedPaths(recipe);
         const result = this.resultPaths[uri];
         return {
-            checkpoints: known(checkpoints, (text) => this.checkpoints.get(path.resolve(folder, text))),
-            files: known([...checkpoints, ...data, ...outputs], (text) => this.files.get(path.resolve(folder, text))),
+            checkpoints: known(checkpoints, (text) => this.checkpoints.get(resolve(folder, text))),
+            files: known([...checkpoints, ...data, ...outputs], (text) => this.files.get(resolve(folder, text))),
             result: result === undefined ? undefined : this.results.get(result),
         };
     }
@@ -59,8 +67,8 @@ export class Workspace {
         const { checkpoints, data, outputs } = namedPaths(recipe);
         const result = this.resultPaths[uri];
         const news = await Promise.all([
-            ...checkpoints.map((text) => this.checkpoints.refresh(path.resolve(folder, text))),
-            ...[...checkpoints, ...data, ...outputs].map((text) => this.files.refresh(path.resolve(folder, text))),
+            ...checkpoints.map((text) => this.checkpoints.refresh(resolve(folder, text))),
+            ...[...checkpoints, ...data, ...outputs].map((text) => this.files.refresh(resolve(folder, text))),
             ...(result === undefined ? [] : [this.results.refresh(result)]),
         ]);
         return news.includes(true);
@@ -69,19 +77,24 @@ export class Workspace {
     /** Entries of a folder that is written relative to the recipe. */
     async list(uri: string, relative: string): Promise<FolderEntry[]> {
         const folder = folderOf(uri);
-        return folder === undefined ? [] : listFolder(path.resolve(folder, relative));
+        return folder === undefined ? [] : listFolder(resolve(folder, relative));
     }
 
     /** URI to open for a path of the recipe; a folder opens by a file in it. */
     linkTarget(uri: string, relative: string, format: string): string | undefined {
         const folder = folderOf(uri);
         if (folder === undefined) return undefined;
-        const file = path.resolve(folder, relative);
+        const file = resolve(folder, relative);
         const fact = this.files.get(file);
         if (!fact || fact.kind === 'missing') return undefined;
         const isFolder = fact.kind === 'folder' && format !== 'path';
         return pathToFileURL(isFolder ? path.join(file, 'config.json') : file).href;
     }
+}
+
+/** A path of the recipe: `~` is the home folder, relative ones count from the recipe's folder. */
+function resolve(folder: string, written: string): string {
+    return path.resolve(folder, written.replace(/^~(?=\/|$)/, homedir()));
 }
 
 /** Folder that a recipe's paths are relative to; undefined where the recipe does not lie on this machine's disk. */

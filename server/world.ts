@@ -1,6 +1,6 @@
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import * as path from 'node:path';
-import { checkpointFingerprint, readCheckpoint } from '../protocol/checkpoint';
+import { readCheckpoint, type Family } from '../protocol/checkpoint';
 import type { Result } from '../protocol/generated/result';
 import { RUN_FILES } from '../protocol/runs';
 import { CheckpointError, isRecord } from '../protocol/safetensors';
@@ -49,15 +49,13 @@ export async function fileStamp(file: string): Promise<string> {
     }
 }
 
-export { checkpointFingerprint };
-
-export async function checkpointFact(folder: string): Promise<CheckpointFact> {
+export async function checkpointFact(folder: string, families: Readonly<Record<string, Family>>): Promise<CheckpointFact> {
     try {
-        return { state: 'read', header: await readCheckpoint(folder) };
+        return { state: 'read', header: await readCheckpoint(folder, families) };
     } catch (error) {
-        if (error instanceof CheckpointError) return { state: 'refused', code: error.code, message: error.message };
+        if (error instanceof CheckpointError) return { state: 'refused', folder, code: error.code, message: error.message };
         const reason = error instanceof Error ? error.message : String(error);
-        return { state: 'refused', code: 'model-broken', message: `${path.basename(folder)} cannot be read: ${reason}` };
+        return { state: 'refused', folder, code: 'model-broken', message: `cannot read ${folder}: ${reason}` };
     }
 }
 
@@ -65,35 +63,42 @@ export async function fileFact(file: string): Promise<FileFact> {
     try {
         const stats = await stat(file);
         const realPath = await realpath(file);
-        if (!stats.isFile()) return { kind: 'folder', realPath, hasText: undefined };
-        return { kind: 'file', realPath, hasText: await hasText(file, stats.size) };
+        if (!stats.isFile()) return { kind: 'folder', realPath, text: undefined };
+        return { kind: 'file', realPath, text: await findText(file, stats.size) };
     } catch {
-        return { kind: 'missing', realPath: path.resolve(file), hasText: undefined };
+        return { kind: 'missing', realPath: path.resolve(file), text: undefined };
     }
 }
 
-/** undefined: it is not a text file, or there is none in the part that was read. */
-async function hasText(file: string, size: number): Promise<boolean | undefined> {
-    if (!/\.(txt|jsonl)$/.test(file)) return undefined;
+/** Whether there is a first text, as the engine would find it; undefined: not in the part that was read. */
+async function findText(file: string, size: number): Promise<FileFact['text']> {
     const handle = await open(file, 'r');
     try {
         const buffer = Buffer.alloc(Math.min(size, SEARCHED_BYTES));
         await handle.read(buffer, 0, buffer.length, 0);
-        const text = buffer.toString('utf8');
-        const found = file.endsWith('.jsonl') ? text.split('\n').some(lineHasText) : /\S/.test(text.replace(/^\uFEFF/, ''));
-        return found || (size <= SEARCHED_BYTES ? false : undefined);
+        const text = buffer.toString('utf8').replace(/^\uFEFF/, '');
+        const whole = size <= SEARCHED_BYTES;
+        if (/\.(jsonl|ndjson)$/i.test(file)) return textOfLines(text.split('\n').slice(0, whole ? undefined : -1), whole);
+        return /\S/.test(text) ? 'some' : whole ? 'none' : undefined;
     } finally {
         await handle.close();
     }
 }
 
-function lineHasText(line: string): boolean {
-    try {
-        const parsed: unknown = JSON.parse(line);
-        return isRecord(parsed) && typeof parsed.text === 'string' && parsed.text.length > 0;
-    } catch {
-        return false;
+function textOfLines(lines: readonly string[], whole: boolean): FileFact['text'] {
+    for (const [index, line] of lines.entries()) {
+        if (line.trim() === '') continue;
+        let parsed: unknown;
+        try {
+            parsed = JSON.parse(line);
+        } catch {
+            return { broken: `line ${index + 1} is not JSON` };
+        }
+        const text = isRecord(parsed) ? (parsed.text ?? '') : undefined;
+        if (typeof text !== 'string') return { broken: `line ${index + 1} has no string in "text"` };
+        if (text.trim() !== '') return 'some';
     }
+    return whole ? 'none' : undefined;
 }
 
 /** The result of a run and the recipe that ran, from the run directory. */
