@@ -98,6 +98,8 @@ class Annotator {
             children: [],
             duplicates: [],
         };
+        // An empty document is an empty mapping.
+        if (!node && !origin.parent) place.shape = chooseShape(origin.slot?.alternatives ?? [], () => undefined);
         // A YAML anchor may contain its own alias.
         if (!node || this.open.has(node) || ++this.count > MAX_PLACES) return place;
         this.open.add(node);

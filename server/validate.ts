@@ -9,8 +9,15 @@ export function validate(recipe: Recipe, facts: Facts): Finding[] {
     const syntax = syntaxFindings(recipe);
     const schema = schemaFindings(recipe);
     const world = worldFindings(recipe, facts, new WrongPlaces(schema));
-    const rest = [...schema, ...world].filter((finding) => isTrustworthy(finding, syntax));
-    return [...syntax, ...rest].sort((a, b) => a.span.start - b.span.start);
+    const end = trustedUntil(recipe, syntax);
+    const rest = [...schema, ...world].filter(({ code, span }) => span.end <= end && (code !== 'missing-key' || syntax.length === 0));
+    return distinct([...syntax, ...rest]).sort((a, b) => a.span.start - b.span.start);
+}
+
+/** What stands once and is used through aliases is wrong once. */
+function distinct(findings: readonly Finding[]): Finding[] {
+    const identity = ({ code, message, span }: Finding): string => `${code} ${span.start} ${message}`;
+    return [...new Map(findings.map((finding) => [identity(finding), finding])).values()];
 }
 
 /** The first error of each line: later ones are mostly echoes of it. */
@@ -28,7 +35,7 @@ function syntaxFindings(recipe: Recipe): Finding[] {
 
 /** The parser's own sentence, but for its most frequent and least helpful one, and the place where a person would look. */
 function describe(recipe: Recipe, code: string, message: string, span: Span): { span: Span; message: string } {
-    if (code === 'MULTIPLE_DOCS') return { span, message: 'a recipe is one document; another one starts here' };
+    if (code === 'MULTIPLE_DOCS') return { span: clip(recipe, span), message: 'a recipe is one document; another one starts here' };
     if (code !== 'BLOCK_AS_IMPLICIT_KEY' && code !== 'MULTILINE_IMPLICIT_KEY') return { span: clip(recipe, span), message };
     const multiline = recipe.errors.find((error) => error.code === 'MULTILINE_IMPLICIT_KEY' && error.pos[0] === span.start);
     const written = recipe.text.slice(span.start, multiline?.pos[1] ?? span.end);
@@ -47,11 +54,11 @@ function clip({ text }: Recipe, { start, end }: Span): Span {
 }
 
 /**
- * Whether a finding would still be there without the syntax errors. What the parser made of the text around an error is a guess: a missing key may well
- * be there, and a value that contains the error is not what was meant.
+ * Up to where the tree says what was meant: the last key at the top before the first syntax error. What the parser made of the text behind is a
+ * guess, and a key that is missing may well be there.
  */
-function isTrustworthy(finding: Finding, syntax: readonly Finding[]): boolean {
-    if (syntax.length === 0) return true;
-    if (finding.code === 'missing-key') return false;
-    return syntax.every(({ span }) => finding.span.end < span.start);
+function trustedUntil({ root, text }: Recipe, syntax: readonly Finding[]): number {
+    const error = Math.min(...syntax.map(({ span }) => span.start));
+    if (error > text.length) return text.length;
+    return Math.max(0, ...root.children.map(({ key }) => key?.start ?? 0).filter((start) => start <= error));
 }

@@ -124,7 +124,8 @@ class Recipe(Section):
 
 
 def pattern_to_regex(pattern: str) -> re.Pattern[str]:
-    """A layer pattern as a regular expression over whole module names; `*` also crosses dots."""
+    """A layer pattern as a regular expression over whole module names; `*` also crosses dots. A set that is none
+    matches nothing."""
     parts: list[str] = []
     position = 0
     while position < len(pattern):
@@ -142,7 +143,10 @@ def pattern_to_regex(pattern: str) -> re.Pattern[str]:
         else:
             parts.append(re.escape(character))
         position += 1
-    return re.compile("".join(parts))
+    try:
+        return re.compile("".join(parts))
+    except re.error:  # a set that is none, such as [z-a]
+        return re.compile(r"(?!)")
 
 
 def matches(patterns: list[str], name: str) -> bool:
