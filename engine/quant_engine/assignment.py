@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from quant_engine.errors import QuantError
@@ -28,7 +28,8 @@ class LayerMeasurements:
 
 @dataclass(frozen=True)
 class Assigned:
-    """use None: the layer stays as it is. rule: index of the deciding rule, `default`, `budget`; None: not a target (lm_head unnamed)."""
+    """use None: the layer stays as it is. rule: index of the deciding rule, `default`, `budget`; None: not a target
+    (lm_head unnamed)."""
 
     use: Use | None
     rule: int | Literal["default", "budget"] | None
@@ -43,27 +44,34 @@ def assign(
 ) -> dict[str, Assigned]:
     """Every layer's assignment by name, in the order of `linears`.
 
-    The first matching rule decides; layers without one get the budget's choice among `candidates` when the section has a budget (then
-    `measurements` is required), else the default. lm_head is a target only when a rule names it.
-    Raises QuantError(code="group-size") naming layer, width and the recipe key, ("budget-unreachable") naming the reachable range.
+    The first matching rule decides; layers without one get the budget's choice among `candidates` when the section has
+    a budget (then `measurements` is required), else the default. lm_head is a target only when a rule names it. Raises
+    QuantError(code="group-size") naming layer, width and the recipe key, ("budget-unreachable") naming the reachable
+    range.
     """
     assigned: dict[str, Assigned] = {}
     open_layers: list[LinearInfo] = []
     for linear in linears:
         rule = next((index for index, rule in enumerate(section.rules) if matches(rule.patterns, linear.name)), None)
         if rule is not None:
-            assigned[linear.name] = Assigned(_fitting(linear, section.rules[rule].resolved, ("quantize", "rules", rule, "use")), rule)
+            assigned[linear.name] = Assigned(
+                _fitting(linear, section.rules[rule].resolved, ("quantize", "rules", rule, "use")), rule
+            )
         elif linear.block is None:
             assigned[linear.name] = Assigned(None, None)
         elif section.budget is None:
-            assigned[linear.name] = Assigned(_fitting(linear, resolve(section.default), ("quantize", "default")), "default")
+            assigned[linear.name] = Assigned(
+                _fitting(linear, resolve(section.default), ("quantize", "default")), "default"
+            )
         else:
             open_layers.append(linear)
     if section.budget is not None and open_layers:
         if measurements is None:
             raise ValueError("a budget needs measurements")
         fixed = [(linear, entry.use) for linear in linears if (entry := assigned.get(linear.name)) and entry.use]
-        chosen = _within_budget(open_layers, fixed, section.budget.bits_per_weight, candidates, measurements, scale_bits)
+        chosen = _within_budget(
+            open_layers, fixed, section.budget.bits_per_weight, candidates, measurements, scale_bits
+        )
         assigned.update({name: Assigned(use, "budget") for name, use in chosen.items()})
     return {linear.name: assigned[linear.name] for linear in linears}
 
@@ -71,7 +79,8 @@ def assign(
 def _fitting(linear: LinearInfo, use: Use | None, key: tuple[str | int, ...]) -> Use | None:
     if use is not None and not use.weight_format.fits(linear.inputs):
         raise QuantError(
-            f"group size {use.weight_format.group_size} does not divide the input width {linear.inputs} of {linear.name}",
+            f"group size {use.weight_format.group_size} does not divide the input width {linear.inputs} "
+            f"of {linear.name}",
             code="group-size",
             advice="Choose a group size that divides it, or `channel`.",
             key=key,
@@ -96,11 +105,12 @@ def _within_budget(
     measurements: Mapping[str, LayerMeasurements],
     scale_bits: int,
 ) -> dict[str, Use]:
-    """The candidates for `layers` with the least sum of relative noise such that all quantized layers keep to the budget on average.
+    """The candidates for `layers` with the least sum of relative noise such that all quantized layers keep to the
+    budget on average.
 
-    Every layer starts at its cheapest candidate; then the move with the most noise saved for each bit spent is made as long as it fits.
-    That walks the lower convex hull of every layer (the Lagrangian optimum) until the first move that does not fit, and fills what is
-    left of the budget with smaller moves; the sum never exceeds the budget.
+    Every layer starts at its cheapest candidate; then the move with the most noise saved for each bit spent is made as
+    long as it fits. That walks the lower convex hull of every layer (the Lagrangian optimum) until the first move that
+    does not fit, and fills what is left of the budget with smaller moves; the sum never exceeds the budget.
     """
     options = {layer.name: _options(layer, candidates, measurements[layer.name], scale_bits) for layer in layers}
     weights = sum(_weights(layer) for layer in [*layers, *(linear for linear, _ in fixed)])
@@ -117,46 +127,61 @@ def _within_budget(
             key=("quantize", "budget", "bits_per_weight"),
         )
     chosen = {name: entries[0] for name, entries in options.items()}
-    moves = [move for place, name in enumerate(options) if (move := _best_move(place, chosen[name], options[name], left))]
+    moves = [
+        move for place, name in enumerate(options) if (move := _best_move(place, chosen[name], options[name], left))
+    ]
     heapq.heapify(moves)
     names = list(options)
     while moves:
-        _, place, option = heapq.heappop(moves)
-        name = names[place]
+        best = heapq.heappop(moves)
+        name, option = names[best.place], best.option
         if option.bits - chosen[name].bits <= left:
             left -= option.bits - chosen[name].bits
             chosen[name] = option
-        move = _best_move(place, chosen[name], options[name], left)
+        move = _best_move(best.place, chosen[name], options[name], left)
         if move:
             heapq.heappush(moves, move)
     return {name: option.use for name, option in chosen.items()}
 
 
-class _Move(tuple[float, int, _Option]):
-    """Ordered by noise saved for each bit (most first), then by the layer's place: equal recipes give equal assignments."""
+@dataclass(frozen=True, order=True)
+class _Move:
+    """Ordered by noise saved for each bit (most first), then by the layer's place: equal recipes give equal results."""
 
-    def __lt__(self, other: tuple[float, int, _Option]) -> bool:
-        return self[:2] < other[:2]
+    slope: float
+    """Change of noise for each bit, negative."""
+    place: int
+    option: _Option = field(compare=False)
 
 
 def _best_move(place: int, current: _Option, options: Sequence[_Option], left: float) -> _Move | None:
     possible = [
-        _Move((-(current.noise - option.noise) / (option.bits - current.bits), place, option))
+        _Move((option.noise - current.noise) / (option.bits - current.bits), place, option)
         for option in options
         if option.bits > current.bits and option.noise < current.noise and option.bits - current.bits <= left
     ]
     return min(possible, default=None)
 
 
-def _options(layer: LinearInfo, candidates: Sequence[Use], measured: LayerMeasurements, scale_bits: int) -> list[_Option]:
-    """The candidates that fit the layer, cheapest first; of equally large ones the less noisy first, then in recipe order."""
+def _options(
+    layer: LinearInfo, candidates: Sequence[Use], measured: LayerMeasurements, scale_bits: int
+) -> list[_Option]:
+    """The candidates that fit the layer, cheapest first; of equally large ones the less noisy first, then in recipe
+    order."""
     options = []
     for index, use in enumerate(candidates):
         _fitting(layer, use, ("candidates", index))
         noise = measured.candidates[use.label].noise
-        options.append(_Option(_bits(layer, use, scale_bits), noise / measured.signal if measured.signal > 0 else 0.0, use))
+        options.append(
+            _Option(_bits(layer, use, scale_bits), noise / measured.signal if measured.signal > 0 else 0.0, use)
+        )
     if not options:
-        raise QuantError("a budget needs candidates to choose among", code="budget-unreachable", advice="Add `candidates`.", key=("quantize", "budget"))
+        raise QuantError(
+            "a budget needs candidates to choose among",
+            code="budget-unreachable",
+            advice="Add `candidates`.",
+            key=("quantize", "budget"),
+        )
     return sorted(options, key=lambda option: (option.bits, option.noise))
 
 

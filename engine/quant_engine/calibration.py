@@ -1,15 +1,15 @@
 """Gram matrices of layer inputs, exact and fast.
 
-bfloat16 and float16 values multiply exactly in float32, so only the summation rounds. Products of bfloat16 values run on the
-hardware's bfloat16 units with float32 sums, several thousand tokens at a time; the running sum over these chunks is float64, so that
-batches, resumes and machines merge to the last printed digit.
+bfloat16 and float16 values multiply exactly in float32, so only the summation rounds. Products of bfloat16 values run
+on the hardware's bfloat16 units with float32 sums, several thousand tokens at a time; the running sum over these chunks
+is float64, so that batches, resumes and machines merge to the last printed digit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quant_engine.lazy import torch
 from quant_engine.methods.types import Statistics
@@ -66,7 +66,8 @@ def _add_gram(gram: Tensor, X: Tensor) -> None:
 def exact_products(X: Tensor):
     """Yields X ready for products and a matmul whose products are exact for X's dtype, with float32 sums and result.
 
-    float64 stays float64. The precision setting of the CPU library is process-wide: it is set only in here, and put back.
+    float64 stays float64. The precision setting of the CPU library is process-wide: it is set only in here, and put
+    back.
     """
     if X.dtype == torch.float64:
         yield X, torch.mm
@@ -85,7 +86,7 @@ def exact_products(X: Tensor):
 @contextmanager
 def _cpu_precision(value: str) -> Iterator[None]:
     """torch.backends.mkldnn.matmul.fp32_precision = value, and back to what it was."""
-    setting = torch.backends.mkldnn.matmul
+    setting: Any = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]
     before = setting.fp32_precision
     setting.fp32_precision = value
     try:

@@ -1,4 +1,5 @@
-"""What a walk does where layers that share an input have been reached by all batches: measure candidates, or quantize in place."""
+"""What a walk does where layers that share an input have been reached by all batches: measure candidates, or quantize
+in place."""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ from quant_engine.sensitivity import energies, measurement
 from quant_engine.uses import USE_MODELS, Use
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from quant_engine.checkpoint import LinearInfo
     from quant_engine.methods.types import Quantized, Statistics
-    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class MeasuredLayer:
 
 @dataclass(frozen=True)
 class QuantizedLayer:
-    """What was done to one layer. asked, applied: labels; achieved: written against float weights on the quantized network's inputs."""
+    """What was done to one layer. asked, applied: labels; achieved: written against float weights on the quantized
+    network's inputs."""
 
     name: str
     group: str
@@ -60,7 +63,9 @@ class QuantizedLayer:
     achieved: Measurement
 
 
-def measure_group(layers: Sequence[Layer], statistics: Statistics, candidates: Sequence[Use], tick: Callable[[], None]) -> list[MeasuredLayer]:
+def measure_group(
+    layers: Sequence[Layer], statistics: Statistics, candidates: Sequence[Use], tick: Callable[[], None]
+) -> list[MeasuredLayer]:
     """Every candidate on layers that share the input of `statistics`, one call of its method for all of them."""
     stack = _Stack(layers)
     signals = energies(stack.weight, statistics.gram, stack.sizes)
@@ -77,9 +82,14 @@ def measure_group(layers: Sequence[Layer], statistics: Statistics, candidates: S
 
 
 def quantize_group(
-    layers: Sequence[Layer], statistics: Statistics, assignment: Mapping[str, Use | None], tensors: dict[str, Tensor], tick: Callable[[], None]
+    layers: Sequence[Layer],
+    statistics: Statistics,
+    assignment: Mapping[str, Use | None],
+    tensors: dict[str, Tensor],
+    tick: Callable[[], None],
 ) -> list[QuantizedLayer]:
-    """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them is added to `tensors`."""
+    """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them is added to
+    `tensors`."""
     done: dict[str, QuantizedLayer] = {}
     for use in dict.fromkeys(assignment.get(layer.name) for layer in layers):
         if use is None:
@@ -115,20 +125,24 @@ def check_fits(linears: Iterable[LinearInfo], uses_of: Callable[[str], Sequence[
         for use in uses_of(linear.name):
             if not use.weight_format.fits(linear.inputs):
                 raise QuantError(
-                    f"group size {use.weight_format.group_size} does not divide the input width {linear.inputs} of {linear.name}",
+                    f"group size {use.weight_format.group_size} does not divide the input width {linear.inputs} "
+                    f"of {linear.name}",
                     code="group-size",
                     advice="Choose a group size that divides it, or `channel`.",
                 )
 
 
 class _Stack:
-    """The weights of layers that share an input as one matrix: rows are independent, so one call does the work of several."""
+    """The weights of layers that share an input as one matrix: rows are independent, so one call does the work of
+    several."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         for layer in layers:
             if not bool(torch.isfinite(layer.weight).all()):
                 raise QuantError(
-                    f"the weights of {layer.name} are not all finite", code="model-broken", advice="The checkpoint is damaged; download it again."
+                    f"the weights of {layer.name} are not all finite",
+                    code="model-broken",
+                    advice="The checkpoint is damaged; download it again.",
                 )
         self.sizes = [layer.weight.shape[0] for layer in layers]
         self.weight = torch.cat([layer.weight for layer in layers]) if len(layers) > 1 else layers[0].weight

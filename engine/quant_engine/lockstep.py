@@ -12,14 +12,21 @@ if TYPE_CHECKING:
 
 
 class Lockstep:
-    """Iterating runs every forward pass up to the next stop and yields what the submodule there is given, one tensor for each pass.
+    """Iterating runs every forward pass up to the next stop and yields what the submodule there is given, one tensor
+    for each pass.
 
-    stops: submodules that every pass reaches once, in this order. Between two steps the submodule may be changed: the passes continue
-    through it as it is then. After the last step `outputs` has what each pass returned. tick is called before each pass is resumed; what it
-    raises ends the iteration, as does an error in a pass. The passes must not hold thread-local state across a stop.
+    stops: submodules that every pass reaches once, in this order. Between two steps the submodule may be changed: the
+    passes continue through it as it is then. After the last step `outputs` has what each pass returned. tick is called
+    before each pass is resumed; what it raises ends the iteration, as does an error in a pass. The passes must not hold
+    thread-local state across a stop.
     """
 
-    def __init__(self, stops: Sequence[nn.Module], passes: Sequence[Callable[[], Tensor]], tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        stops: Sequence[nn.Module],
+        passes: Sequence[Callable[[], Tensor]],
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
         self.outputs: list[Tensor] = []
         self._stops = stops
         self._passes = passes

@@ -1,7 +1,7 @@
 """SQNR at a layer's output from Gram matrices: no forward pass for a candidate.
 
-With y = x·Wᵀ for every row x of X and G = XᵀX, the signal Σ‖y‖² is tr(W G Wᵀ) and the noise of Ŵ is tr(D G Dᵀ), D = Ŵ − W. Products run
-in float32, sums in float64.
+With y = x·Wᵀ for every row x of X and G = XᵀX, the signal Σ‖y‖² is tr(W G Wᵀ) and the noise of Ŵ is tr(D G Dᵀ), D = Ŵ −
+W. Products run in float32, sums in float64.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from quant_engine.lazy import torch
 from quant_engine.result import Measurement
 
 if TYPE_CHECKING:
-    from quant_engine.methods.types import Report
     from torch import Tensor
+
+    from quant_engine.methods.types import Report
 
 _ROWS = 4096
 """Rows of a weight matrix that are looked at together: bounds the memory of a large lm_head."""

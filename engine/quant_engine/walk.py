@@ -1,4 +1,5 @@
-"""The two passes over a model, block by block, as generators: the caller journals, reports progress and may stop at every block."""
+"""The two passes over a model, block by block, as generators: the caller journals, reports progress and may stop at
+every block."""
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ from quant_engine.layers import Layer, MeasuredLayer, QuantizedLayer, check_fits
 from quant_engine.lockstep import Lockstep
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from quant_engine.checkpoint import CheckpointWriter
     from quant_engine.uses import Use
-    from torch import Tensor
 
 Tick = Callable[[], None]
 
@@ -48,11 +50,13 @@ def measure(
     head: bool = False,
     tick: Tick = lambda: None,
 ) -> Iterator[MeasuredBlock]:
-    """Measure every candidate on every linear layer with the float model's inputs: one pass, no forward for each candidate.
+    """Measure every candidate on every linear layer with the float model's inputs: one pass, no forward for each
+    candidate.
 
-    batches: tokens (batch × tokens, int64) each. start, hidden: continue at that block with the hidden states that the block before it
-    yielded; `start == model.block_count` measures the head alone. head: lm_head too (it must be untied). tick is called often, between
-    batches and candidates; what it raises ends the walk. Raises QuantError("group-size", "model-broken").
+    batches: tokens (batch × tokens, int64) each. start, hidden: continue at that block with the hidden states that the
+    block before it yielded; `start == model.block_count` measures the head alone. head: lm_head too (it must be
+    untied). tick is called often, between batches and candidates; what it raises ends the walk. Raises
+    QuantError("group-size", "model-broken").
     """
     check_fits([linear for linear in model.linears if head or linear.block is not None], lambda _: candidates)
     states = _start(model, batches, hidden)
@@ -64,7 +68,11 @@ def measure(
         model.free_block(index)
         yield MeasuredBlock(index, measured, _hidden(states))
     if head and (layer := _head_layer(model)):
-        yield MeasuredBlock(None, measure_group([layer], statistics_of(_head_inputs(model, states, tick)), candidates, tick), _hidden(states))
+        yield MeasuredBlock(
+            None,
+            measure_group([layer], statistics_of(_head_inputs(model, states, tick)), candidates, tick),
+            _hidden(states),
+        )
     model.free_head()
 
 
@@ -78,10 +86,12 @@ def quantize(
     hidden: Sequence[Tensor] | None = None,
     tick: Tick = lambda: None,
 ) -> Iterator[QuantizedBlock]:
-    """Quantize true-sequentially: every layer on inputs that passed the quantized layers before it; each block's tensors go to the writer.
+    """Quantize true-sequentially: every layer on inputs that passed the quantized layers before it; each block's
+    tensors go to the writer.
 
-    assignment: by layer name; layers it does not name or maps to None are kept. A block that is yielded is durable in the writer under
-    `piece_name(block)`. The head is yielded last (block None) when lm_head is assigned. The other arguments are `measure`'s.
+    assignment: by layer name; layers it does not name or maps to None are kept. A block that is yielded is durable in
+    the writer under `piece_name(block)`. The head is yielded last (block None) when lm_head is assigned. The other
+    arguments are `measure`'s.
     """
     check_fits(model.linears, lambda name: [use for use in [assignment.get(name)] if use])
     states = _start(model, batches, hidden)
@@ -117,9 +127,14 @@ def _start(model: DecoderModel, batches: Sequence[Tensor], hidden: Sequence[Tens
     return states
 
 
-def _steps(model: DecoderModel, index: int, states: list[BlockInput], tick: Tick) -> Iterator[tuple[list[Layer], list[Tensor]]]:
-    """Take all batches through the loaded block; stop wherever a group of layers is about to read its input, with that input."""
-    groups = [[Layer(name, f"{names[0]} input", model.module(name)) for name in names] for names in model.input_groups(index)]
+def _steps(
+    model: DecoderModel, index: int, states: list[BlockInput], tick: Tick
+) -> Iterator[tuple[list[Layer], list[Tensor]]]:
+    """Take all batches through the loaded block; stop wherever a group of layers is about to read its input, with that
+    input."""
+    groups = [
+        [Layer(name, f"{names[0]} input", model.module(name)) for name in names] for names in model.input_groups(index)
+    ]
     passes = [partial(model.run_block, index, state) for state in states]
     walk = Lockstep([layers[0].module for layers in groups], passes, tick)
     yield from zip(groups, walk, strict=True)

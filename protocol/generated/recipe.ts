@@ -9,13 +9,6 @@ export type ShortUse =
           | 'gptq-w6a16'
           | 'gptq-w7a16'
           | 'gptq-w8a16'
-          | 'gptq-w2a16_asym'
-          | 'gptq-w3a16_asym'
-          | 'gptq-w4a16_asym'
-          | 'gptq-w5a16_asym'
-          | 'gptq-w6a16_asym'
-          | 'gptq-w7a16_asym'
-          | 'gptq-w8a16_asym'
           | 'rtn-w2a16'
           | 'rtn-w3a16'
           | 'rtn-w4a16'
@@ -23,13 +16,6 @@ export type ShortUse =
           | 'rtn-w6a16'
           | 'rtn-w7a16'
           | 'rtn-w8a16'
-          | 'rtn-w2a16_asym'
-          | 'rtn-w3a16_asym'
-          | 'rtn-w4a16_asym'
-          | 'rtn-w5a16_asym'
-          | 'rtn-w6a16_asym'
-          | 'rtn-w7a16_asym'
-          | 'rtn-w8a16_asym'
       )
     | {
           [k: string]: unknown;
@@ -96,21 +82,7 @@ export interface GptqUse {
     /**
      * Number format of weights and activations, by compressed-tensors' names.
      */
-    scheme:
-        | 'W2A16'
-        | 'W3A16'
-        | 'W4A16'
-        | 'W5A16'
-        | 'W6A16'
-        | 'W7A16'
-        | 'W8A16'
-        | 'W2A16_ASYM'
-        | 'W3A16_ASYM'
-        | 'W4A16_ASYM'
-        | 'W5A16_ASYM'
-        | 'W6A16_ASYM'
-        | 'W7A16_ASYM'
-        | 'W8A16_ASYM';
+    scheme: 'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -139,21 +111,7 @@ export interface RtnUse {
     /**
      * Number format of weights and activations, by compressed-tensors' names.
      */
-    scheme:
-        | 'W2A16'
-        | 'W3A16'
-        | 'W4A16'
-        | 'W5A16'
-        | 'W6A16'
-        | 'W7A16'
-        | 'W8A16'
-        | 'W2A16_ASYM'
-        | 'W3A16_ASYM'
-        | 'W4A16_ASYM'
-        | 'W5A16_ASYM'
-        | 'W6A16_ASYM'
-        | 'W7A16_ASYM'
-        | 'W8A16_ASYM';
+    scheme: 'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 
 
 class Catcher(nn.Module):
-    """Stands where a block stood: notes the keyword arguments it is called with and returns the hidden states unchanged."""
+    """Stands where a block stood: notes the keyword arguments it is called with and returns the hidden states
+    unchanged."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
-        # Not registered as a submodule: models ask a block for attributes such as its attention type, never for its weights.
+        # Not registered as a submodule: models ask a block for attributes such as its attention type, never for its
+        # weights.
         object.__setattr__(self, "_block", block)
         self.arguments: dict[str, Any] = {}
 

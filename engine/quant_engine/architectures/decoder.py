@@ -14,13 +14,15 @@ from quant_engine.errors import QuantError
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
-    from quant_engine.checkpoint import Checkpoint
     from torch import Tensor, nn
+
+    from quant_engine.checkpoint import Checkpoint
 
 
 @dataclass
 class BlockInput:
-    """One batch between two blocks: hidden (batch × tokens × width); arguments: keyword arguments of each block, shared by batches."""
+    """One batch between two blocks: hidden (batch × tokens × width); arguments: keyword arguments of each block, shared
+    by batches."""
 
     hidden: Tensor
     arguments: Sequence[dict[str, Any]]
@@ -44,7 +46,8 @@ class DecoderModel:
         self._head: Head | None = None
 
     def embed(self, tokens: Sequence[Tensor], source: Checkpoint | None = None) -> list[BlockInput]:
-        """Hidden states before the first block for each batch of tokens (batch × tokens, int64), without any block's weights."""
+        """Hidden states before the first block for each batch of tokens (batch × tokens, int64), without any block's
+        weights."""
         base, catchers = self._front(source or self.checkpoint)
         shared: dict[torch.Size, list[dict[str, Any]]] = {}
         inputs = []
@@ -56,7 +59,8 @@ class DecoderModel:
         return inputs
 
     def load_block(self, index: int, source: Checkpoint | None = None) -> nn.Module:
-        """Block `index` with its weights on the device, decompressed when `source` (default: the model's own) is quantized."""
+        """Block `index` with its weights on the device, decompressed when `source` (default: the model's own) is
+        quantized."""
         block = self._materialise(self._block_skeletons[index], f"{self._family.blocks}.{index}", source)
         self._blocks[index] = block
         return block
@@ -145,7 +149,8 @@ class Head:
     lm_head: nn.Module
 
     def logits(self, hidden: Tensor, chunk: int = 512) -> Iterator[Tensor]:
-        """Logits (positions × vocabulary, model dtype) of hidden (batch × tokens × width), at most `chunk` positions at a time, row-major."""
+        """Logits (positions × vocabulary, model dtype) of hidden (batch × tokens × width), at most `chunk` positions at
+        a time, row-major."""
         for positions in hidden.reshape(-1, hidden.shape[-1]).split(chunk):
             yield self.lm_head(self.norm(positions))
 
@@ -162,7 +167,7 @@ def open_model(checkpoint: Checkpoint, device: str = "cpu") -> DecoderModel:
         raise unsupported(checkpoint.architecture)
     if checkpoint.quantization is not None and not _readable(checkpoint):
         raise QuantError(
-            f'"{checkpoint.path}" is already quantized ({checkpoint.quantization.method}, {checkpoint.quantization.format})',
+            f'"{checkpoint.path}" is already quantized ({checkpoint.quantization.method})',
             code="model-quantized",
             advice="Choose the original checkpoint.",
         )
@@ -175,12 +180,12 @@ def _readable(checkpoint: Checkpoint) -> bool:
 
 
 def _skeleton(checkpoint: Checkpoint, family: DecoderFamily, device: str) -> nn.Module:
-    """transformers' model with parameters on the meta device and its computed (non-persistent) buffers outside the blocks in place."""
+    """transformers' model with parameters on the meta device and its computed (non-persistent) buffers outside the
+    blocks in place."""
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False, local_files_only=True)
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
+    vars(config).pop("quantization_config", None)
     kind = getattr(transformers, family.architecture)
     with torch.device("meta"):
         model = kind._from_config(config, dtype=getattr(torch, checkpoint.dtype))

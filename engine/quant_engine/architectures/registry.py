@@ -1,6 +1,7 @@
 """The supported architectures: where each keeps its blocks and in which order a block's linear layers run.
 
-Adding one is a new file in this folder that calls `register`; nothing here may import torch, because listing layers must stay cheap.
+Adding one is a new file in this folder that calls `register`; nothing here may import torch, because listing layers
+must stay cheap.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ class DecoderFamily:
     def block_count(self, config: dict[str, Any]) -> int:
         count = config.get("num_hidden_layers")
         if type(count) is not int or not 0 < count <= 100_000:
-            raise QuantError(f"config.json has no usable num_hidden_layers ({count!r})", code="model-broken", advice="Check config.json.")
+            raise QuantError(
+                f"config.json has no usable num_hidden_layers ({count!r})",
+                code="model-broken",
+                advice="Check config.json.",
+            )
         return count
 
 

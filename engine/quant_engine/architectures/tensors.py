@@ -11,17 +11,20 @@ from quant_engine.lazy import torch
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
-    from quant_engine.checkpoint import Checkpoint
     from torch import Tensor, nn
+
+    from quant_engine.checkpoint import Checkpoint
 
 _PARTS = ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point")
 
 
-def materialise(skeleton: nn.Module, prefix: str, source: Checkpoint, dtype: torch.dtype, device: str, aliases: dict[str, str]) -> nn.Module:
+def materialise(
+    skeleton: nn.Module, prefix: str, source: Checkpoint, dtype: torch.dtype, device: str, aliases: dict[str, str]
+) -> nn.Module:
     """A copy of `skeleton` (on the meta device) with the tensors named `prefix.*` of `source` on `device`.
 
-    Floating-point tensors become `dtype`. Packed weights are decompressed. aliases: names that another tensor stands for (tied weights).
-    Raises QuantError(code="model-broken") for a tensor that is absent or has another shape.
+    Floating-point tensors become `dtype`. Packed weights are decompressed. aliases: names that another tensor stands
+    for (tied weights). Raises QuantError(code="model-broken") for a tensor that is absent or has another shape.
     """
     module = copy.deepcopy(skeleton)
     wanted = {name: f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters()}
@@ -32,7 +35,11 @@ def materialise(skeleton: nn.Module, prefix: str, source: Checkpoint, dtype: tor
     state = {}
     for name, full in stored.items():
         value = _decompressed(source, full, loaded) if full not in loaded else loaded[full]
-        expected = module.get_parameter(name).shape if name in dict(module.named_parameters()) else module.get_buffer(name).shape
+        expected = (
+            module.get_parameter(name).shape
+            if name in dict(module.named_parameters())
+            else module.get_buffer(name).shape
+        )
         if value.shape != expected:
             raise QuantError(
                 f"{source.path}: tensor {full} has shape {list(value.shape)}, config.json asks for {list(expected)}",
@@ -53,7 +60,11 @@ def _parts(source: Checkpoint, full: str) -> list[str]:
         return [full]
     stem, _, part = full.rpartition(".")
     if part != "weight" or f"{stem}.weight_packed" not in source.tensors:
-        raise QuantError(f"{source.path} has no tensor {full}", code="model-broken", advice="The checkpoint is incomplete; download it again.")
+        raise QuantError(
+            f"{source.path} has no tensor {full}",
+            code="model-broken",
+            advice="The checkpoint is incomplete; download it again.",
+        )
     return [f"{stem}.{part}" for part in _PARTS if f"{stem}.{part}" in source.tensors]
 
 
@@ -75,5 +86,7 @@ def packed_bits(source: Checkpoint, module: str) -> int:
         if module in targets or "Linear" in targets:
             return int(group["weights"]["num_bits"])
     raise QuantError(
-        f"{source.path}: no config group names {module}, which is packed", code="model-broken", advice="Check quantization_config in config.json."
+        f"{source.path}: no config group names {module}, which is packed",
+        code="model-broken",
+        advice="Check quantization_config in config.json.",
     )

@@ -1,4 +1,5 @@
-"""Hugging Face checkpoints: reading (headers first, tensors when asked for) and writing (sharded, atomic, compressed-tensors)."""
+"""Hugging Face checkpoints: reading (headers first, tensors when asked for) and writing (sharded, atomic,
+compressed-tensors)."""
 
 from quant_engine.checkpoint.header import TensorInfo, read_header
 from quant_engine.checkpoint.linears import LinearInfo, list_linears
@@ -6,4 +7,12 @@ from quant_engine.checkpoint.quantization import quantization_config
 from quant_engine.checkpoint.read import Checkpoint
 from quant_engine.checkpoint.write import CheckpointWriter
 
-__all__ = ["Checkpoint", "CheckpointWriter", "LinearInfo", "TensorInfo", "list_linears", "quantization_config", "read_header"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointWriter",
+    "LinearInfo",
+    "TensorInfo",
+    "list_linears",
+    "quantization_config",
+    "read_header",
+]

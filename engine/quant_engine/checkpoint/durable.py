@@ -12,7 +12,8 @@ def sync_file(file: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` durable; where the system cannot open folders (Windows) they are as durable as it gets."""
+    """Make renames inside `folder` durable; where the system cannot open folders (Windows) they are as durable as it
+    gets."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -18,7 +18,8 @@ _NOT_CARRIED = _PICKLES | {".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", 
 
 
 def within(folder: Path, name: str) -> Path:
-    """`folder / name`, or QuantError(code="model-broken") when that is not a file name of the folder or links out of it.
+    """`folder / name`, or QuantError(code="model-broken") when that is not a file name of the folder or links out of
+    it.
 
     A Hugging Face cache folder consists of links into the `blobs` beside its snapshots; exactly these are followed.
     """
@@ -41,7 +42,11 @@ def read_json(file: Path) -> dict[str, Any]:
             raise broken(file, f"it has more than {MAX_JSON_BYTES} bytes")
         document = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise QuantError(f"cannot read {file}: {error.strerror or error}", code="model-broken", advice="Check the file's permissions.") from error
+        raise QuantError(
+            f"cannot read {file}: {error.strerror or error}",
+            code="model-broken",
+            advice="Check the file's permissions.",
+        ) from error
     except (ValueError, RecursionError) as error:
         raise broken(file, f"it is not JSON ({error})") from error
     if not isinstance(document, dict):
@@ -50,7 +55,8 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def other_files(folder: Path) -> list[Path]:
-    """Everything beside weights and config that a copy of the checkpoint needs; no hidden files, no pickles, no code."""
+    """Everything beside weights and config that a copy of the checkpoint needs; no hidden files, no pickles, no
+    code."""
     return [
         within(folder, path.name)
         for path in sorted(folder.iterdir())
@@ -68,6 +74,6 @@ def missing_weights(folder: Path) -> QuantError:
         return QuantError(
             f'"{folder}" has only pickle weights ({pickles[0]}); they can execute code when loaded and are refused',
             code="model-not-safetensors",
-            advice="Convert them to safetensors, for example with transformers' save_pretrained on a machine you can afford to lose.",
+            advice="Convert them on a machine you can afford to lose, with transformers' save_pretrained.",
         )
     return broken(folder, f"it has neither {SINGLE} nor {INDEX}")

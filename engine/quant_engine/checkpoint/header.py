@@ -1,4 +1,5 @@
-"""The header of a safetensors file, read with distrust: every number is checked before anything is allocated or mapped."""
+"""The header of a safetensors file, read with distrust: every number is checked before anything is allocated or
+mapped."""
 
 from __future__ import annotations
 
@@ -44,15 +45,18 @@ class TensorInfo:
 
 def broken(file: Path, what: str) -> QuantError:
     return QuantError(
-        f"{file} is broken: {what}", code="model-broken", advice="Download or copy the file again; it may have been cut off on the way."
+        f"{file} is broken: {what}",
+        code="model-broken",
+        advice="Download or copy the file again; it may have been cut off on the way.",
     )
 
 
 def read_header(file: Path) -> dict[str, TensorInfo]:
     """Tensors of one safetensors file by name, in file order.
 
-    Raises QuantError(code="model-broken") that names the file and what is wrong: a length beyond the file or beyond 100 MB,
-    no JSON object, a key twice, an unknown dtype, a shape that does not fill its bytes, overlaps, holes, bytes at the end.
+    Raises QuantError(code="model-broken") that names the file and what is wrong: a length beyond the file or beyond 100
+    MB, no JSON object, a key twice, an unknown dtype, a shape that does not fill its bytes, overlaps, holes, bytes at
+    the end.
     """
     text, data_start, size = _header_text(file)
     document = _parse(file, text)
@@ -65,7 +69,9 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
     for tensor in tensors:
         if tensor.start != position:
             kind = "overlaps the tensor before it" if tensor.start < position else "leaves a hole before it"
-            raise broken(file, f"tensor {_quoted(tensor.name)} {kind} (starts at byte {tensor.start}, expected {position})")
+            raise broken(
+                file, f"tensor {_quoted(tensor.name)} {kind} (starts at byte {tensor.start}, expected {position})"
+            )
         position = tensor.end
     if position != size:
         raise broken(file, f"its tensors end at byte {position} and the file at byte {size}")
@@ -91,7 +97,11 @@ def _header_text(file: Path) -> tuple[bytes, int, int]:
                 raise broken(file, f"its header claims {length} bytes, the file has {size}")
             text = stream.read(length)
     except OSError as error:
-        raise QuantError(f"cannot read {file}: {error.strerror or error}", code="model-broken", advice="Check the file's permissions.") from error
+        raise QuantError(
+            f"cannot read {file}: {error.strerror or error}",
+            code="model-broken",
+            advice="Check the file's permissions.",
+        ) from error
     return text, 8 + length, size
 
 

@@ -29,13 +29,16 @@ class LinearInfo:
 def list_linears(checkpoint: Checkpoint) -> list[LinearInfo]:
     """Every quantizable linear layer in execution order; lm_head last, and only if it has a weight of its own (untied).
 
-    Needs no torch. Empty for an architecture that is not supported. Works on quantized (pack-quantized) checkpoints too.
+    Needs no torch. Empty for an architecture that is not supported. Works on quantized (pack-quantized) checkpoints
+    too.
     """
     family = family_of(checkpoint.architecture)
     if family is None:
         return []
     found = [
-        _linear(checkpoint, f"{family.blocks}.{block}.{kind}", block) for block in range(family.block_count(checkpoint.config)) for kind in family.linears
+        _linear(checkpoint, f"{family.blocks}.{block}.{kind}", block)
+        for block in range(family.block_count(checkpoint.config))
+        for kind in family.linears
     ]
     if not checkpoint.tied:
         found.append(_linear(checkpoint, family.head, None))

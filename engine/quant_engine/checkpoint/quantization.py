@@ -15,9 +15,9 @@ FORMAT = "pack-quantized"
 def quantization_config(layers: Mapping[str, Use | None], head: str = "lm_head") -> dict[str, Any] | None:
     """compressed-tensors' `quantization_config` for every linear layer by module name; None when nothing is quantized.
 
-    `layers` has every linear layer of the model, None for those that stay as they are; a head that is not in it (it is tied to the
-    embedding) is ignored. One format for all: class target `Linear` and an ignore list. Several: one group for each distinct format with
-    explicit module names.
+    `layers` has every linear layer of the model, None for those that stay as they are; a head that is not in it (it is
+    tied to the embedding) is ignored. One format for all: class target `Linear` and an ignore list. Several: one group
+    for each distinct format with explicit module names.
     """
     formats: dict[WeightFormat, list[str]] = {}
     for name, use in layers.items():

@@ -33,7 +33,8 @@ class Checkpoint:
         self.bytes = sum(tensor.bytes for tensor in tensors.values())
         """Tensor bytes."""
         self.parameters = sum(_parameters(tensor, tensors) for tensor in tensors.values())
-        """Weights: of a quantized checkpoint those that its packed tensors stand for, without scales and zero points."""
+        """Weights: of a quantized checkpoint those that its packed tensors stand for, without scales and zero
+        points."""
         self.dtype = _dtype(config, tensors)
         """Name of the dtype the model computes in, for example bfloat16: the config's, else that of most bytes."""
         architectures = config.get("architectures")
@@ -47,7 +48,11 @@ class Checkpoint:
         """Raises QuantError with code model-missing, model-broken or model-not-safetensors."""
         if not path.is_dir():
             what = "it is a file, not a checkpoint folder" if path.exists() else "the folder does not exist"
-            raise QuantError(f'no checkpoint at "{path}": {what}', code="model-missing", advice="Give the folder that holds config.json.")
+            raise QuantError(
+                f'no checkpoint at "{path}": {what}',
+                code="model-missing",
+                advice="Give the folder that holds config.json.",
+            )
         files = _weight_files(path)
         config = read_json(within(path, CONFIG)) if (path / CONFIG).exists() else None
         if config is None:
@@ -60,7 +65,8 @@ class Checkpoint:
         return bool(self.config.get("tie_word_embeddings", False))
 
     def load(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """The named tensors, copied out of the memory-mapped files; KeyError for a name the checkpoint does not have."""
+        """The named tensors, copied out of the memory-mapped files; KeyError for a name the checkpoint does not
+        have."""
         from safetensors import safe_open
 
         by_file: dict[Path, list[str]] = {}
@@ -92,7 +98,11 @@ def _weight_files(path: Path) -> dict[Path, set[str]]:
         raise missing_weights(path)
     index = read_json(within(path, INDEX))
     weight_map = index.get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(value, str) for value in weight_map.values()):
+    if (
+        not isinstance(weight_map, dict)
+        or not weight_map
+        or not all(isinstance(value, str) for value in weight_map.values())
+    ):
         raise broken(path / INDEX, "it has no weight_map from tensor to file")
     files: dict[Path, set[str]] = {}
     shards: dict[str, Path] = {}
@@ -137,7 +147,8 @@ def _packed_elements(packed: TensorInfo, shape: TensorInfo | None) -> int:
 
 
 def stored_shape(shape: TensorInfo) -> tuple[int, int]:
-    """The numbers in a `weight_shape` tensor (2 × int64 or int32): rows and columns of the weight that a packed tensor stands for."""
+    """The numbers in a `weight_shape` tensor (2 × int64 or int32): rows and columns of the weight that a packed tensor
+    stands for."""
     width = shape.bytes // 2
     if shape.shape != (2,) or width not in (4, 8):
         raise broken(shape.file, f'"{shape.name}" is not a pair of sizes')
@@ -178,6 +189,3 @@ def _quantization(config: dict[str, Any]) -> protocol.Quantization | None:
         format=None if layout is None else str(layout),
         bits=sorted(number for number in bits if type(number) is int),
     )
-
-
-

@@ -14,7 +14,8 @@ _CHUNK = 16 << 20
 
 
 def plan(tensors: Iterable[TensorInfo], max_bytes: int) -> list[list[TensorInfo]]:
-    """Consecutive tensors in shards of at most `max_bytes`; a larger tensor has a shard of its own. At least one shard."""
+    """Consecutive tensors in shards of at most `max_bytes`; a larger tensor has a shard of its own. At least one
+    shard."""
     shards: list[list[TensorInfo]] = [[]]
     size = 0
     for tensor in tensors:
@@ -27,12 +28,17 @@ def plan(tensors: Iterable[TensorInfo], max_bytes: int) -> list[list[TensorInfo]
 
 
 def write_shard(file: Path, tensors: list[TensorInfo]) -> None:
-    """Write one safetensors file, flushed. The widest dtypes come first: then every tensor is aligned to its own width."""
+    """Write one safetensors file, flushed. The widest dtypes come first: then every tensor is aligned to its own
+    width."""
     ordered = sorted(tensors, key=lambda tensor: -_width(tensor))
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     position = 0
     for tensor in ordered:
-        header[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [position, position + tensor.bytes]}
+        header[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": tensor.shape,
+            "data_offsets": [position, position + tensor.bytes],
+        }
         position += tensor.bytes
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)

@@ -15,16 +15,19 @@ from quant_engine.checkpoint.shards import plan, write_shard
 from quant_engine.errors import QuantError
 
 if TYPE_CHECKING:
-    from quant_engine.checkpoint.read import Checkpoint
     from torch import Tensor
+
+    from quant_engine.checkpoint.read import Checkpoint
 
 REPLACING = "weight_packed"
 
 
 class CheckpointWriter:
-    """Collects quantized tensors piece by piece (one piece for each block) in `work` and assembles the checkpoint at the end.
+    """Collects quantized tensors piece by piece (one piece for each block) in `work` and assembles the checkpoint at
+    the end.
 
-    A tensor `X.weight_packed` in any piece replaces the source's `X.weight`; everything else of the source is copied byte by byte.
+    A tensor `X.weight_packed` in any piece replaces the source's `X.weight`; everything else of the source is copied
+    byte by byte.
     """
 
     def __init__(self, output: Path, source: Checkpoint, work: Path) -> None:
@@ -55,9 +58,9 @@ class CheckpointWriter:
     def publish(self, quantization_config: dict[str, Any] | None, max_shard_bytes: int = 5_000_000_000) -> Path:
         """Assemble the checkpoint beside `output`, flush it and rename it to `output`; then discard the pieces.
 
-        The pieces stay until the rename, so that a failure (a full disk) costs no computed block; meanwhile the quantized
-        layers lie on the disk twice. Raises QuantError(code="output-exists") or ("disk-space"); on any failure, an interrupt
-        included, nothing is left of the output.
+        The pieces stay until the rename, so that a failure (a full disk) costs no computed block; meanwhile the
+        quantized layers lie on the disk twice. Raises QuantError(code="output-exists") or ("disk-space"); on any
+        failure, an interrupt included, nothing is left of the output.
         """
         self._refuse_existing()
         tensors = self._assembled()
@@ -101,15 +104,24 @@ class CheckpointWriter:
             raise ValueError(f"pieces for modules that the source does not have: {sorted(pieces)[:3]}")
         return output
 
-    def _write(self, folder: Path, tensors: list[TensorInfo], config: dict[str, Any] | None, max_shard_bytes: int) -> None:
+    def _write(
+        self, folder: Path, tensors: list[TensorInfo], config: dict[str, Any] | None, max_shard_bytes: int
+    ) -> None:
         shards = plan(tensors, max_shard_bytes)
-        names = [SINGLE] if len(shards) == 1 else [f"model-{n + 1:05d}-of-{len(shards):05d}.safetensors" for n in range(len(shards))]
+        names = (
+            [SINGLE]
+            if len(shards) == 1
+            else [f"model-{n + 1:05d}-of-{len(shards):05d}.safetensors" for n in range(len(shards))]
+        )
         for name, shard in zip(names, shards, strict=True):
             write_shard(folder / name, shard)
         if len(shards) > 1:
             weight_map = {tensor.name: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
             total = sum(tensor.bytes for tensor in tensors)
-            write_bytes(folder / INDEX, _json({"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}))
+            write_bytes(
+                folder / INDEX,
+                _json({"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}),
+            )
         document = {key: value for key, value in self.source.config.items() if key != "quantization_config"}
         if config is not None:
             document["quantization_config"] = config
@@ -121,7 +133,10 @@ class CheckpointWriter:
     def _refuse_existing(self) -> None:
         if self.output.exists() or self.output.is_symlink():
             raise QuantError(
-                f'"{self.output}" exists already', code="output-exists", advice="Choose another output folder or remove this one.", key=("output",)
+                f'"{self.output}" exists already',
+                code="output-exists",
+                advice="Choose another output folder or remove this one.",
+                key=("output",),
             )
 
     def _refuse_small_disk(self, needed: int) -> None:
@@ -132,7 +147,9 @@ class CheckpointWriter:
 
 
 def _no_room(message: str) -> QuantError:
-    return QuantError(message, code="disk-space", advice="Free some space or choose an output on another disk.", key=("output",))
+    return QuantError(
+        message, code="disk-space", advice="Free some space or choose an output on another disk.", key=("output",)
+    )
 
 
 def _disk(error: OSError, path: Path) -> QuantError:
@@ -140,10 +157,13 @@ def _disk(error: OSError, path: Path) -> QuantError:
 
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return _no_room(f"the disk became full while {path} was written")
-    return QuantError(f"cannot write {path}: {error.strerror or error}", code="output-write", advice="Check the folder's permissions.", key=("output",))
+    return QuantError(
+        f"cannot write {path}: {error.strerror or error}",
+        code="output-write",
+        advice="Check the folder's permissions.",
+        key=("output",),
+    )
 
 
 def _json(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
-
-

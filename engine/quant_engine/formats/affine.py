@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
-    from quant_engine.formats.scheme import WeightFormat
     from torch import Tensor
+
+    from quant_engine.formats.scheme import WeightFormat
 
 
 def compute_dtype(weight: Tensor) -> torch.dtype:
@@ -20,10 +21,12 @@ def compute_dtype(weight: Tensor) -> torch.dtype:
 
 
 def find_grid(weight: Tensor, weight_format: WeightFormat, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-    """Min-max grid of every group: scales (out × groups, `dtype`) and zeros (out × groups, int8) or None when symmetric.
+    """Min-max grid of every group: scales (out × groups, `dtype`) and zeros (out × groups, int8) or None when
+    symmetric.
 
-    Symmetric: s = max|w| / ((2^b − 1)/2). Asymmetric, 0 always inside: s = (hi − lo)/(2^b − 1), z = round(−2^(b−1) − lo/s).
-    The scale is rounded to `dtype`, the one the checkpoint stores, before anything is quantized with it; zero becomes dtype's epsilon.
+    Symmetric: s = max|w| / ((2^b − 1)/2). Asymmetric, 0 always inside: s = (hi − lo)/(2^b − 1), z = round(−2^(b−1) −
+    lo/s). The scale is rounded to `dtype`, the one the checkpoint stores, before anything is quantized with it; zero
+    becomes dtype's epsilon.
     """
     rows, columns = weight.shape
     groups = weight_format.groups(columns)

@@ -1,7 +1,8 @@
 """compressed-tensors' `pack-quantized` layout: a little-endian bit stream of offset codes in int32 words.
 
-Element e of b bits occupies bits e·b … e·b+b−1 of its row's stream, stored as u = code + 2^(b−1); for b = 3, 5, 6, 7 elements straddle
-words, so that 32 elements fill exactly b words (libraries before late 2025 padded each word instead; the two are incompatible).
+Element e of b bits occupies bits e·b … e·b+b−1 of its row's stream, stored as u = code + 2^(b−1); for b = 3, 5, 6, 7
+elements straddle words, so that 32 elements fill exactly b words (libraries before late 2025 padded each word instead;
+the two are incompatible).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
-    from quant_engine.methods.types import Quantized
     from torch import Tensor
+
+    from quant_engine.methods.types import Quantized
 
 
 def words(elements: int, bits: int) -> int:

@@ -14,7 +14,8 @@ DEFAULT_GROUP_SIZE = 128
 
 @dataclass(frozen=True)
 class WeightFormat:
-    """How the weights of a linear layer (out × in) are stored; the fields are compressed-tensors' quantization arguments."""
+    """How the weights of a linear layer (out × in) are stored; the fields are compressed-tensors' quantization
+    arguments."""
 
     num_bits: int
     symmetric: bool = True
@@ -68,15 +69,15 @@ class Scheme:
     description: str
 
 
-def _weight_only(bits: int, symmetric: bool) -> Scheme:
-    kind = "symmetric" if symmetric else "asymmetric (with zero points)"
+def _weight_only(bits: int) -> Scheme:
     return Scheme(
-        name=f"W{bits}A16" + ("" if symmetric else "_ASYM"),
-        weights=WeightFormat(num_bits=bits, symmetric=symmetric),
-        description=f"{bits}-bit integer weights, {kind}, a scale for each {DEFAULT_GROUP_SIZE} inputs; 16-bit activations.",
+        name=f"W{bits}A16",
+        weights=WeightFormat(num_bits=bits),
+        description=(
+            f"{bits}-bit integer weights, symmetric, a scale for each {DEFAULT_GROUP_SIZE} inputs; 16-bit activations."
+        ),
     )
 
 
-SCHEMES: dict[str, Scheme] = {
-    scheme.name: scheme for symmetric in (True, False) for bits in range(2, 9) for scheme in [_weight_only(bits, symmetric)]
-}
+SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in map(_weight_only, range(2, 9))}
+"""Only schemes whose checkpoints load in transformers unchanged (docs/decisions/0004-no-zero-points.md)."""

@@ -8,8 +8,9 @@ from quant_engine.lazy import torch
 from quant_engine.methods.types import Factor
 
 if TYPE_CHECKING:
-    from quant_engine.methods.types import Statistics
     from torch import Tensor
+
+    from quant_engine.methods.types import Statistics
 
 _SMALLEST_SPLIT = 256
 
@@ -17,8 +18,8 @@ _SMALLEST_SPLIT = 256
 def factor(statistics: Statistics, damping: float, ordered: bool) -> Factor | None:
     """U (upper triangular) with (G + damping·mean(diag G)·I)⁻¹ ∝ Uᵀ U, from the cache when it was made before.
 
-    ordered: columns in descending order of diag G (ties: the earlier column first). The damping is doubled, up to 1, until the
-    factorisation succeeds; None: it never did, or G is zero or not finite.
+    ordered: columns in descending order of diag G (ties: the earlier column first). The damping is doubled, up to 1,
+    until the factorisation succeeds; None: it never did, or G is zero or not finite.
     """
     key = (damping, ordered)
     if key not in statistics.factors:
@@ -60,7 +61,8 @@ def _inverse_factor(H: Tensor, damping: float) -> Tensor | None:
 
 
 def _invert_lower(L: Tensor) -> Tensor:
-    """L⁻¹ of a lower triangular matrix, halves first: a third of the work of solving against the identity, most of it in matmuls."""
+    """L⁻¹ of a lower triangular matrix, halves first: a third of the work of solving against the identity, most of it
+    in matmuls."""
     n = L.shape[0]
     if n <= _SMALLEST_SPLIT:
         return torch.linalg.solve_triangular(L, torch.eye(n, dtype=L.dtype, device=L.device), upper=False)

@@ -1,4 +1,5 @@
-"""GPTQ: column by column, each column's rounding error is made up for by the columns after it (Frantar et al., ICLR 2023)."""
+"""GPTQ: column by column, each column's rounding error is made up for by the columns after it (Frantar et al., ICLR
+2023)."""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ from quant_engine.methods.rtn import RtnArguments, rtn
 from quant_engine.methods.types import Factor, Quantized, Report
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from quant_engine.formats.scheme import WeightFormat
     from quant_engine.methods.types import Statistics
-    from torch import Tensor
 
 
 class GptqArguments(Arguments):
@@ -33,8 +35,8 @@ class GptqArguments(Arguments):
     actorder: Literal["weight", "none"] = Field(
         default="weight",
         description=(
-            "`weight`: columns with the largest activations are quantized first, groups stay where they are, nothing extra is stored "
-            "(llm-compressor's `static`). `none`: left to right. Default: weight."
+            "`weight`: columns with the largest activations are quantized first, groups stay where they are, nothing "
+            "extra is stored (llm-compressor's `static`). `none`: left to right. Default: weight."
         ),
     )
     block_size: int = Field(
@@ -47,16 +49,18 @@ class GptqArguments(Arguments):
 
 @method("gptq", title="GPTQ", arguments=GptqArguments)
 def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: GptqArguments) -> Quantized:
-    """Quantizes column by column and makes up for each column's error in the columns after it, by second-order statistics of the inputs.
+    """Quantizes column by column and makes up for each column's error in the columns after it, by second-order
+    statistics of the inputs.
 
-    weight: W (out × in); its dtype is that of the scales. Rows of several layers that read the same input can be stacked: each row's
-    result depends on the row and the statistics alone. Scales come from W before any update (static groups). Columns that calibration
-    never excited become 0. When no damping up to 1 makes the Gram matrix invertible, the result is RTN's and the report says so.
+    weight: W (out × in); its dtype is that of the scales. Rows of several layers that read the same input can be
+    stacked: each row's result depends on the row and the statistics alone. Scales come from W before any update (static
+    groups). Columns that calibration never excited become 0. When no damping up to 1 makes the Gram matrix invertible,
+    the result is RTN's and the report says so.
     """
     found = factor(statistics, arguments.damping, ordered=arguments.actorder == "weight")
     if found is None:
         plain = rtn(weight, statistics, weight_format, RtnArguments())
-        reason = "calibration gave no usable input statistics: the inputs are all zero or not finite, or no damping up to 1 made them invertible"
+        reason = "no damping up to 1 made the input statistics invertible: the inputs are all zero or not finite"
         return replace(plain, report=Report(fallback=reason, applied="rtn"))
     W = weight.to(compute_dtype(weight), copy=True)
     W[:, found.dead] = 0
@@ -72,8 +76,9 @@ def _columns(
 ) -> tuple[Tensor, Tensor]:
     """The column loop over all rows at once: codes (out × in, int8) and each row's Σ e²/2 (float64).
 
-    Everything is kept transposed (a column is one contiguous run). Within a block column i first receives what columns before it in
-    the block propagate, −Σ_k U[k,i]·e_k, in one product; the block's errors reach all later columns at its end.
+    Everything is kept transposed (a column is one contiguous run). Within a block column i first receives what columns
+    before it in the block propagate, −Σ_k U[k,i]·e_k, in one product; the block's errors reach all later columns at its
+    end.
     """
     rows, columns = W.shape
     group_of = torch.arange(columns, device=W.device) // (columns // scales.shape[1])

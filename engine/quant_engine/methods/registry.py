@@ -5,7 +5,8 @@ A method is a pure function on tensors with typed arguments. Its file registers 
     @method("rtn", title="Round to nearest", arguments=RtnArguments)
     def rtn(weight, statistics, weight_format, arguments): ...
 
-Everything a person sees of a method (recipe keys, completion, hover, `quant-engine methods`) comes from this registration.
+Everything a person sees of a method (recipe keys, completion, hover, `quant-engine methods`) comes from this
+registration.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from pydantic import BaseModel, ConfigDict
 from quant_engine.formats.scheme import SCHEMES, WeightFormat
 
 if TYPE_CHECKING:
-    from quant_engine.methods.types import Quantized, Statistics
     from torch import Tensor
+
+    from quant_engine.methods.types import Quantized, Statistics
 
 
 class Arguments(BaseModel):
@@ -55,7 +57,8 @@ def method(
     schemes: tuple[str, ...] | None = None,
     needs_calibration: bool = True,
 ) -> Callable[[F], F]:
-    """Register a method under `name`; the first paragraph of its docstring is the help text. A name taken twice is an error."""
+    """Register a method under `name`; the first paragraph of its docstring is the help text. A name taken twice is an
+    error."""
 
     def register(function: F) -> F:
         if name in _METHODS:

@@ -9,9 +9,10 @@ from quant_engine.methods.registry import Arguments, method
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from quant_engine.formats.scheme import WeightFormat
     from quant_engine.methods.types import Statistics
-    from torch import Tensor
 
 
 class RtnArguments(Arguments):
@@ -19,7 +20,9 @@ class RtnArguments(Arguments):
 
 
 @method("rtn", title="Round to nearest", arguments=RtnArguments, needs_calibration=False)
-def rtn(weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: RtnArguments) -> Quantized:
+def rtn(
+    weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: RtnArguments
+) -> Quantized:
     """Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
 
     weight: W (out × in); its dtype is that of the scales. statistics is not looked at.
