@@ -86,7 +86,7 @@ async function packaged(title) {
 
 /** @type {Suite[]} */
 export const suites = [
-    { name: 'tsc', title: 'TypeScript, strict', lane: 'static', needs: [], run: check([packageFile('typescript', 'bin/tsc'), '--noEmit', '-p', '.']) },
+    { name: 'tsc', title: 'TypeScript, strict', lane: 'static', needs: [], run: check([packageFile('typescript', 'bin/tsc'), '--noEmit', '-p', '.', '--incremental', '--tsBuildInfoFile', 'out/tsc.tsbuildinfo']) },
     { name: 'eslint', title: 'eslint, type-aware', lane: 'static', needs: [], run: check([packageFile('eslint', 'bin/eslint.js'), '.']) },
     { name: 'ruff', title: 'ruff', lane: 'static', needs: [], run: python(['-m', 'ruff', 'check', '--output-format', 'concise', 'engine', 'scripts']) },
     { name: 'pyright', title: 'pyright', lane: 'static', needs: [], run: check([packageFile('pyright', 'index.js'), '-p', 'engine']) },
