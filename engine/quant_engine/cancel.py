@@ -24,8 +24,8 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
-        self.on_first: Callable[[], None] = lambda: None
-        self.on_second: Callable[[], None] = lambda: None
+        self.on_first: Callable[[], object] = lambda: None
+        self.on_second: Callable[[], object] = lambda: None
 
     @property
     def asked(self) -> bool:

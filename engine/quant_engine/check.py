@@ -99,7 +99,8 @@ def check(
             checked.recipe = Recipe.model_validate(plain(source.root))
         except pydantic.ValidationError as error:
             findings += [_guard(source, detail) for detail in error.errors()]
-    findings.sort(key=lambda finding: finding.span.start)
+    # What stands once and is used through aliases is wrong once.
+    findings = sorted(dict.fromkeys(findings), key=lambda finding: finding.span.start)
     checked.diagnostics = [_diagnostic(checked, shown, finding) for finding in findings]
     return checked
 

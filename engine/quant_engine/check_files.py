@@ -40,6 +40,7 @@ class FileCheck:
         findings: list[Finding] = []
         checkpoint: Checkpoint | None = None
         linears: list[LinearInfo] = []
+        assignment: dict[str, Use | None] = {}
         model = self._scalar(("model",), str)
         if model is not None:
             checkpoint, problem = self._model(model)
@@ -48,7 +49,6 @@ class FileCheck:
             from quant_engine.checkpoint import list_linears
 
             linears = list_linears(checkpoint)
-            assignment: dict[str, Use | None] = {}
             findings += self._sequence_lengths(checkpoint)
             findings += self._layers(linears, assignment, model)
             findings += self._budget(linears, checkpoint)

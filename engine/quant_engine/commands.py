@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from quant_engine.errors import QuantError
 from quant_engine.output import BAD_USAGE, fail, json_only, print_json
 
 if TYPE_CHECKING:
-    pass
+    from quant_engine.work import Action
 
 app = typer.Typer(
     name="quant-engine",
@@ -85,7 +86,7 @@ def sensitivity(
 
 
 def _execute(
-    action: str,
+    action: Action,
     recipe: Path | None,
     output: Path | None,
     runs: Path | None,
@@ -225,5 +226,7 @@ def serve(
 
 
 def run_app() -> None:
-    sys.stdout.reconfigure(errors="replace") if hasattr(sys.stdout, "reconfigure") else None
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal without Unicode shows a question mark where there is a sign it lacks, instead of a traceback.
+        sys.stdout.reconfigure(errors="replace")
     app(prog_name="quant-engine")

@@ -81,7 +81,8 @@ def _layer(work: Work, linear: LinearInfo, assigned: Assigned) -> LayerResult:
 def _sizes(work: Work, layers: list[LayerResult]) -> Sizes:
     from quant_engine.checkpoint import Checkpoint
 
-    targets = [layer for layer in layers if layer.rule is not None]
+    # A head that a rule keeps is no more a target than one that no rule names; a block's layer is one also when it is kept.
+    targets = [layer for layer in layers if layer.block is not None or layer.asked is not None]
     weights = sum(layer.outputs * layer.inputs for layer in targets)
     bits = sum(layer.bits_per_weight * layer.outputs * layer.inputs for layer in targets)
     original = work.checkpoint.bytes

@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 import yaml
 from yaml.composer import Composer
@@ -74,7 +74,7 @@ class Mapping:
         return next((entry for entry in self.entries if entry.key.text == name), None)
 
 
-Node = Union[Scalar, Listing, Mapping]
+Node: TypeAlias = "Scalar | Listing | Mapping"
 
 
 _PLAIN = "plain"
