@@ -14,6 +14,8 @@ export interface SensitivityState {
     readonly view: 'map' | 'table';
     readonly sort: SortKey;
     readonly descending: boolean;
+    /** Whether colours compare all values or those of one column; absent: all. */
+    readonly scale?: 'all' | 'column';
     readonly selection: { readonly layer: string; readonly candidate: string } | null;
 }
 

@@ -42,7 +42,7 @@ function bitsOf(candidate: string): number {
 
 function layer(name: string, block: number | null, shape: readonly [number, number], candidates: readonly string[], random: () => number): LayerResult {
     const kind = name.split('.').at(-1) ?? name;
-    const shift = (kind === 'down_proj' ? -4 : kind === 'v_proj' ? 2 : 0) + random() * 3 + (block ?? 0) * 0.6;
+    const shift = (kind === 'down_proj' ? -4 : kind === 'v_proj' ? 2 : 0) + random() * 3 + ((block ?? 0) % 32) * 0.2;
     const cells = Object.fromEntries(
         candidates.map((label) => {
             const cell = finite((decibels[label.replace(/-g\d+$/, '')] ?? 20) + shift + random() * 1.6, bitsOf(label));

@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import type { HostMessage, PanelMessage, SensitivityState } from '../../protocol/panel';
+import { root } from '../../scripts/lib/paths.mjs';
+import { findChromium } from '../../scripts/lib/setup-chromium.mjs';
 import { themes, type ThemeName } from './themes';
 
 const ORIGIN = 'https://panel.test';
@@ -34,23 +35,18 @@ export interface Panel {
     close(): Promise<void>;
 }
 
-function findChromium(): string {
-    const found = [process.env['QUANT_CHROMIUM'], '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-        (candidate) => candidate !== undefined && existsSync(candidate),
-    );
-    if (!found) throw new Error('The panel tests need Chromium: install it or name it in QUANT_CHROMIUM.');
-    return found;
-}
-
 export function launch(): Promise<Browser> {
-    return chromium.launch({ executablePath: findChromium(), args: ['--no-sandbox', '--force-color-profile=srgb'] });
+    const executablePath = findChromium();
+    if (!executablePath) throw new Error('The panel tests need Chromium: `npm run setup` installs it, or name yours in QUANT_CHROMIUM.');
+    return chromium.launch({ executablePath, args: ['--no-sandbox', '--force-color-profile=srgb'] });
 }
 
 /** The bundle as it ships: same entry, minified. */
-export async function bundlePanel(root: string): Promise<Uint8Array> {
+export async function bundlePanel(): Promise<Uint8Array> {
     const { outputFiles } = await build({
         entryPoints: [path.join(root, 'webview/sensitivity/main.ts')],
         bundle: true, minify: true, format: 'iife', target: 'es2022', write: false, legalComments: 'none', logLevel: 'error',
+        absWorkingDir: root, define: { 'process.env.NODE_ENV': '"production"' },
     });
     const [file] = outputFiles;
     if (!file) throw new Error('esbuild wrote no bundle for the sensitivity panel.');
@@ -72,7 +68,7 @@ function skeleton(theme: ThemeName, classes: string): string {
 const webviewCss = `html { height: 100%; } body { margin: 0; padding: 0 20px; height: 100%; overscroll-behavior-x: none;
     background-color: var(--vscode-editor-background); color: var(--vscode-editor-foreground); font-family: var(--vscode-font-family); font-size: var(--vscode-font-size); }`;
 
-export async function openPanel(browser: Browser, root: string, bundle: Uint8Array, options: PanelOptions = {}): Promise<Panel> {
+export async function openPanel(browser: Browser, bundle: Uint8Array, options: PanelOptions = {}): Promise<Panel> {
     const theme = options.theme ?? 'dark';
     const context = await browser.newContext({
         viewport: { width: options.width ?? 1000, height: options.height ?? 700 },

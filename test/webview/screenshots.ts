@@ -4,13 +4,13 @@ import { failedSnapshot, largeSnapshot, liveSnapshot, runOf, sampleSnapshot, sna
 import { bundlePanel, launch, openPanel, type Panel, type PanelOptions } from './harness';
 import { themes, type ThemeName } from './themes';
 
-/** Takes pictures of the panel in all themes and states: `node … screenshots.js ROOT FOLDER`. */
-async function main([root = '.', folder = 'screenshots']: readonly string[]): Promise<void> {
+/** Takes pictures of the panel in all themes and states, into the folder given. */
+async function main([folder = 'screenshots']: readonly string[]): Promise<void> {
     await mkdir(folder, { recursive: true });
     const browser = await launch();
-    const bundle = await bundlePanel(path.resolve(root));
+    const bundle = await bundlePanel();
     const shoot = async (name: string, options: PanelOptions, act: (panel: Panel) => Promise<void>): Promise<void> => {
-        const panel = await openPanel(browser, path.resolve(root), bundle, options);
+        const panel = await openPanel(browser, bundle, options);
         await act(panel);
         await panel.page.screenshot({ path: path.join(folder, `${name}.png`) });
         for (const complaint of panel.complaints) process.stderr.write(`${name}: ${complaint}\n`);

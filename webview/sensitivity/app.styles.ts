@@ -16,15 +16,15 @@ export const appStyles = css`
     main {
         display: flex;
         flex-direction: column;
-        gap: 10px;
+        gap: 8px;
         height: 100%;
         box-sizing: border-box;
-        padding: 14px 0 0;
+        padding: 10px 0 0;
     }
     header {
         display: flex;
         flex-direction: column;
-        gap: 10px;
+        gap: 8px;
         flex: none;
     }
     quant-view-toolbar {

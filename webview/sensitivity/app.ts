@@ -25,9 +25,9 @@ import { noticesOf } from './notices';
 import { readPalette, type Palette } from './palette';
 import './runHeader';
 import { progressText, stateTitle } from './runState';
-import { limitsOf, type Limits } from './scale';
+import { limitsByColumn, type Limits } from './scale';
 import { nextSort, sortRows } from './sort';
-import { finiteValues, summarize, weakest, type ColumnSummary } from './statistics';
+import { summarize, weakest, type ColumnSummary } from './statistics';
 import './viewToolbar';
 
 type Snapshot = Extract<HostMessage, { type: 'snapshot' }>;
@@ -53,7 +53,7 @@ export class SensitivityPanel extends LitElement {
     private model: Model = { columns: [], rows: [], live: false };
     private rows: readonly Row[] = [];
     private summaries: readonly ColumnSummary[] = [];
-    private limits: Limits | null = null;
+    private limits: readonly (Limits | null)[] = [];
     private readonly announcer = new Announcer((text) => (this.spoken = text));
     private readonly undo: (() => void)[] = [];
 
@@ -102,6 +102,7 @@ export class SensitivityPanel extends LitElement {
         if (fresh) this.takeOver(fresh);
         if (fresh || changed.has('arrangement' as keyof this)) {
             this.rows = sortRows(this.model, this.arrangement.sort, this.arrangement.descending);
+            this.limits = limitsByColumn(this.model, this.arrangement.scale ?? 'all');
         }
     }
 
@@ -111,7 +112,6 @@ export class SensitivityPanel extends LitElement {
         document.documentElement.lang = snapshot.locale;
         this.model = modelOf(snapshot);
         this.summaries = summarize(this.model);
-        this.limits = limitsOf(finiteValues(this.model.rows, this.model.columns.map((_, index) => index)));
         this.now = Date.now();
         if (snapshot.runDirectory !== this.arrangement.runDirectory) {
             // Another run: how things are arranged stays, what was selected does not.
@@ -134,6 +134,9 @@ export class SensitivityPanel extends LitElement {
                 @quant-sort=${(event: CustomEvent<SortKey>) => {
                     const { key, descending } = nextSort(this.arrangement.sort, this.arrangement.descending, event.detail);
                     this.arrange({ sort: key, descending });
+                }}
+                @quant-scale=${(event: CustomEvent<'all' | 'column'>) => {
+                    this.arrange({ scale: event.detail });
                 }}
                 @quant-view=${(event: CustomEvent<SensitivityState['view']>) => {
                     this.arrange({ view: event.detail });
@@ -188,7 +191,13 @@ export class SensitivityPanel extends LitElement {
     private renderData(): TemplateResult {
         const { view, sort, descending, selection } = this.arrangement;
         const { model, rows, summaries, formats, palette, limits } = this;
-        const legend = html`<quant-legend slot="legend" .limits=${limits} .palette=${palette} .formats=${formats} .marks=${marksOf(model)}></quant-legend>`;
+        const legend = html`<quant-legend slot="legend"
+            .limits=${limits[0] ?? null}
+            .scale=${this.arrangement.scale ?? 'all'}
+            .palette=${palette}
+            .formats=${formats}
+            .marks=${marksOf(model)}
+        ></quant-legend>`;
         return html`
             <quant-view-toolbar .view=${view}>${view === 'map' ? legend : nothing}</quant-view-toolbar>
             ${view === 'map'

@@ -81,13 +81,14 @@ export class DetailCard extends LitElement {
     }
 }
 
-/** Right below the anchor where there is room, else above or to its left; never over the anchor's own row. */
+/** Diagonally beside the anchor, so that the rest of its row and of its column stay readable. */
 export function placeCard(card: HTMLElement, within: DOMRect, anchor: Rect): void {
     const { offsetWidth: width, offsetHeight: height } = card;
     const below = anchor.y + anchor.height + 6;
     const above = anchor.y - height - 6;
     const top = below + height <= within.height || above < 0 ? Math.min(below, Math.max(0, within.height - height)) : above;
-    const left = Math.min(anchor.x + 12, within.width - width - 8);
+    const right = anchor.x + anchor.width + 6;
+    const left = right + width <= within.width ? right : anchor.x - width - 6;
     card.style.transform = `translate(${String(Math.round(Math.max(4, left)))}px, ${String(Math.round(top))}px)`;
 }
 

@@ -6,6 +6,7 @@ interface PanelEvents {
     'quant-sort': SortKey;
     'quant-open-layer': string;
     'quant-view': SensitivityState['view'];
+    'quant-scale': 'all' | 'column';
     'quant-copy': 'csv' | 'markdown';
     'quant-action': 'cancel' | 'show-log';
 }
@@ -17,6 +18,7 @@ declare global {
         'quant-sort': CustomEvent<PanelEvents['quant-sort']>;
         'quant-open-layer': CustomEvent<PanelEvents['quant-open-layer']>;
         'quant-view': CustomEvent<PanelEvents['quant-view']>;
+        'quant-scale': CustomEvent<PanelEvents['quant-scale']>;
         'quant-copy': CustomEvent<PanelEvents['quant-copy']>;
         'quant-action': CustomEvent<PanelEvents['quant-action']>;
     }
@@ -38,6 +40,9 @@ export const events = {
     },
     view: (from: HTMLElement, view: PanelEvents['quant-view']): void => {
         dispatch(from, 'quant-view', view);
+    },
+    scale: (from: HTMLElement, scale: PanelEvents['quant-scale']): void => {
+        dispatch(from, 'quant-scale', scale);
     },
     copy: (from: HTMLElement, format: PanelEvents['quant-copy']): void => {
         dispatch(from, 'quant-copy', format);

@@ -60,10 +60,10 @@ export const heatMapStyles = css`
     }
     .title {
         display: flex;
-        align-items: end;
-        justify-content: center;
-        gap: 2px;
-        padding: 6px 3px 5px;
+        flex-direction: column;
+        align-items: center;
+        justify-content: end;
+        padding: 4px 3px 3px;
         min-width: 0;
         font-size: 12px;
         line-height: 15px;
@@ -87,22 +87,30 @@ export const heatMapStyles = css`
     .apart {
         margin-left: var(--apart);
     }
-    :host([upright]) .title {
-        flex-direction: column;
-        align-items: center;
-        justify-content: end;
+    .title .text {
+        color: var(--vscode-foreground);
+    }
+    .title .bits {
+        font-size: 11px;
+        white-space: nowrap;
+        font-variant-numeric: tabular-nums;
+    }
+    :host([upright]) .title .bits {
+        font-size: 10px;
+        white-space: normal;
     }
     :host([upright]) .title .text {
         writing-mode: vertical-rl;
         transform: rotate(180deg);
         max-height: 120px;
+        margin-bottom: 4px;
         text-align: start;
         white-space: nowrap;
         line-height: 1.2;
     }
     .summary {
         font-size: 12px;
-        line-height: 19px;
+        line-height: 18px;
         font-variant-numeric: tabular-nums;
     }
     .summary .name {
@@ -117,7 +125,7 @@ export const heatMapStyles = css`
     }
     .stage {
         position: relative;
-        margin-top: 6px;
+        margin-top: 4px;
         min-width: var(--map-width);
     }
     canvas {

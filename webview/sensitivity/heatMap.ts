@@ -16,7 +16,7 @@ import type { Palette } from './palette';
 import type { Limits } from './scale';
 import { candidateKey } from './sort';
 import type { ColumnSummary } from './statistics';
-import { summaryRows } from './summaryRows';
+import { mapLines, summaryRows } from './summaryRows';
 
 /** Layers × candidates as colours and numbers on a canvas, with a grid beside it for keyboard and screen reader. */
 @customElement('quant-heat-map')
@@ -26,7 +26,8 @@ export class HeatMap extends LitElement {
     @property({ attribute: false }) model!: Model;
     @property({ attribute: false }) rows: readonly Row[] = [];
     @property({ attribute: false }) summaries: readonly ColumnSummary[] = [];
-    @property({ attribute: false }) limits: Limits | null = null;
+    /** By column. */
+    @property({ attribute: false }) limits: readonly (Limits | null)[] = [];
     @property({ attribute: false }) palette!: Palette;
     @property({ attribute: false }) formats!: Formats;
     @property({ attribute: false }) sort: SortKey = 'order';
@@ -63,6 +64,11 @@ export class HeatMap extends LitElement {
         super.disconnectedCallback();
         this.resized.disconnect();
         cancelAnimationFrame(this.frame);
+    }
+
+    /** Title and summary rows of the grid. */
+    private get rowsAbove(): number {
+        return 1 + mapLines(this.summaries, this.formats).length;
     }
 
     private get grouped(): boolean {
@@ -106,7 +112,7 @@ export class HeatMap extends LitElement {
                 role="grid"
                 tabindex="0"
                 aria-label=${t('Heat map of SQNR by layer and candidate')}
-                aria-rowcount=${this.rows.length + 6}
+                aria-rowcount=${this.rows.length + this.rowsAbove}
                 aria-colcount=${this.model.columns.length + 1}
                 aria-activedescendant=${active}
                 data-vscode-context='{"preventDefaultContextMenuItems":true,"webviewSection":"map"}'
@@ -149,6 +155,7 @@ export class HeatMap extends LitElement {
             </div>
             ${this.model.columns.map((label, index) => {
                 const key = candidateKey(label);
+                const bits = this.summaries[index]?.bits ?? null;
                 const classes = ['title', 'sortable', index === column ? 'current' : '', label === WRITTEN ? 'apart' : ''];
                 return html`<div
                     id="head-${index}"
@@ -159,7 +166,8 @@ export class HeatMap extends LitElement {
                     title=${label === WRITTEN ? t('SQNR of the written weights, on the inputs of the quantized network') : t('Sort by {0}', label)}
                     @click=${() => this.sortBy(key)}
                 >
-                    <span class="text">${breakable(columnTitle(label))}</span>${arrow(key)}
+                    <span class="text">${breakable(columnTitle(label))}</span>
+                    <span class="bits">${bits === null ? '' : t('{0} bits', this.formats.fixed(bits, 2))}${arrow(key)}</span>
                 </div>`;
             })}
         `;
@@ -170,7 +178,7 @@ export class HeatMap extends LitElement {
         const at = this.selected;
         const row = at && this.rows[at.row];
         if (!at || !row) return nothing;
-        return html`<div class="spoken" role="row" aria-rowindex=${at.row + 7}>
+        return html`<div class="spoken" role="row" aria-rowindex=${at.row + this.rowsAbove + 1}>
             <div role="rowheader" aria-colindex="1">${row.name}</div>
             ${row.cells.map(
                 (_, column) => html`<div

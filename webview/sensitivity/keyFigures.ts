@@ -20,9 +20,15 @@ interface Figure {
 export class KeyFigures extends LitElement {
     static override styles = css`
         :host {
-            display: grid;
-            grid-template-columns: repeat(auto-fit, minmax(140px, max-content));
-            gap: 8px 28px;
+            display: flex;
+            flex-wrap: wrap;
+            gap: 8px 26px;
+        }
+        @media (max-width: 700px) {
+            :host {
+                display: grid;
+                grid-template-columns: repeat(auto-fill, minmax(195px, 1fr));
+            }
         }
         .label {
             font-size: 11px;
@@ -30,8 +36,8 @@ export class KeyFigures extends LitElement {
             color: var(--vscode-descriptionForeground);
         }
         .value {
-            font-size: 15px;
-            line-height: 21px;
+            font-size: 14px;
+            line-height: 20px;
             font-variant-numeric: tabular-nums;
             white-space: nowrap;
         }
@@ -43,7 +49,7 @@ export class KeyFigures extends LitElement {
             white-space: nowrap;
             overflow: hidden;
             text-overflow: ellipsis;
-            max-width: 230px;
+            max-width: 200px;
         }
         .from,
         .unit {
@@ -104,8 +110,8 @@ export class KeyFigures extends LitElement {
         const after = sizes.quantized_bytes;
         return {
             name: 'size',
-            label: t('Size of the tensors'),
-            hint: t('Original checkpoint and written checkpoint'),
+            label: t('Size'),
+            hint: t('Bytes of all tensors, in the original checkpoint and in the written one'),
             value: after === null ? before : html`<span class="from">${before} →</span> ${formats.bytes(after)}`,
             note: after === null ? t('nothing written') : t('{0} of the original', formats.percent(after / sizes.original_bytes, 0)),
         };
@@ -115,10 +121,10 @@ export class KeyFigures extends LitElement {
         const { formats } = this;
         return {
             name: 'bits',
-            label: t('Effective bits'),
-            hint: t('Stored bits, scales and zero points included'),
-            value: html`${formats.fixed(sizes.bits_per_weight, 2)} <span class="unit">${t('per weight')}</span>`,
-            note: t('{0} over all parameters', formats.fixed(sizes.model_bits_per_weight, 2)),
+            label: t('Bits per weight'),
+            hint: t('Stored bits for each weight of the target layers, scales and zero points included; below: over all parameters of the model'),
+            value: formats.fixed(sizes.bits_per_weight, 2),
+            note: t('{0} whole model', formats.fixed(sizes.model_bits_per_weight, 2)),
         };
     }
 
@@ -133,7 +139,7 @@ export class KeyFigures extends LitElement {
                 label: t('Perplexity'),
                 hint: scoreHint(perplexity, formats),
                 value: html`${before} ${this.score(perplexity)}`,
-                note: baseline ? t('{0} of the original', signed(formats, perplexity.value / baseline.value - 1)) : '',
+                note: baseline ? t('{0} against the original', signed(formats, perplexity.value / baseline.value - 1)) : '',
             });
         } else if (baseline) {
             figures.push({ name: 'perplexity', label: t('Perplexity of the original'), hint: scoreHint(baseline, formats), value: this.score(baseline), note: '' });
@@ -168,15 +174,16 @@ export class KeyFigures extends LitElement {
         const { weakest, formats, model } = this;
         if (!weakest) return null;
         const candidate = model.columns[weakest.column] ?? '';
-        const { name } = weakest.row;
+        const { name, label, block } = weakest.row;
+        const place = block === null ? label : t('{0}, block {1}', label, block);
         return {
             name: 'weakest',
             label: t('Weakest layer in use'),
-            hint: t('Lowest SQNR among the methods in use; select it with a click'),
+            hint: t('{0}: lowest SQNR among the methods in use; a click selects it', name),
             value: html`${formats.fixed(weakest.value, 2)} <span class="unit">dB</span>`,
             note: html`<button @click=${() => {
                 events.select(this, { layer: name, candidate });
-            }}>${name}</button>`,
+            }}>${place}</button>`,
         };
     }
 }

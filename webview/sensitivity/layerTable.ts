@@ -14,7 +14,7 @@ import { tableColumns, type TableColumn } from './tableColumns';
 const ROW_HEIGHT = 22;
 /** Above this many rows only those near the visible part exist. */
 const VIRTUAL_FROM = 200;
-const OVERSCAN = 20;
+const OVERSCAN = 10;
 
 /** The map's twin: the same data as text, for reading, comparing and assistive technology. */
 @customElement('quant-layer-table')
@@ -67,7 +67,6 @@ export class LayerTable extends LitElement {
 
     protected override render(): TemplateResult {
         const { first, end } = this.range;
-        const after = this.rows.length - end;
         return html`
             <div class="scroller" @scroll=${this.onScroll}>
                 <table
@@ -86,9 +85,9 @@ export class LayerTable extends LitElement {
                         </tr>
                     </thead>
                     <tbody>
-                        ${first > 0 ? html`<tr class="space" aria-hidden="true"><td colspan=${this.columns.length} .height=${String(first * ROW_HEIGHT)}></td></tr>` : nothing}
+                        ${this.renderSpace(first)}
                         ${this.rows.slice(first, end).map((row, index) => this.renderRow(row, first + index))}
-                        ${after > 0 ? html`<tr class="space" aria-hidden="true"><td colspan=${this.columns.length} .height=${String(after * ROW_HEIGHT)}></td></tr>` : nothing}
+                        ${this.renderSpace(this.rows.length - end)}
                     </tbody>
                     ${this.renderSummary()}
                 </table>
@@ -99,6 +98,11 @@ export class LayerTable extends LitElement {
     private get range(): { first: number; end: number } {
         if (this.rows.length <= VIRTUAL_FROM) return { first: 0, end: this.rows.length };
         return { first: Math.min(this.window.first, this.rows.length), end: Math.min(this.window.end, this.rows.length) };
+    }
+
+    /** Stands for rows that do not exist at the moment. */
+    private renderSpace(rows: number): TemplateResult | typeof nothing {
+        return rows > 0 ? html`<tr class="space" aria-hidden="true"><td colspan=${this.columns.length} data-rows=${rows}></td></tr>` : nothing;
     }
 
     private tabIndexOf(row: number, column: number): string {
@@ -167,6 +171,10 @@ export class LayerTable extends LitElement {
     }
 
     protected override updated(changed: PropertyValues): void {
+        // Not by a style attribute: the content policy blocks those.
+        for (const cell of this.renderRoot.querySelectorAll<HTMLElement>('.space td')) {
+            cell.style.height = `${String(Number(cell.dataset.rows) * ROW_HEIGHT)}px`;
+        }
         if (this.focusCurrent) {
             this.focusCurrent = false;
             this.cellElement(this.current)?.focus({ preventScroll: true });

@@ -4,6 +4,7 @@ import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
 import { hatch, paintChosen, paintWarning } from './marks';
 import type { Mark } from './marksOf';
+import { events } from './events';
 import type { Palette } from './palette';
 import type { Limits } from './scale';
 
@@ -37,9 +38,32 @@ export class Legend extends LitElement {
         canvas {
             display: block;
         }
+        button {
+            font: inherit;
+            padding: 0 7px;
+            color: var(--vscode-foreground);
+            background: transparent;
+            border: 1px solid var(--vscode-contrastBorder, var(--vscode-input-border, var(--quant-line)));
+            border-radius: 3px;
+            cursor: pointer;
+        }
+        button:hover {
+            background: var(--vscode-toolbar-hoverBackground);
+        }
+        button[aria-pressed='true'] {
+            color: var(--vscode-inputOption-activeForeground, var(--vscode-foreground));
+            background: var(--vscode-inputOption-activeBackground);
+            border-color: var(--vscode-inputOption-activeBorder, transparent);
+        }
+        button:focus-visible {
+            outline: 1px solid var(--vscode-focusBorder);
+            outline-offset: 1px;
+        }
     `;
 
+    /** The common limits; of no use when each column has its own. */
     @property({ attribute: false }) limits: Limits | null = null;
+    @property() scale: 'all' | 'column' = 'all';
     @property({ attribute: false }) palette!: Palette;
     @property({ attribute: false }) formats!: Formats;
     @property({ attribute: false }) marks: ReadonlySet<Mark> = new Set();
@@ -52,6 +76,7 @@ export class Legend extends LitElement {
 
     private renderScale(): TemplateResult | typeof nothing {
         if (!this.limits) return nothing;
+        if (this.scale === 'column') return this.renderColumnScale();
         const { low, high, rule } = this.limits;
         const hint =
             rule === 'percentiles'
@@ -62,7 +87,31 @@ export class Legend extends LitElement {
             <canvas data-mark="scale" aria-hidden="true"></canvas>
             <span class="number">${this.formats.fixed(high, 1)} dB</span>
             <span>${rule === 'percentiles' ? t('2nd–98th percentile') : t('minimum–maximum')}</span>
+            ${this.renderToggle()}
         </div>`;
+    }
+
+    private renderColumnScale(): TemplateResult {
+        return html`<div class="scale" title=${t('Colours run from the worst to the best layer of each column and cannot be compared between columns')}>
+            <span class="number">${t('worst')}</span>
+            <canvas data-mark="scale" aria-hidden="true"></canvas>
+            <span class="number">${t('best of its column')}</span>
+            ${this.renderToggle()}
+        </div>`;
+    }
+
+    private renderToggle(): TemplateResult {
+        const own = this.scale === 'column';
+        return html`<button
+            type="button"
+            aria-pressed=${own}
+            title=${t('Colour each column by its own range, to tell the layers of one candidate apart')}
+            @click=${() => {
+                events.scale(this, own ? 'all' : 'column');
+            }}
+        >
+            ${t('Per column')}
+        </button>`;
     }
 
     private renderMark(mark: Mark): TemplateResult {
@@ -134,11 +183,11 @@ const marksInOrder: readonly Mark[] = ['chosen', 'fallback', 'infinite', 'zero-s
 function nameOf(mark: Mark): string {
     switch (mark) {
         case 'chosen':
-            return t('method in use');
+            return t('in use');
         case 'fallback':
             return t('fallback');
         case 'infinite':
-            return t('no error at all');
+            return t('no error');
         case 'zero-signal':
             return t('no signal');
         case 'missing':

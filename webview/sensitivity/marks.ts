@@ -27,18 +27,18 @@ export function hatch(context: CanvasRenderingContext2D, color: string): CanvasP
     return pattern;
 }
 
-/** The method in force: an inner border and a filled corner, so that shape tells it as well as line. */
+/** The method in force: a ring around a smaller cell and a filled corner, so that shape tells it as well as line. */
 export function paintChosen(context: CanvasRenderingContext2D, [x, y, width, height]: Box, ink: string): void {
     context.strokeStyle = ink;
     context.lineWidth = 2;
     context.beginPath();
-    context.roundRect(x + 1.5, y + 1.5, width - 3, height - 3, 1.5);
+    context.roundRect(x + 1, y + 1, width - 2, height - 2, 2);
     context.stroke();
     context.fillStyle = ink;
     context.beginPath();
-    context.moveTo(x + width - 9, y + 1);
+    context.moveTo(x + width - 10, y + 1);
     context.lineTo(x + width - 1, y + 1);
-    context.lineTo(x + width - 1, y + 9);
+    context.lineTo(x + width - 1, y + 10);
     context.fill();
 }
 

@@ -1,4 +1,4 @@
-import { fallbackOf, type Model } from './model';
+import { fallbackOf, WRITTEN, type Model } from './model';
 
 export type Mark = 'chosen' | 'fallback' | 'infinite' | 'zero-signal' | 'missing';
 
@@ -8,8 +8,10 @@ export function marksOf(model: Model): ReadonlySet<Mark> {
     for (const row of model.rows) {
         if (row.chosen >= 0) marks.add('chosen');
         row.cells.forEach((cell, index) => {
-            if (!cell) marks.add('missing');
-            else if (cell.state !== 'finite') marks.add(cell.state);
+            const kept = model.columns[index] === WRITTEN && !model.live;
+            if (!cell) {
+                if (!kept) marks.add('missing');
+            } else if (cell.state !== 'finite') marks.add(cell.state);
             if (fallbackOf(row, model.columns[index] ?? '', cell) !== null) marks.add('fallback');
         });
     }

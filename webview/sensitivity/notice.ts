@@ -17,7 +17,7 @@ export class Notice extends LitElement {
         :host {
             display: flex;
             gap: 8px;
-            padding: 7px 10px;
+            padding: 4px 10px;
             border-radius: 4px;
             border: 1px solid var(--edge);
             background: var(--ground);
@@ -44,6 +44,7 @@ export class Notice extends LitElement {
         }
         .title {
             font-weight: 600;
+            margin-right: 6px;
         }
         vscode-icon {
             flex: none;
@@ -73,8 +74,8 @@ export class Notice extends LitElement {
         return html`
             <vscode-icon name=${severity === 'information' ? 'info' : severity}></vscode-icon>
             <div class="text">
-                <div class="title">${title}</div>
-                ${lines.map((line) => html`<div>${line}</div>`)}
+                <span class="title">${title}</span>
+                ${lines.length === 1 ? html`<span> ${lines[0]}</span>` : lines.map((line) => html`<div>${line}</div>`)}
             </div>
             ${log
                 ? html`<vscode-button

@@ -1,10 +1,11 @@
 import type { Measurement } from '../../protocol/generated/result';
 import type { Formats } from '../shared/format';
 import type { GridPosition } from '../shared/gridKeys';
+import { t } from '../shared/strings';
 import { cellText } from './describe';
 import { columnLeft, visibleColumns, visibleRows, type Columns, type Rows } from './layout';
 import { hatch, paintChosen, paintWarning } from './marks';
-import { fallbackOf, type Model, type Row } from './model';
+import { fallbackOf, WRITTEN, type Model, type Row } from './model';
 import type { Palette } from './palette';
 import { paintLabels } from './paintLabels';
 import { position, type Limits } from './scale';
@@ -16,7 +17,8 @@ export interface Scene {
     readonly columns: Columns;
     readonly layout: Rows;
     readonly grouped: boolean;
-    readonly limits: Limits | null;
+    /** By column. */
+    readonly limits: readonly (Limits | null)[];
     readonly palette: Palette;
     readonly formats: Formats;
     readonly offsetX: number;
@@ -64,24 +66,29 @@ function paintCell(context: CanvasRenderingContext2D, scene: Scene, rowIndex: nu
     if (!row) return;
     const rect = box(scene, rowIndex, column);
     const measurement = row.cells[column] ?? null;
-    const ink = paintGround(context, scene, rect, measurement);
     const chosen = row.chosen === column;
     const [x, y, width, height] = rect;
+    if (!measurement && scene.model.columns[column] === WRITTEN && !scene.model.live) {
+        paintWord(context, scene, rect, t('kept'));
+        return;
+    }
+    const ink = paintGround(context, scene, chosen ? [x + 3, y + 3, width - 6, height - 6] : rect, measurement, scene.limits[column] ?? null);
     if (measurement) {
         context.fillStyle = ink;
         context.font = chosen ? scene.palette.boldFont : scene.palette.font;
         context.fillText(cellText(measurement, scene.formats, width >= 56 ? 2 : 1), x + width / 2, y + height / 2 + 0.5);
     }
-    if (chosen) paintChosen(context, rect, ink);
+    if (chosen) paintChosen(context, rect, scene.palette.foreground);
     if (fallbackOf(row, scene.model.columns[column] ?? '', measurement) !== null) paintWarning(context, x + 4, y + height / 2, ink);
 }
 
 /** Paints the cell's ground for its state and returns the colour to write on it. */
 function paintGround(
     context: CanvasRenderingContext2D,
-    { palette, limits }: Scene,
+    { palette }: Scene,
     [x, y, width, height]: readonly [number, number, number, number],
     measurement: Measurement | null,
+    limits: Limits | null,
 ): string {
     context.beginPath();
     context.roundRect(x, y, width, height, RADIUS);
@@ -105,6 +112,13 @@ function paintGround(
     return palette.foreground;
 }
 
+/** A word instead of a value, for what was never meant to be measured. */
+function paintWord(context: CanvasRenderingContext2D, { palette }: Scene, [x, y, width, height]: readonly [number, number, number, number], word: string): void {
+    context.font = palette.font;
+    context.fillStyle = palette.muted;
+    context.fillText(word, x + width / 2, y + height / 2 + 0.5, width);
+}
+
 function outline(context: CanvasRenderingContext2D, color: string, dash: readonly number[]): void {
     context.save();
     context.strokeStyle = color;
@@ -118,7 +132,8 @@ function paintHover(context: CanvasRenderingContext2D, scene: Scene): void {
     const at = scene.hovered ?? scene.selected;
     if (!at || at.row < 0) return;
     context.fillStyle = scene.palette.hover;
-    context.fillRect(0, (scene.layout.tops[at.row] ?? 0) - scene.offsetY, scene.width, scene.layout.height);
+    const width = Math.min(scene.width, scene.columns.width - scene.offsetX);
+    context.fillRect(0, (scene.layout.tops[at.row] ?? 0) - scene.offsetY, width, scene.layout.height);
 }
 
 function paintSelection(context: CanvasRenderingContext2D, scene: Scene): void {

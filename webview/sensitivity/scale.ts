@@ -1,5 +1,6 @@
 import { inkOn, mix, toHex, type Rgb } from '../shared/color';
-import { quantile } from './statistics';
+import type { Model } from './model';
+import { finiteValues, quantile } from './statistics';
 
 /** Between which dB values the colours run, and how these were found. */
 export interface Limits {
@@ -20,6 +21,14 @@ export function limitsOf(sorted: Float64Array): Limits | null {
     const high = quantile(sorted, robust ? 1 - TAIL : 1);
     const rule = robust ? 'percentiles' : 'range';
     return high > low ? { low, high, rule } : { low: low - 0.5, high: high + 0.5, rule };
+}
+
+/** The limits of each column: common ones, or its own, so that layers of one candidate can be told apart. */
+export function limitsByColumn(model: Model, scale: 'all' | 'column'): (Limits | null)[] {
+    const all = model.columns.map((_, column) => column);
+    if (scale === 'column') return all.map((column) => limitsOf(finiteValues(model.rows, [column])));
+    const common = limitsOf(finiteValues(model.rows, all));
+    return all.map(() => common);
 }
 
 /** Where a value lies between the limits, 0…1. */

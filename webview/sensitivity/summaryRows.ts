@@ -5,6 +5,7 @@ import { WRITTEN, type Model } from './model';
 import type { ColumnSummary } from './statistics';
 
 interface SummaryLine {
+    readonly field: 'bits' | 'minimum' | 'median' | 'mean' | 'chosen';
     readonly label: string;
     readonly hint: string;
     value(summary: ColumnSummary, column: string): string;
@@ -15,26 +16,31 @@ export function summaryLines(formats: Formats): readonly SummaryLine[] {
     const decibels = (value: number | null): string => (value === null ? '' : formats.fixed(value, 2));
     return [
         {
+            field: 'bits',
             label: t('Bits per weight'),
             hint: t('Stored bits for each weight, scales and zero points included; average over the weights of all layers'),
             value: ({ bits }) => (bits === null ? '' : formats.fixed(bits, 2)),
         },
         {
+            field: 'minimum',
             label: t('Minimum, dB'),
             hint: t('The worst layer'),
             value: ({ minimum }) => decibels(minimum),
         },
         {
+            field: 'median',
             label: t('Median, dB'),
             hint: t('Half of the layers are better, half are worse'),
             value: ({ median }) => decibels(median),
         },
         {
+            field: 'mean',
             label: t('Mean of dB'),
             hint: t('Arithmetic mean of the dB values, that is, the geometric mean of the ratios; layers without a finite value are left out'),
             value: ({ mean }) => decibels(mean),
         },
         {
+            field: 'chosen',
             label: t('Layers in use'),
             hint: t('Number of layers that use this candidate'),
             value: ({ chosen }, column) => (column === WRITTEN ? '' : formats.integer(chosen)),
@@ -42,9 +48,15 @@ export function summaryLines(formats: Formats): readonly SummaryLine[] {
     ];
 }
 
+/** The lines that stand above the map: bits are in the column titles, and uses appear once there are any. */
+export function mapLines(summaries: readonly ColumnSummary[], formats: Formats): readonly SummaryLine[] {
+    const used = summaries.some(({ chosen }) => chosen > 0);
+    return summaryLines(formats).filter(({ field }) => field !== 'bits' && (field !== 'chosen' || used));
+}
+
 /** The summary as rows of the grid, in the same columns as the cells below. */
 export function summaryRows(model: Model, summaries: readonly ColumnSummary[], formats: Formats): TemplateResult[] {
-    return summaryLines(formats).map(
+    return mapLines(summaries, formats).map(
         (line, index) => html`<div class="summary" role="row" aria-rowindex=${index + 2}>
             <div class="name" role="rowheader" aria-colindex="1" title=${line.hint}>${line.label}</div>
             ${model.columns.map((column, at) => {

@@ -39,9 +39,9 @@ export function tableColumns(model: Model, formats: Formats): readonly TableColu
             cell: (row) => ({ text: formats.integer((order.get(row.name) ?? 0) + 1) }),
         },
         { field: 'name', title: t('Layer'), align: 'left', sort: 'name', cell: (row) => ({ text: row.name, hint: row.name }) },
-        ...shapeColumn(model, formats),
-        ...model.columns.filter((column) => column !== WRITTEN).map((column) => measurementColumn(model, column, formats)),
+        ...model.columns.map((column) => measurementColumn(model, column, formats)),
         ...outcomeColumns(model, formats),
+        ...shapeColumn(model, formats),
     ];
 }
 
@@ -73,7 +73,7 @@ function measurementCell(row: Row, column: string, value: Measurement | null, ch
         exact: exactValue(value),
         spoken: spoken.filter((part) => part !== null).join(', '),
         hint: fallback ?? use ?? undefined,
-        marks: `number ${chosen ? 'chosen' : ''} ${fallback === null ? '' : 'fallback'} ${value ? '' : 'missing'}`,
+        marks: `number ${chosen ? 'chosen' : ''} ${fallback === null ? '' : 'fallback'} ${value || column === WRITTEN ? '' : 'missing'}`,
     };
 }
 
@@ -82,7 +82,6 @@ function outcomeColumns(model: Model, formats: Formats): TableColumn[] {
     const known = model.rows.some((row) => row.asked !== null || row.applied !== null);
     const columns: TableColumn[] = known
         ? [
-              { field: 'asked', title: t('Asked'), align: 'left', cell: (row) => ({ text: name(row.asked), exact: row.asked ?? '' }) },
               {
                   field: 'applied',
                   title: t('Applied'),
@@ -94,9 +93,9 @@ function outcomeColumns(model: Model, formats: Formats): TableColumn[] {
                       marks: row.fallback === null ? '' : 'fallback',
                   }),
               },
+              { field: 'asked', title: t('Asked'), align: 'left', cell: (row) => ({ text: name(row.asked), exact: row.asked ?? '' }) },
           ]
         : [];
-    if (model.columns.includes(WRITTEN)) columns.push(measurementColumn(model, WRITTEN, formats));
     if (model.rows.some((row) => row.bits !== null)) {
         columns.push({
             field: 'bits',

@@ -14,6 +14,7 @@ export class ViewToolbar extends LitElement {
             align-items: center;
             gap: 6px 16px;
             min-height: 24px;
+            flex-wrap: wrap;
         }
         .switch {
             display: flex;
@@ -50,10 +51,18 @@ export class ViewToolbar extends LitElement {
             flex: 1;
             min-width: 0;
         }
+        /* A narrow panel gives the legend a line of its own. */
+        @media (max-width: 700px) {
+            slot {
+                order: 1;
+                flex-basis: 100%;
+            }
+        }
         .actions {
             display: flex;
             flex: none;
             align-self: start;
+            margin-left: auto;
         }
     `;
 

@@ -1,34 +1,50 @@
+/** What calls back later; a test hands in its own. */
+export interface Timer {
+    after(milliseconds: number, callback: () => void): () => void;
+}
+
+const realTimer: Timer = {
+    after: (milliseconds, callback) => {
+        const handle = setTimeout(callback, milliseconds);
+        return () => {
+            clearTimeout(handle);
+        };
+    },
+};
+
+const INTERVAL_MS = 5000;
+
 /** Speaks at most once in five seconds and never the same twice: the latest text wins, the last one is always spoken. */
 export class Announcer {
     #last = '';
     #pending: string | null = null;
-    #timer: ReturnType<typeof setTimeout> | null = null;
+    #cancel: (() => void) | null = null;
     readonly #speak: (text: string) => void;
-    readonly #interval: number;
+    readonly #timer: Timer;
 
-    constructor(speak: (text: string) => void, interval = 5000) {
+    constructor(speak: (text: string) => void, timer: Timer = realTimer) {
         this.#speak = speak;
-        this.#interval = interval;
+        this.#timer = timer;
     }
 
     say(text: string): void {
-        if (this.#timer) {
+        if (this.#cancel) {
             this.#pending = text;
             return;
         }
         if (text === this.#last) return;
         this.#last = text;
         this.#speak(text);
-        this.#timer = setTimeout(() => {
-            this.#timer = null;
+        this.#cancel = this.#timer.after(INTERVAL_MS, () => {
+            this.#cancel = null;
             const next = this.#pending;
             this.#pending = null;
             if (next !== null) this.say(next);
-        }, this.#interval);
+        });
     }
 
     dispose(): void {
-        if (this.#timer) clearTimeout(this.#timer);
-        this.#timer = null;
+        this.#cancel?.();
+        this.#cancel = null;
     }
 }

@@ -68,11 +68,20 @@ export class Formats {
     }
 }
 
-/** Two significant digits of the error, at most six decimals; three significant digits of the value when there is no error. */
+/**
+ * Decimals that an error warrants, by the Particle Data Group's rule: two significant digits of the error when it begins with 100…354,
+ * one for 355…949, and above that it rounds up to the next power of ten. Without an error three significant digits of the value.
+ */
 export function decimalsFor(error: number, value: number): number {
-    const basis = error > 0 ? error / 10 : Math.abs(value) / 100;
-    if (!(basis > 0) || !Number.isFinite(basis)) return 2;
-    return Math.min(6, Math.max(0, -Math.floor(Math.log10(basis))));
+    if (!(error > 0) || !Number.isFinite(error)) return decimals(Math.abs(value) / 100);
+    const lead = Math.round(error / 10 ** (Math.floor(Math.log10(error)) - 2));
+    return decimals(lead <= 354 ? error / 10 : error);
+}
+
+/** Decimals down to the leading digit of a number. */
+function decimals(unit: number): number {
+    if (!(unit > 0) || !Number.isFinite(unit)) return 2;
+    return Math.min(6, Math.max(0, -Math.floor(Math.log10(unit))));
 }
 
 function supported(locale: string): string {
