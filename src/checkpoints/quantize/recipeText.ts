@@ -1,0 +1,66 @@
+import path from 'node:path';
+import { stringify } from 'yaml';
+
+export interface RecipeChoices {
+    /** Absolute path of the recipe; paths in it become relative to its folder. */
+    readonly recipe: string;
+    readonly checkpoint: string;
+    readonly output: string;
+    readonly candidates: readonly string[];
+    readonly defaultUse: string;
+    readonly calibration: string | undefined;
+    readonly heldOut: string | undefined;
+    /** The model's maximum of tokens; null when unknown. */
+    readonly maximumTokens: number | null;
+}
+
+const USUAL_TOKENS = 2048;
+
+/** A commented recipe. What could not be found is written as a name that does not exist yet, so that the diagnostics point at it. */
+export function recipeText(choices: RecipeChoices): string {
+    const relative = (file: string): string => scalar(relativePath(path.dirname(choices.recipe), file));
+    const tokens = Math.min(USUAL_TOKENS, choices.maximumTokens ?? USUAL_TOKENS);
+    const calibration = choices.calibration === undefined ? 'calibration.jsonl' : relative(choices.calibration);
+    return `# Quantization recipe. Paths are relative to this file.
+model: ${relative(choices.checkpoint)}
+
+# Text that shows the methods what the layers' inputs look like.
+calibration:
+  data: ${calibration}${choices.calibration === undefined ? ' # write one {"text": "…"} object on each line, or name your own file' : ''}
+  samples: 128
+  sequence_length: ${tokens}
+  seed: 0
+
+# Compared on every layer, from one calibration pass.
+candidates:
+${choices.candidates.map((label) => `  - ${scalar(label)}\n`).join('')}
+quantize:
+  default: ${scalar(choices.defaultUse)}
+  # Exceptions; the first rule that matches a layer wins.
+  # rules:
+  #   - layers: "*.mlp.down_proj"
+  #     use: none
+
+${evaluation(choices.heldOut === undefined ? undefined : relative(choices.heldOut), tokens)}
+# The quantized checkpoint; this folder must not exist yet.
+output: ${relative(choices.output)}
+`;
+}
+
+function evaluation(data: string | undefined, tokens: number): string {
+    const lines = [`evaluate:`, `  data: ${data ?? 'held-out.txt'}`, `  samples: 64`, `  sequence_length: ${tokens}`];
+    const comment = '# Perplexity and KL divergence before and after, on text that calibration never saw.';
+    const shown = data === undefined ? lines.map((line) => `# ${line}`) : lines;
+    return `${comment}\n${shown.join('\n')}\n`;
+}
+
+/** With forward slashes; absolute only where no relative path exists (another Windows drive). */
+export function relativePath(from: string, to: string): string {
+    const relative = path.relative(from, to) || '.';
+    return relative.split(path.sep).join('/');
+}
+
+/** A YAML scalar, quoted only where it must be. */
+function scalar(text: string): string {
+    return stringify(text, { lineWidth: 0 }).trimEnd();
+}

@@ -1,0 +1,81 @@
+import type { Family } from '../../../protocol/checkpoint';
+
+/** One way to quantize as the recipe's schema offers it. */
+export interface MethodChoice {
+    /** Short form, for example `gptq-w4a16`. */
+    readonly label: string;
+    readonly method: string;
+    /** The method's title, for example “Round to nearest”. */
+    readonly title: string;
+    readonly description: string;
+    /** undefined when the schema does not say it. */
+    readonly format: WeightFormat | undefined;
+}
+
+export interface WeightFormat {
+    readonly bits: number;
+    readonly symmetric: boolean;
+    /** null: one scale for each output row. */
+    readonly groupSize: number | null;
+}
+
+/** What the recipe's schema says that the questions need. */
+export interface SchemaFacts {
+    readonly choices: readonly MethodChoice[];
+    /** Where each supported architecture has its linear layers. */
+    readonly families: Readonly<Record<string, Family>>;
+}
+
+interface SchemaNode {
+    readonly enum?: readonly string[];
+    readonly enumDescriptions?: Readonly<Record<string, string>>;
+    readonly anyOf?: readonly SchemaNode[];
+    readonly properties?: Readonly<Record<string, { readonly const?: string; readonly title?: string; readonly description?: string }>>;
+    readonly $defs?: Readonly<Record<string, SchemaNode>>;
+    readonly 'x-architectures'?: Readonly<Record<string, Family>>;
+    readonly 'x-schemes'?: Readonly<Record<string, { readonly num_bits: number; readonly symmetric: boolean; readonly group_size: number | null }>>;
+}
+
+export function readSchemaFacts(schemaText: string): SchemaFacts {
+    const schema = JSON.parse(schemaText) as SchemaNode;
+    return { choices: readChoices(schema), families: schema['x-architectures'] ?? {} };
+}
+
+/** Every method and scheme in the schema, in its order: a new method of the engine appears here by itself. */
+function readChoices(schema: SchemaNode): MethodChoice[] {
+    const short = schema.$defs?.ShortUse?.anyOf?.find((node) => node.enum) ?? {};
+    return (short.enum ?? []).map((label) => {
+        const separator = label.indexOf('-');
+        const method = label.slice(0, separator);
+        const text = short.enumDescriptions?.[label] ?? '';
+        return {
+            label, method, title: methodTitle(schema, method),
+            description: text.replace(/^[^.]*\. /, ''),
+            format: schemeFormat(schema, label.slice(separator + 1).toUpperCase()),
+        };
+    });
+}
+
+function methodTitle(schema: SchemaNode, method: string): string {
+    const model = Object.values(schema.$defs ?? {}).find((node) => node.properties?.method?.const === method);
+    const property = model?.properties?.method;
+    return property?.title ?? /^\*\*(.+?)\*\*/.exec(property?.description ?? '')?.[1] ?? method;
+}
+
+function schemeFormat(schema: SchemaNode, scheme: string): WeightFormat | undefined {
+    const stated = schema['x-schemes']?.[scheme];
+    if (stated) return { bits: stated.num_bits, symmetric: stated.symmetric, groupSize: stated.group_size };
+    return undefined;
+}
+
+/** The candidates that are ticked at first: every method at three and four bits, where methods differ. */
+export function sensibleCandidates(choices: readonly MethodChoice[]): string[] {
+    const sensible = choices.filter(({ format }) => format?.symmetric && (format.bits === 3 || format.bits === 4)).map(({ label }) => label);
+    return sensible.length > 0 ? sensible : choices.slice(0, 2).map(({ label }) => label);
+}
+
+/** Of the chosen candidates the one to apply: four bits if possible, and rather a calibrated method than plain rounding. */
+export function sensibleDefault(candidates: readonly MethodChoice[]): MethodChoice | undefined {
+    const rank = ({ format, method }: MethodChoice): number => Math.abs((format?.bits ?? 16) - 4) * 4 + (format?.symmetric ? 0 : 2) + (method === 'rtn' ? 1 : 0);
+    return [...candidates].sort((a, b) => rank(a) - rank(b))[0];
+}

@@ -1,0 +1,126 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import type { CheckpointHeader } from '../../../protocol/checkpoint';
+import { exists } from '../../base/files';
+import { formatBytes } from '../../base/text';
+import { inputText, pickMany, pickOne, type Answer } from '../../ui/multiStep';
+import { estimate, fittingSuffix, withSuffix } from './estimate';
+import { isWithin } from './placing';
+import { sensibleCandidates, sensibleDefault, type MethodChoice } from './schemaChoices';
+
+const STEPS = 3;
+
+export interface WizardInput {
+    readonly header: CheckpointHeader;
+    readonly choices: readonly MethodChoice[];
+    /** Folder of the recipe: the output is named relative to it. */
+    readonly folder: string;
+}
+
+export interface WizardAnswers {
+    readonly candidates: readonly string[];
+    readonly defaultUse: string;
+    /** Absolute path. */
+    readonly output: string;
+}
+
+interface CandidateItem extends vscode.QuickPickItem {
+    /** Absent for separators. */
+    readonly choice?: MethodChoice;
+}
+
+/** Asks what to compare, what to apply and where to write. undefined: cancelled. */
+export async function askForRecipe(input: WizardInput): Promise<WizardAnswers | undefined> {
+    const name = path.basename(input.header.folder);
+    const title = vscode.l10n.t('Quantize {0}', name);
+    const items = candidateItems(input);
+    let step = 1;
+    let candidates = sensibleLabels(items);
+    let defaultUse: string | undefined;
+    let output: string | undefined;
+    for (;;) {
+        let answer: Answer<unknown>;
+        if (step === 1) {
+            const picked = await askForCandidates(title, items, candidates);
+            if (picked.kind === 'answer') candidates = picked.value;
+            answer = picked;
+        } else if (step === 2) {
+            const picked = await askForDefault(title, items, candidates, defaultUse);
+            if (picked.kind === 'answer' && picked.value !== defaultUse) [defaultUse, output] = [picked.value, undefined];
+            answer = picked;
+        } else {
+            output ??= await freeOutput(input.folder, `output/${name}-${defaultUse ?? ''}`);
+            const picked = await askForOutput(title, input, output);
+            if (picked.kind === 'answer') output = picked.value;
+            answer = picked;
+        }
+        if (answer.kind === 'cancelled') return undefined;
+        step += answer.kind === 'back' ? -1 : 1;
+        if (step > STEPS) return { candidates, defaultUse: defaultUse ?? '', output: path.resolve(input.folder, output ?? '') };
+    }
+}
+
+async function askForCandidates(title: string, items: readonly CandidateItem[], chosen: readonly string[]): Promise<Answer<string[]>> {
+    const answer = await pickMany({
+        title, step: 1, steps: STEPS, items, chosen,
+        placeholder: vscode.l10n.t('What should the sensitivity page compare on every layer?'),
+        needOne: vscode.l10n.t('Choose at least one candidate.'),
+    });
+    return answer.kind === 'answer' ? { kind: 'answer', value: answer.value.map(({ label }) => label) } : answer;
+}
+
+async function askForDefault(title: string, items: readonly CandidateItem[], candidates: readonly string[], chosen: string | undefined): Promise<Answer<string>> {
+    const possible = items.filter(({ label, choice }) => choice && candidates.includes(label));
+    const best = sensibleDefault(possible.flatMap(({ label, choice }) => (choice ? [{ ...choice, label }] : [])));
+    const answer = await pickOne({
+        title, step: 2, steps: STEPS, items: possible,
+        chosen: [chosen !== undefined && candidates.includes(chosen) ? chosen : (best?.label ?? '')],
+        placeholder: vscode.l10n.t('Which one should be applied to every layer that no rule names?'),
+    });
+    return answer.kind === 'answer' ? { kind: 'answer', value: answer.value.label } : answer;
+}
+
+function askForOutput(title: string, { folder, header }: WizardInput, value: string): Promise<Answer<string>> {
+    return inputText({
+        title, step: 3, steps: STEPS, value,
+        prompt: vscode.l10n.t('Folder for the quantized checkpoint, relative to the recipe'),
+        validate: async (text) => {
+            if (!text.trim()) return vscode.l10n.t('Enter the name of a folder.');
+            const target = path.resolve(folder, text);
+            if (isWithin(target, header.folder)) return vscode.l10n.t('The output must not lie inside the checkpoint.');
+            if (await exists(target)) return vscode.l10n.t('“{0}” exists already; choose another folder.', text);
+            return undefined;
+        },
+    });
+}
+
+function candidateItems({ choices, header }: WizardInput): CandidateItem[] {
+    const items: CandidateItem[] = [];
+    let group = '';
+    for (const choice of choices) {
+        if (choice.title !== group) items.push({ label: choice.title, kind: vscode.QuickPickItemKind.Separator });
+        group = choice.title;
+        const suffix = choice.format ? fittingSuffix(choice.format, header) : '';
+        items.push({ label: choice.label + suffix, description: choice.description, detail: detail(choice, suffix, header), choice });
+    }
+    return items;
+}
+
+function detail({ format }: MethodChoice, suffix: string, header: CheckpointHeader): string | undefined {
+    if (!format) return undefined;
+    const { bitsPerWeight, bytes } = estimate(withSuffix(format, suffix), header);
+    const size = vscode.l10n.t('{0} bits per weight · about {1} instead of {2}', bitsPerWeight.toFixed(2), formatBytes(bytes), formatBytes(header.bytes));
+    return suffix ? `${size} · ${vscode.l10n.t('group size adapted to this checkpoint')}` : size;
+}
+
+function sensibleLabels(items: readonly CandidateItem[]): string[] {
+    const sensible = new Set(sensibleCandidates(items.flatMap(({ choice }) => choice ?? [])));
+    return items.filter(({ choice }) => choice && sensible.has(choice.label)).map(({ label }) => label);
+}
+
+async function freeOutput(folder: string, name: string): Promise<string> {
+    for (let count = 1; ; count++) {
+        const candidate = count === 1 ? name : `${name}-${count}`;
+        if (!(await exists(path.resolve(folder, candidate)))) return candidate;
+    }
+}

@@ -1,0 +1,30 @@
+import path from 'node:path';
+
+/** Files that make a folder with a `config.json` a checkpoint. */
+const WEIGHTS = /^(.+\.safetensors|.+\.safetensors\.index\.json|pytorch_model.*\.bin|.+\.gguf)$/;
+
+/** Search pattern for everything that recognition looks at. */
+export const CHECKPOINT_FILES = '**/{config.json,*.safetensors,*.safetensors.index.json,pytorch_model*.bin,*.gguf}';
+
+/** Folders that never hold checkpoints but many files. */
+export const NEVER_CHECKPOINTS = '**/{node_modules,.git,.venv,venv,__pycache__,site-packages}/**';
+
+/** More folders than this are left out, and the log says so. */
+export const MAX_CHECKPOINTS = 1000;
+
+/** Folders, in path order, that hold both a config.json and weights, among the paths of found files (POSIX or native). */
+export function checkpointFolders(files: readonly string[]): string[] {
+    const configured = new Set<string>();
+    const weighted = new Set<string>();
+    for (const file of files) {
+        const name = path.basename(file);
+        if (name === 'config.json') configured.add(path.dirname(file));
+        else if (WEIGHTS.test(name)) weighted.add(path.dirname(file));
+    }
+    return [...configured].filter((folder) => weighted.has(folder)).sort();
+}
+
+/** Whether a file with this name can turn its folder into a checkpoint, or back. */
+export function concernsRecognition(name: string): boolean {
+    return name === 'config.json' || WEIGHTS.test(name);
+}

@@ -1,0 +1,81 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { Debouncer, type Clock } from '../base/clock';
+import type { Log } from '../base/log';
+import { CHECKPOINT_FILES, checkpointFolders, concernsRecognition, MAX_CHECKPOINTS, NEVER_CHECKPOINTS } from './recognise';
+
+const QUIET = 300;
+
+/** The checkpoints of the workspace, kept fresh, and the context keys that menus look at. */
+export class CheckpointRegistry implements vscode.Disposable {
+    private folders: readonly vscode.Uri[] = [];
+    private scan: Promise<void> = Promise.resolve();
+    private readonly changed = new vscode.EventEmitter<readonly vscode.Uri[]>();
+    private readonly debouncer: Debouncer;
+    private readonly disposables: vscode.Disposable[] = [this.changed];
+
+    readonly onDidChange = this.changed.event;
+
+    constructor(
+        clock: Clock,
+        private readonly log: Log,
+    ) {
+        this.debouncer = new Debouncer(clock, QUIET, () => void this.refresh());
+        const files = vscode.workspace.createFileSystemWatcher(CHECKPOINT_FILES, false, true, false);
+        // Deleting or moving a folder reports the folder alone, so deletions are watched everywhere.
+        const deletions = vscode.workspace.createFileSystemWatcher('**', true, true, false);
+        this.disposables.push(
+            this.debouncer, files, deletions,
+            files.onDidCreate(() => this.debouncer.trigger()),
+            files.onDidDelete(() => this.debouncer.trigger()),
+            deletions.onDidDelete((uri) => this.deleted(uri)),
+            vscode.workspace.onDidChangeWorkspaceFolders(() => this.debouncer.trigger()),
+        );
+    }
+
+    get all(): readonly vscode.Uri[] {
+        return this.folders;
+    }
+
+    /** The checkpoint that a resource names: the folder itself, or the folder that a file of it lies in. */
+    containing(uri: vscode.Uri): vscode.Uri | undefined {
+        const parent = vscode.Uri.joinPath(uri, '..').toString();
+        return this.folders.find((folder) => folder.toString() === uri.toString() || folder.toString() === parent);
+    }
+
+    refresh(): Promise<void> {
+        this.scan = this.scan.then(() => this.search()).catch((error: unknown) => this.log.error(`searching for checkpoints: ${String(error)}`));
+        return this.scan;
+    }
+
+    dispose(): void {
+        for (const item of this.disposables) item.dispose();
+    }
+
+    private deleted(uri: vscode.Uri): void {
+        const name = path.posix.basename(uri.path);
+        const prefix = `${uri.toString()}/`;
+        const within = this.folders.some((folder) => `${folder.toString()}/`.startsWith(prefix));
+        if (within || concernsRecognition(name)) this.debouncer.trigger();
+    }
+
+    private async search(): Promise<void> {
+        const files = await vscode.workspace.findFiles(CHECKPOINT_FILES, NEVER_CHECKPOINTS);
+        const byPath = new Map(files.map((uri) => [path.posix.dirname(uri.path), uri]));
+        const paths = checkpointFolders(files.map((uri) => uri.path));
+        if (paths.length > MAX_CHECKPOINTS) {
+            this.log.warn(`${paths.length} checkpoint folders found; the first ${MAX_CHECKPOINTS} are offered in the explorer`);
+        }
+        this.folders = paths.slice(0, MAX_CHECKPOINTS).flatMap((folder) => byPath.get(folder)?.with({ path: folder }) ?? []);
+        this.log.info(`checkpoints: ${this.folders.length} in the workspace`);
+        await this.publish();
+        this.changed.fire(this.folders);
+    }
+
+    /** `resourcePath` is the fsPath of local files and the plain path elsewhere, so both spellings are published. */
+    private async publish(): Promise<void> {
+        const spellings = new Set(this.folders.flatMap((uri) => [uri.fsPath, uri.path]));
+        await vscode.commands.executeCommand('setContext', 'quant.checkpointFolders', [...spellings]);
+        await vscode.commands.executeCommand('setContext', 'quant.checkpointCount', this.folders.length);
+    }
+}

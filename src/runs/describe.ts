@@ -1,0 +1,110 @@
+import * as l10n from '@vscode/l10n';
+import type { Result } from '../../protocol/generated/result';
+import type { Counter } from '../../protocol/generated/run';
+import { escapeMarkdown } from '../base/text';
+import type { Run } from './run';
+import { isActive, type RunState } from './state';
+
+/** What a tree item of a run shows, without the editor's classes. */
+export interface RunItem {
+    readonly id: string;
+    readonly label: string;
+    readonly description: string;
+    readonly icon: string;
+    readonly color: string | undefined;
+    /** Words that menus look for: `run`, and `running`, `resumable`, `result`, `checkpoint` where they apply. */
+    readonly contextValue: string;
+    readonly accessibleLabel: string;
+}
+
+const ICONS: Readonly<Record<RunState, readonly [icon: string, color?: string]>> = {
+    starting: ['sync~spin'],
+    running: ['sync~spin'],
+    cancelling: ['loading~spin'],
+    cancelled: ['circle-slash'],
+    failed: ['error', 'testing.iconFailed'],
+    interrupted: ['debug-disconnect', 'problemsWarningIcon.foreground'],
+    done: ['pass', 'testing.iconPassed'],
+    'done-with-fallbacks': ['warning', 'problemsWarningIcon.foreground'],
+};
+
+export function runItem(run: Run, locale: string): RunItem {
+    const [icon, color] = ICONS[run.state];
+    const what = runStatus(run);
+    const when = formatTime(run.created, locale);
+    return {
+        id: run.directory, label: run.name, description: `${what} · ${when}`, icon, color, contextValue: contextValue(run),
+        accessibleLabel: l10n.t('{0}, {1}, started {2}', run.name, what, when),
+    };
+}
+
+function contextValue(run: Run): string {
+    const words = ['run'];
+    if (isActive(run.state)) words.push('running');
+    if (run.resumable) words.push('resumable');
+    if (run.hasResult || isActive(run.state)) words.push('result');
+    if (run.hasResult && run.record?.output && !isActive(run.state)) words.push('checkpoint');
+    return words.join(' ');
+}
+
+/** State and progress in a few words: `quantize 3/6`. */
+export function runStatus(run: Run): string {
+    if (run.state === 'cancelling') return l10n.t('Cancelling…');
+    if (run.state === 'running' && run.progress) return progressText(run.progress);
+    return stateName(run.state);
+}
+
+export function progressText({ phase, done, total }: Counter): string {
+    return total > 0 ? `${phaseName(phase)} ${done}/${total}` : phaseName(phase);
+}
+
+export function phaseName(phase: Counter['phase']): string {
+    switch (phase) {
+        case 'prepare': return l10n.t('prepare');
+        case 'measure': return l10n.t('measure');
+        case 'choose': return l10n.t('choose');
+        case 'quantize': return l10n.t('quantize');
+        case 'evaluate': return l10n.t('evaluate');
+        case 'write': return l10n.t('write');
+    }
+}
+
+export function stateName(state: RunState): string {
+    switch (state) {
+        case 'starting': return l10n.t('starting');
+        case 'running': return l10n.t('running');
+        case 'cancelling': return l10n.t('cancelling');
+        case 'cancelled': return l10n.t('cancelled');
+        case 'failed': return l10n.t('failed');
+        case 'interrupted': return l10n.t('interrupted');
+        case 'done': return l10n.t('done');
+        case 'done-with-fallbacks': return l10n.t('done with fallbacks');
+    }
+}
+
+function formatTime(iso: string, locale: string): string {
+    const time = new Date(iso);
+    return Number.isNaN(time.getTime()) ? iso : time.toLocaleString(locale, { dateStyle: 'medium', timeStyle: 'short' });
+}
+
+/** The tooltip, in Markdown. Values come from files and are escaped. */
+export function runTooltip(run: Run, result: Result | undefined): string {
+    const lines = [`**${escapeMarkdown(run.name)}** — ${runStatus(run)}`, ''];
+    const add = (name: string, value: string | null | undefined): void => {
+        if (value) lines.push(`- ${name}: ${escapeMarkdown(value)}`);
+    };
+    add(l10n.t('Recipe'), run.recipe);
+    add(l10n.t('Checkpoint'), run.record?.model);
+    add(l10n.t('Output'), run.record?.output);
+    add(l10n.t('Device'), run.record && `${run.record.device} (${run.record.host})`);
+    add(l10n.t('Problem'), run.record?.error?.message);
+    add(l10n.t('Advice'), run.record?.advice);
+    if (run.state === 'interrupted') add(l10n.t('Problem'), l10n.t('the process ended without finishing the run'));
+    if (result) {
+        const { perplexity, baseline_perplexity: baseline, kl } = result.scores;
+        add(l10n.t('Bits per weight'), result.sizes.bits_per_weight.toFixed(2));
+        if (perplexity) add(l10n.t('Perplexity'), baseline ? `${perplexity.value.toFixed(3)} (${l10n.t('original')} ${baseline.value.toFixed(3)})` : perplexity.value.toFixed(3));
+        if (kl) add(l10n.t('KL divergence'), kl.value.toFixed(4));
+    }
+    return lines.join('\n');
+}

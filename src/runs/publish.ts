@@ -1,0 +1,29 @@
+import path from 'node:path';
+import type { ResultsParams, RunningParams } from '../../protocol/language';
+import { RUN_FILES } from '../../protocol/runs';
+import { runStatus } from './describe';
+import type { Run } from './run';
+import { isActive } from './state';
+
+/** What the language server is told: the two snapshots of protocol/language.ts. */
+export interface LanguageBridge {
+    setResults(results: ResultsParams): void;
+    setRunning(running: RunningParams): void;
+}
+
+/** The newest finished result of each recipe. `runs` come newest first. */
+export function resultsSnapshot(runs: readonly Run[], uriOf: (file: string) => string): ResultsParams {
+    const results: Record<string, string> = {};
+    for (const run of runs) {
+        if (run.hasResult && !isActive(run.state)) results[uriOf(run.recipe)] ??= path.join(run.directory, RUN_FILES.result);
+    }
+    return { results };
+}
+
+export function runningSnapshot(runs: readonly Run[], uriOf: (file: string) => string): RunningParams {
+    const recipes: Record<string, { run: string; label: string }> = {};
+    for (const run of runs) {
+        if (isActive(run.state)) recipes[uriOf(run.recipe)] ??= { run: run.id, label: runStatus(run) };
+    }
+    return { recipes };
+}

@@ -1,0 +1,59 @@
+import * as vscode from 'vscode';
+import { runItem, runTooltip } from './describe';
+import { readResult } from './record';
+import type { Run } from './run';
+import type { RunStore } from './store';
+import { isActive } from './state';
+
+/** The Runs view: newest first, one line each. */
+export class RunTree implements vscode.TreeDataProvider<string>, vscode.Disposable {
+    /** Elements are run directories, so that a refresh finds the same element again. */
+    private readonly changed = new vscode.EventEmitter<string | undefined>();
+    private readonly listener: { dispose(): void };
+
+    readonly onDidChangeTreeData = this.changed.event;
+
+    constructor(private readonly store: RunStore) {
+        this.listener = store.onChange(({ before, after }) => this.changed.fire(before && after ? after.directory : undefined));
+    }
+
+    getChildren(element?: string): string[] {
+        return element === undefined ? this.store.all.map(({ directory }) => directory) : [];
+    }
+
+    getTreeItem(directory: string): vscode.TreeItem {
+        const run = this.store.get(directory);
+        if (!run) return new vscode.TreeItem(directory);
+        const model = runItem(run, vscode.env.language);
+        const item = new vscode.TreeItem(model.label);
+        item.id = model.id;
+        item.description = model.description;
+        item.iconPath = new vscode.ThemeIcon(model.icon, model.color === undefined ? undefined : new vscode.ThemeColor(model.color));
+        item.contextValue = model.contextValue;
+        item.accessibilityInformation = { label: model.accessibleLabel };
+        item.command = openCommand(run);
+        return item;
+    }
+
+    async resolveTreeItem(item: vscode.TreeItem, directory: string): Promise<vscode.TreeItem> {
+        const run = this.store.get(directory);
+        if (run) item.tooltip = new vscode.MarkdownString(runTooltip(run, run.hasResult ? await readResult(directory) : undefined));
+        return item;
+    }
+
+    getParent(): undefined {
+        return undefined;
+    }
+
+    dispose(): void {
+        this.listener.dispose();
+        this.changed.dispose();
+    }
+}
+
+function openCommand(run: Run): vscode.Command {
+    const shows = run.hasResult || isActive(run.state);
+    return shows
+        ? { command: 'quant.openResults', title: vscode.l10n.t('Open Results'), arguments: [run.directory] }
+        : { command: 'quant.showRunLog', title: vscode.l10n.t('Show Log'), arguments: [run.directory] };
+}

@@ -1,0 +1,151 @@
+import * as vscode from 'vscode';
+import { systemClock } from './base/clock';
+import { DisposableList } from './base/events';
+import { errorText } from './base/log';
+import { QuantizeCommand } from './checkpoints/quantize/command';
+import { CheckpointRegistry } from './checkpoints/registry';
+import { registerCommands } from './commandTable';
+import { createEnginePart, type EnginePart } from './enginePart';
+import { PanelActions } from './panels/actions';
+import { SensitivityPanels } from './panels/panels';
+import { RunDiagnostics } from './runs/diagnostics';
+import { discoverRuns, watchRuns } from './runs/discover';
+import { processAlive } from './runs/liveness';
+import { resultsSnapshot, runningSnapshot, type LanguageBridge } from './runs/publish';
+import { RunPlaces } from './runs/places';
+import type { Target } from './runs/select';
+import { RunStore } from './runs/store';
+import { RunTree } from './runs/tree';
+import { Notifier } from './ui/notify';
+import { Reports } from './ui/report';
+
+/** What tests see of the extension. */
+export interface WorkbenchApi {
+    /** Resolves when checkpoints and runs of the workspace were looked for. */
+    readonly searched: Promise<void>;
+    readonly checkpoints: CheckpointRegistry;
+    readonly runs: RunStore;
+    readonly panels: SensitivityPanels;
+    /** undefined in an untrusted or virtual workspace. */
+    readonly engine: () => EnginePart | undefined;
+}
+
+/** The parts of the extension, and when each of them lives: with the extension, or only where processes may be started. */
+export class Workbench {
+    private readonly extensionLife = new DisposableList();
+    private enginePart: EnginePart | undefined;
+    private readonly log: vscode.LogOutputChannel;
+    private readonly notify: Notifier;
+    private readonly reports: Reports;
+    private readonly store: RunStore;
+    private readonly checkpoints: CheckpointRegistry;
+    private readonly panels: SensitivityPanels;
+    private readonly actions: PanelActions;
+    private readonly places: RunPlaces;
+    private language: LanguageBridge | undefined;
+    private searched: Promise<void> = Promise.resolve();
+
+    constructor(private readonly context: vscode.ExtensionContext) {
+        const own = <T extends { dispose(): void }>(item: T): T => this.extensionLife.add(item);
+        this.log = own(vscode.window.createOutputChannel('Quant Workbench', { log: true }));
+        this.notify = new Notifier(this.log);
+        this.reports = own(new Reports());
+        this.store = own(new RunStore({ discover: discoverRuns, alive: processAlive, clock: systemClock, log: this.log }));
+        this.checkpoints = own(new CheckpointRegistry(systemClock, this.log));
+        this.places = new RunPlaces(this.store, this.notify);
+        this.actions = new PanelActions(this.store, this.notify, this.places, () => this.enginePart?.runCommands);
+        this.panels = own(new SensitivityPanels({
+            extensionUri: context.extensionUri, store: this.store, clock: systemClock, log: this.log, act: (message, run) => this.actions.act(message, run),
+        }));
+    }
+
+    get api(): WorkbenchApi {
+        return { searched: this.searched, checkpoints: this.checkpoints, runs: this.store, panels: this.panels, engine: () => this.enginePart };
+    }
+
+    start(): void {
+        const own = <T extends { dispose(): void }>(item: T): T => this.extensionLife.add(item);
+        own(registerCommands<EnginePart>({
+            parts: () => this.enginePart, always: this.alwaysCommands(), whenOn: this.engineCommands(), whenOff: () => this.explainOff(),
+            failed: (command, error) => this.notify.error(vscode.l10n.t('{0} failed: {1}', command, errorText(error))),
+        }));
+        own(vscode.window.createTreeView('quant.runs', { treeDataProvider: own(new RunTree(this.store)) }));
+        own(new RunDiagnostics(this.store, this.log));
+        own(watchRuns(this.store, systemClock));
+        own(this.store.onChange(() => this.publishRuns()));
+        own(vscode.workspace.onDidGrantWorkspaceTrust(() => this.startEnginePart()));
+        this.startEnginePart();
+        // Nobody waits for a search of the workspace: commands work at once.
+        this.searched = Promise.all([this.store.refresh(), this.checkpoints.refresh()]).then(() => this.publishRuns());
+        this.searched.catch((error: unknown) => this.log.error(`first search: ${String(error)}`));
+    }
+
+    /** The engine is stopped; runs go on by themselves. */
+    async stop(): Promise<void> {
+        await this.enginePart?.engine.stop();
+        this.enginePart?.life.dispose();
+        this.enginePart = undefined;
+        this.extensionLife.dispose();
+    }
+
+    private startEnginePart(): void {
+        if (this.enginePart || !vscode.workspace.isTrusted || isVirtualWorkspace()) return;
+        this.enginePart = createEnginePart({
+            context: this.context, log: this.log, notify: this.notify, reports: this.reports, store: this.store, places: this.places,
+            openResults: (run) => this.panels.show(run), visible: (run) => this.panels.visible(run.directory),
+        });
+    }
+
+    private alwaysCommands(): Parameters<typeof registerCommands>[0]['always'] {
+        return {
+            'quant.openResults': (target?: Target) => this.actions.openResults(this.panels, target),
+            'quant.openRunRecipe': (target?: Target) => this.places.openRecipe(target),
+            'quant.showRunLog': (target?: Target) => this.places.showLog(target),
+            'quant.revealRun': (target?: Target) => this.places.revealRun(target),
+            'quant.revealCheckpoint': (target?: Target) => this.places.revealCheckpoint(target),
+            'quant.refreshRuns': () => this.store.refresh(),
+            'quant.showLog': () => this.log.show(),
+            'quant.copyTableCsv': () => this.panels.active?.copyTable('csv'),
+        };
+    }
+
+    private engineCommands(): Parameters<typeof registerCommands<EnginePart>>[0]['whenOn'] {
+        const schema = vscode.Uri.joinPath(this.context.extensionUri, 'schemas', 'recipe.schema.json');
+        const quantize = new QuantizeCommand(this.checkpoints, schema, this.notify);
+        return {
+            'quant.quantize': () => (uri?: vscode.Uri, selected?: vscode.Uri[]) => quantize.run(uri, selected),
+            'quant.runRecipe': ({ runCommands }) => (target?: Target) => runCommands.run(target),
+            'quant.cancelRun': ({ runCommands }) => (target?: Target) => runCommands.cancel(target),
+            'quant.resumeRun': ({ runCommands }) => (target?: Target) => runCommands.resume(target),
+            'quant.setUpEngine': ({ engineCommands }) => () => engineCommands.setUp(),
+            'quant.selectPython': ({ engineCommands }) => () => engineCommands.selectPython(),
+            'quant.startEngine': ({ engineCommands }) => () => engineCommands.start(),
+            'quant.restartEngine': ({ engineCommands }) => () => engineCommands.restart(),
+            'quant.stopEngine': ({ engineCommands }) => () => engineCommands.stop(),
+            'quant.freeMemory': ({ engineCommands }) => () => engineCommands.freeMemory(),
+            'quant.doctor': ({ engineCommands }) => () => engineCommands.doctor(),
+        };
+    }
+
+    private explainOff(): void {
+        if (isVirtualWorkspace()) {
+            this.notify.info(vscode.l10n.t('The engine needs files on this machine; a virtual workspace has none.'));
+            return;
+        }
+        const trust = { title: vscode.l10n.t('Manage Trust'), run: () => vscode.commands.executeCommand('workbench.trust.manage') };
+        this.notify.warn(vscode.l10n.t('Nothing is started in a workspace that is not trusted: loading a checkpoint can execute code.'), trust);
+    }
+
+    private publishRuns(): void {
+        const { all, active } = this.store;
+        void vscode.commands.executeCommand('setContext', 'quant.runningCount', active.length);
+        const uriOf = (file: string): string => vscode.Uri.file(file).toString();
+        this.language?.setResults(resultsSnapshot(all, uriOf));
+        this.language?.setRunning(runningSnapshot(all, uriOf));
+    }
+}
+
+function isVirtualWorkspace(): boolean {
+    const folders = vscode.workspace.workspaceFolders ?? [];
+    return folders.length > 0 && folders.every(({ uri }) => uri.scheme !== 'file');
+}
