@@ -71,24 +71,22 @@ function addKey(recipe: Recipe, owner: Place, key: string): Fix[] {
     const shapes = owner.shape ? [owner.shape] : (owner.slot?.alternatives ?? []).map(({ schema }) => schema);
     const property = shapes.find((shape) => shape.properties?.[key] !== undefined)?.properties?.[key];
     if (!property) return [];
-    const depth = owner.children[0]?.key ? column(recipe.text, owner.children[0].key.start) : 0;
     const value = new Snippet(recipe, owner.flow).value(recipe.schema.slot(property), 1).replace(/\$\{\d+:([^}]*)\}|\$\d+/g, '$1');
-    const entry = `${key}:${value.trimEnd()}`.replace(/\n/g, `\n${' '.repeat(depth)}`);
-    const last = owner.children.at(-1) ?? undefined;
-    if (owner.flow) {
-        const end = owner.span.end - 1;
-        const before = recipe.text.slice(0, end).trimEnd().length;
-        return [fix(before, before === end ? end : end, `${last && !recipe.text.slice(0, before).endsWith(',') ? ', ' : ' '}${entry} `)];
-    }
-    if (!last) return owner.parent === undefined ? [fix(recipe.text.length, recipe.text.length, `${recipe.text === '' || recipe.text.endsWith('\n') ? '' : '\n'}${entry}\n`)] : [];
-    const end = owner.span.end + /^[^\n]*/.exec(recipe.text.slice(owner.span.end))![0].replace(/\r$/, '').length;
-    return [fix(end, end, `\n${' '.repeat(depth)}${entry}`)];
-
-    function fix(start: number, end: number, newText: string): Fix {
-        return { title: `Add "${key}"`, edit: { range: rangeOf(recipe, { start, end }), newText } };
-    }
+    const { at, newText } = placed(recipe.text, owner, `${key}:${value.trimEnd()}`);
+    return [{ title: `Add "${key}"`, edit: { range: rangeOf(recipe, { start: at, end: at }), newText } }];
 }
 
-function column(text: string, offset: number): number {
-    return offset - (text.lastIndexOf('\n', offset - 1) + 1);
+/** Where a new entry goes, and what separates it from what is there. */
+function placed(text: string, owner: Place, entry: string): { at: number; newText: string } {
+    if (owner.flow) {
+        const at = text.slice(0, owner.span.end - 1).trimEnd().length;
+        const needsComma = owner.children.length > 0 && text[at - 1] !== ',';
+        return { at, newText: `${needsComma ? ',' : ''} ${entry}${text[at] === '}' ? ' ' : ''}` };
+    }
+    const eol = text.includes('\r\n') ? '\r\n' : '\n';
+    const first = owner.children[0]?.key;
+    if (!first) return { at: text.length, newText: `${text === '' || text.endsWith('\n') ? '' : eol}${entry}${eol}` };
+    const margin = ' '.repeat(first.start - (text.lastIndexOf('\n', first.start - 1) + 1));
+    const at = owner.span.end + /^[^\r\n]*/.exec(text.slice(owner.span.end))![0].length;
+    return { at, newText: [''].concat(entry.split('\n')).join(eol + margin) };
 }

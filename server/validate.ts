@@ -60,5 +60,5 @@ function clip({ text }: Recipe, { start, end }: Span): Span {
 function trustedUntil({ root, text }: Recipe, syntax: readonly Finding[]): number {
     const error = Math.min(...syntax.map(({ span }) => span.start));
     if (error > text.length) return text.length;
-    return Math.max(0, ...root.children.map(({ key }) => key?.start ?? 0).filter((start) => start <= error));
+    return Math.max(0, ...root.children.map(({ key }) => key?.start ?? 0).filter((start) => start < error));
 }

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import type { CodeAction, TextEdit } from 'vscode-languageserver/node';
+import { codeActions } from '../../../server/actions';
+import { diagnostic } from '../../../server/diagnostic';
+import { offsetAt } from '../../../server/positions';
+import { validate } from '../../../server/validate';
+import { facts, recipe, whole } from './fixture';
+
+const uri = 'file:///recipe.quant.yaml';
+
+function actions(text: string): CodeAction[] {
+    const parsed = recipe(text);
+    return codeActions(parsed, uri, validate(parsed, facts()), { start: 0, end: text.length }, (finding) => diagnostic(parsed, uri, finding, ''));
+}
+
+/** The text after a fix. */
+function fixed(text: string, title: string): string {
+    const action = actions(text).find((candidate) => candidate.title === title);
+    assert.ok(action, `"${title}" is offered: ${actions(text).map((candidate) => candidate.title).join(', ')}`);
+    const [edit] = action.edit?.changes?.[uri] as TextEdit[];
+    const { range, newText } = edit!;
+    return text.slice(0, offsetAt(text, range.start)) + newText + text.slice(offsetAt(text, range.end));
+}
+
+describe('quick fixes', () => {
+    it('write the nearest key, value and pattern', () => {
+        assert.equal(fixed('modle: tiny\n', 'Change to model'), 'model: tiny\n');
+        assert.equal(fixed(whole('  default: gptq-w4a61'), 'Change to gptq-w4a16'), whole('  default: gptq-w4a16'));
+        const rule = (pattern: string): string => whole(`  default: none\n  rules:\n    - { layers: ${pattern}, use: none }`);
+        assert.equal(fixed(rule('"*.mlp.down_prj"'), 'Change to "*.mlp.down_proj"'), rule('"*.mlp.down_proj"'));
+        assert.equal(fixed(rule("'*.mlp.down_prj'"), 'Change to "*.mlp.down_proj"'), rule("'*.mlp.down_proj'"));
+    });
+
+    it('prefer exactly one fix of each finding', () => {
+        for (const text of ['modle: tiny\n', whole('  default: gptq-w4a61'), whole('  default: gptq-w4a16-g64'), whole('  defualt: none')]) {
+            const offered = actions(text);
+            for (const finding of new Set(offered.map(({ diagnostics }) => JSON.stringify(diagnostics)))) {
+                const preferred = offered.filter(({ diagnostics, isPreferred }) => isPreferred && JSON.stringify(diagnostics) === finding);
+                assert.equal(preferred.length, 1, finding);
+            }
+        }
+    });
+
+    it('set a group size that divides every layer concerned', () => {
+        assert.equal(fixed(whole('  default: gptq-w4a16-g64'), 'Change to gptq-w4a16-g32'), whole('  default: gptq-w4a16-g32'));
+        const rule = (size: number): string => whole(`  default: none\n  rules:\n    - { layers: "*.mlp.*", use: { method: gptq, scheme: W4A16, group_size: ${size} } }`);
+        assert.equal(fixed(rule(48), 'Change to 32'), rule(32));
+    });
+
+    it('set a sequence length that the model has', () => {
+        const text = (length: number): string => whole('  default: none').replace('data: c.txt', `data: c.txt, sequence_length: ${length}`);
+        assert.equal(fixed(text(600), 'Change to 512'), text(512));
+    });
+
+    it('remove what is written twice, with its line', () => {
+        assert.equal(fixed('model: tiny\nmodel: other # twice\noutput: out\n', 'Remove "model"'), 'model: tiny\noutput: out\n');
+        assert.equal(fixed('calibration: { data: c.txt, data: d.txt }\n', 'Remove "data"'), 'calibration: { data: c.txt }\n');
+        assert.equal(fixed('calibration: { zzzz: 1, data: d.txt }\n', 'Remove "zzzz"'), 'calibration: { data: d.txt }\n');
+    });
+
+    it('add what is missing, at the right depth', () => {
+        assert.equal(fixed('model: tiny\n', 'Add "output"'), 'model: tiny\noutput:\n');
+        assert.equal(fixed('# only a comment\n', 'Add "quantize"'), '# only a comment\nquantize:\n  default:\n');
+        assert.equal(fixed('calibration:\n  samples: 3 # few\nmodel: tiny\n', 'Add "data"'), 'calibration:\n  samples: 3 # few\n  data:\nmodel: tiny\n');
+        assert.equal(fixed('calibration: { samples: 3 }\n', 'Add "data"'), 'calibration: { samples: 3, data: }\n');
+        assert.equal(fixed('calibration: {}\n', 'Add "data"'), 'calibration: { data: }\n');
+        assert.equal(fixed('quantize:\n  rules:\n    - layers: x\n', 'Add "use"'), 'quantize:\n  rules:\n    - layers: x\n      use:\n');
+    });
+
+    it('keep the line ends of the document', () => {
+        assert.equal(fixed('model: tiny\r\n', 'Add "output"'), 'model: tiny\r\noutput:\r\n');
+    });
+});

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { diagnostic } from '../../../server/diagnostic';
+import { validate } from '../../../server/validate';
+import { Workspace } from '../../../server/workspace';
+import { recipe as parse, schema } from './fixture';
+
+interface Expected {
+    readonly line: number;
+    readonly column: number | null;
+    readonly severity: string;
+    readonly code: string;
+    readonly message: string | null;
+}
+
+const folder = path.resolve('test/corpus');
+const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as { file: string; diagnostics: Expected[] }[];
+
+describe('the corpus', () => {
+    it('has an entry for every recipe', () => {
+        const files = readdirSync(folder).filter((file) => file.endsWith('.quant.yaml'));
+        assert.deepEqual(expected.map(({ file }) => file).sort(), files.sort());
+    });
+
+    for (const { file, diagnostics } of expected) {
+        it(`${file}: ${diagnostics.length} findings`, async () => {
+            const uri = pathToFileURL(path.join(folder, file)).href;
+            const recipe = parse(readFileSync(path.join(folder, file), 'utf8').replace(/^\uFEFF/, ''));
+            const workspace = new Workspace(schema.architectures, () => undefined);
+            await workspace.refresh(uri, recipe);
+            const found = validate(recipe, workspace.factsFor(uri, recipe)).map((finding): Expected => {
+                const { start } = diagnostic(recipe, uri, finding, '').range;
+                return { line: start.line + 1, column: start.character + 1, severity: finding.severity, code: finding.code, message: finding.message };
+            });
+            // What an entry leaves open is taken from the finding that it is compared with.
+            const comparable = found.map((finding, index) => ({
+                ...finding,
+                column: diagnostics[index]?.column === null ? null : finding.column,
+                message: diagnostics[index]?.message === null ? null : finding.message,
+            }));
+            assert.deepEqual(comparable, diagnostics);
+        });
+    }
+});

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import type { LayerResult, Measurement, Result } from '../../../protocol/generated/result';
+import { inlayHints } from '../../../server/inlay';
+import { codeLenses } from '../../../server/lens';
+import { facts, header, recipe } from './fixture';
+
+const ran = `model: tiny
+calibration: { data: c.txt }
+candidates: [gptq-w4a16-g32, { method: rtn, scheme: W3A16, group_size: 32 }]
+quantize:
+  default: gptq-w4a16-g32
+  rules:
+    - layers: "*.down_proj"
+      use: gptq-w8a16-g32
+    - { layers: [lm_head, "*.k_proj"], use: none }
+output: out
+`;
+
+function measured(sqnr: number): Measurement {
+    return { noise: 1, sqnr_db: sqnr, state: 'finite', bits_per_weight: 4.5, damping: null, fallback: null };
+}
+
+/** One result for every layer: block 0 is 10 dB worse than the others. */
+function result(changes: Partial<LayerResult> = {}): Result {
+    const layers = header().linears.map(({ name, block, outputs, inputs }): LayerResult => {
+        const kind = name.split('.').at(-1)!;
+        const rule = kind === 'down_proj' ? 0 : kind === 'k_proj' || block === null ? 1 : 'default';
+        const asked = rule === 0 ? 'gptq-w8a16-g32' : rule === 1 ? null : 'gptq-w4a16-g32';
+        const better = block === 0 ? 0 : 10;
+        return {
+            name, block, kind, outputs, inputs, group: name, tokens: 10, signal: 1, rule, asked, applied: asked, fallback: null, damping: null, loss: null,
+            candidates: { 'gptq-w4a16-g32': measured(20 + better), 'rtn-w3a16-g32': measured(10 + better) },
+            achieved: asked === null ? null : measured((rule === 0 ? 40 : 21) + better), bits_per_weight: 4.5, ...changes,
+        };
+    });
+    return { run: 'run-1', layers, candidates: ['gptq-w4a16-g32', 'rtn-w3a16-g32'] } as unknown as Result;
+}
+
+/** `line: label` of every hint. */
+function hints(text: string, known = facts({ result: { result: result(), ran } })): string[] {
+    return inlayHints(recipe(text), known).map(({ position, label }) => `${position.line + 1}: ${String(label as string)}`).sort();
+}
+
+const counts = ['7: 3 layers', '9: 1 layer', '9: 3 layers'];
+
+describe('inlay hints', () => {
+    it('count the layers of each pattern', () => assert.deepEqual(hints(ran, facts()), counts));
+
+    it('are absent while the header is not known', () => assert.deepEqual(hints(ran, facts({ checkpoints: new Map() })), []));
+
+    it('say what the last run measured: mean and minimum of candidates, the lowest SQNR of rules and default', () => {
+        assert.deepEqual(hints(ran), ['3: 16.8 dB, min 10.0', '3: 26.8 dB, min 20.0', '5: → 21.0 dB', ...counts.slice(0, 1), '8: → 40.0 dB', ...counts.slice(1)]);
+    });
+
+    it('fit beside the text', () => {
+        for (const hint of hints(ran)) assert.ok(hint.replace(/^\d+: /, '').length <= 20, hint);
+    });
+
+    it('name the worst layer, what was applied and the run in the tooltip', () => {
+        const hint = inlayHints(recipe(ran), facts({ result: { result: result(), ran } })).find(({ label }) => label === '→ 40.0 dB');
+        const tooltip = JSON.stringify(hint?.tooltip);
+        for (const part of ['model.layers.0.mlp.down_proj', 'gptq-w8a16-g32', '3 layers', 'run-1']) assert.ok(tooltip.includes(part), part);
+    });
+
+    it('mark a fallback', () => {
+        assert.ok(hints(ran, facts({ result: { result: result({ fallback: 'not positive definite' }), ran } })).includes('8: → 40.0 dB ⚠'));
+    });
+
+    it('leave a rule that was edited, and what depends on it, but not what stands above', () => {
+        assert.deepEqual(hints(ran.replace('use: none', 'use: rtn-w8a16-g32')).filter((hint) => hint.includes('→')), ['8: → 40.0 dB']);
+        assert.deepEqual(hints(ran.replace('gptq-w8a16-g32', 'gptq-w6a16-g32')).filter((hint) => hint.includes('→')), []);
+    });
+
+    it('stay with a candidate that moved, and leave one that is new', () => {
+        const moved = ran.replace(/candidates:.*/, 'candidates: [{ group_size: 32, method: rtn, scheme: W3A16 }, gptq-w2a16]');
+        assert.deepEqual(hints(moved).filter((hint) => hint.startsWith('3:')), ['3: 16.8 dB, min 10.0']);
+    });
+
+    it('say nothing of a run on another model, other data, or without its recipe', () => {
+        for (const text of [ran.replace('model: tiny', 'model: other'), ran.replace('c.txt', 'd.txt')]) assert.ok(!hints(text).some((hint) => hint.includes('dB')));
+        assert.deepEqual(hints(ran, facts({ result: { result: result(), ran: undefined } })), counts);
+    });
+
+    it('do not change with comments and white space', () => {
+        assert.equal(hints(`# A comment.\n\n${ran.replaceAll('dB', '')}`).filter((hint) => hint.includes('dB')).length, 4);
+    });
+
+    it('are limited to the lines that are shown', () => {
+        const parsed = recipe(ran);
+        assert.equal(inlayHints(parsed, facts(), { start: 0, end: ran.indexOf('- {') }).length, 1);
+    });
+});
+
+describe('code lenses', () => {
+    const titles = (known = facts(), running?: { run: string; label: string }): (string | undefined)[] =>
+        codeLenses('file:///r', known, running).map(({ command }) => command?.title);
+
+    it('offer to run', () => assert.deepEqual(titles(), ['$(play) Run']));
+
+    it('offer to cancel and say how far a run is', () => assert.deepEqual(titles(facts(), { run: '/runs/1', label: 'layer 12/40' }), ['$(debug-stop) Cancel (layer 12/40)']));
+
+    it('show the last result with its mean SQNR', () => {
+        assert.match(titles(facts({ result: { result: result(), ran } }))[1]!, /^\$\(graph\) Show last result \(SQNR \d+\.\d dB\)$/);
+    });
+
+    it('give the recipe to the commands', () => assert.deepEqual(codeLenses('file:///r', facts(), undefined)[0]?.command?.arguments, ['file:///r']));
+});

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { codeActions } from '../../../server/actions';
+import { complete, folderWanted } from '../../../server/complete';
+import { diagnostic } from '../../../server/diagnostic';
+import { hover } from '../../../server/hover';
+import { inlayHints } from '../../../server/inlay';
+import { documentLinks, documentSymbols, foldingRanges } from '../../../server/structure';
+import { validate } from '../../../server/validate';
+import { facts, header, recipe, sample } from './fixture';
+
+/** The sample recipe's model is known, so that every function does all it can. */
+const known = facts({ checkpoints: new Map([['checkpoints/tiny-llama-pydoc', { state: 'read', header: header() }]]) });
+
+/** Everything the server can be asked about a text, with the cursor at an offset. */
+function askEverything(text: string, offset: number): void {
+    const parsed = recipe(text);
+    const findings = validate(parsed, known);
+    const shown = findings.map((finding) => diagnostic(parsed, 'file:///r', finding, ''));
+    for (const { range } of shown) {
+        const isOrdered = range.start.line < range.end.line || (range.start.line === range.end.line && range.start.character <= range.end.character);
+        if (!isOrdered || range.start.line < 0 || range.start.character < 0) throw new Error(`a diagnostic at ${JSON.stringify(range)}`);
+    }
+    codeActions(parsed, 'file:///r', findings, { start: 0, end: text.length }, (finding) => diagnostic(parsed, 'file:///r', finding, ''));
+    folderWanted(parsed, offset);
+    complete(parsed, offset, known);
+    hover(parsed, offset, known);
+    inlayHints(parsed, known);
+    documentSymbols(parsed);
+    foldingRanges(parsed);
+    documentLinks(parsed, () => undefined);
+}
+
+describe('every function answers', function () {
+    this.timeout(60_000);
+
+    it('on every beginning of the sample recipe', () => {
+        for (let end = 0; end <= sample.length; end++) askEverything(sample.slice(0, end), end);
+    });
+
+    it('on the sample recipe without one of its characters', () => {
+        for (let index = 0; index < sample.length; index += 5) askEverything(sample.slice(0, index) + sample.slice(index + 1), index);
+    });
+
+    it('with a character too many that means something in YAML', () => {
+        for (const character of '\t"\'[]{}:,-?&*!|>%@`#\u0000\uFEFF') {
+            for (let index = 0; index < sample.length; index += 29) askEverything(sample.slice(0, index) + character + sample.slice(index), index);
+        }
+    });
+
+    it('on its own source, which is no recipe', () => {
+        const source = readFileSync(path.resolve('test/unit/server/robust.test.ts'), 'utf8');
+        askEverything(source, 300);
+    });
+});

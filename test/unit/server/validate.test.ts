@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import type { CheckpointFact, FileFact } from '../../../server/facts';
+import { diagnostic } from '../../../server/diagnostic';
+import { RecipeSchema } from '../../../server/schema';
+import { parseRecipe } from '../../../server/recipe';
+import { validate } from '../../../server/validate';
+import { facts, header, recipe, schemaDocument, whole } from './fixture';
+
+/** `code: marked text` of each finding. */
+function found(text: string, known = facts()): string[] {
+    return validate(recipe(text), known).map(({ code, span }) => `${code}: ${text.slice(span.start, span.end)}`);
+}
+
+function messages(text: string, known = facts()): string[] {
+    return validate(recipe(text), known).map(({ message }) => message);
+}
+
+const plain = whole('  default: gptq-w4a16-g32');
+const model = (fact: CheckpointFact): ReturnType<typeof facts> => facts({ checkpoints: new Map([['tiny', fact]]) });
+const file = (name: string, fact: FileFact): ReturnType<typeof facts> => facts({ files: new Map([...facts().files, [name, fact]]) });
+
+describe('validation', () => {
+    it('finds nothing in a good recipe', () => assert.deepEqual(found(plain), []));
+
+    it('says nothing of files that it does not know yet', () => {
+        assert.deepEqual(found(plain, facts({ checkpoints: new Map(), files: new Map() })), []);
+    });
+
+    it('keeps what stands above a syntax error, and nothing of what stands below', () => {
+        assert.deepEqual(found('modle: x\ncalibration: [1, 2\nzzz: 3\n'), ['unknown-key: modle', 'yaml-syntax: z']);
+    });
+
+    it('explains a line that is indented too deep, where the line is', () => {
+        const text = 'model: tiny\n   output: x\n';
+        assert.deepEqual(found(text), ['yaml-syntax: output']);
+        assert.match(messages(text)[0]!, /^wrong indentation: "output" stands 3 columns deep/);
+    });
+
+    it('refuses what cannot be used as a model', () => {
+        const refused = (code: 'model-broken' | 'model-missing' | 'model-not-safetensors', message: string): CheckpointFact =>
+            ({ state: 'refused', folder: '/abs/tiny', code, message });
+        assert.deepEqual(found(plain, model(refused('model-missing', 'the folder does not exist'))), ['model-missing: tiny']);
+        assert.deepEqual(messages(plain, model(refused('model-broken', '/abs/tiny/model.safetensors is broken: x'))), ['tiny/model.safetensors is broken: x']);
+        assert.match(messages(plain, model(refused('model-not-safetensors', 'pytorch_model.bin')))[0]!, /^"tiny" has only pickle weights \(pytorch_model\.bin\)/);
+        assert.match(messages(plain, model({ state: 'read', header: header({ architecture: 'GPT2LMHeadModel' }) }))[0]!,
+            /^architecture "GPT2LMHeadModel" is not supported; supported: .*LlamaForCausalLM/);
+        assert.deepEqual(messages(plain, model({ state: 'read', header: header({ quantization: 'gptq' }) })), ['"tiny" is already quantized (gptq)']);
+    });
+
+    it('says of a refused model nothing else', () => {
+        const text = whole('  default: gptq-w4a16\n  rules: [{ layers: "*.nothing", use: none }]');
+        assert.deepEqual(found(text, model({ state: 'read', header: header({ quantization: 'gptq' }) })), ['model-quantized: tiny']);
+    });
+
+    it('refuses texts that are missing, empty or broken', () => {
+        assert.deepEqual(found(plain, file('c.txt', { kind: 'missing', realPath: '/c', text: undefined })), ['data-missing: c.txt']);
+        assert.deepEqual(found(plain, file('c.txt', { kind: 'folder', realPath: '/c', text: undefined })), ['data-missing: c.txt']);
+        assert.deepEqual(found(plain, file('c.txt', { kind: 'file', realPath: '/c', text: 'none' })), ['data-empty: c.txt']);
+        assert.deepEqual(messages(plain, file('c.txt', { kind: 'file', realPath: '/c', text: { broken: 'line 3 is not JSON' } })), ['"c.txt" line 3 is not JSON']);
+    });
+
+    it('refuses an output that exists, or that is the model', () => {
+        assert.deepEqual(found(plain, file('out', { kind: 'folder', realPath: '/out', text: undefined })), ['output-exists: out']);
+        assert.deepEqual(found(plain, file('out', { kind: 'folder', realPath: '/models/tiny', text: undefined })), ['output-is-model: out']);
+    });
+
+    it('warns of a pattern without a layer and knows the nearest one', () => {
+        const [finding] = validate(recipe(whole('  default: none\n  rules:\n    - { layers: "*.mlp.down_prj", use: none }')), facts());
+        assert.equal(finding?.severity, 'warning');
+        assert.deepEqual(finding?.replacements, ['*.mlp.down_proj']);
+    });
+
+    it('does not expect an lm_head that shares the embedding', () => {
+        const tied = header({ linears: header().linears.filter(({ block }) => block !== null) });
+        const text = whole('  default: none\n  rules:\n    - { layers: lm_head, use: none }');
+        assert.deepEqual(found(text), []);
+        assert.deepEqual(found(text, model({ state: 'read', header: tied })), ['no-layer-matches: lm_head']);
+    });
+
+    it('marks the value that sets a group size which does not fit, and only for layers that are decided there', () => {
+        assert.deepEqual(found(whole('  default: gptq-w4a16-g64')), ['group-size: gptq-w4a16-g64']);
+        assert.deepEqual(found(whole('  default: gptq-w4a16')), ['group-size: gptq-w4a16']);
+        assert.deepEqual(found(whole('  default: { method: gptq, scheme: W4A16 }')), ['group-size: W4A16']);
+        const rule = '  rules:\n    - { layers: "*.down_proj", use: { method: gptq, scheme: W4A16, group_size: 80 } }';
+        assert.deepEqual(found(whole(`  default: gptq-w4a16-g64\n${rule}`)), []);
+        assert.deepEqual(found(whole(`  default: gptq-w4a16-channel\n${rule.replace('80', '96')}`)), ['group-size: 96']);
+    });
+
+    it('refuses a budget that no choice can meet', () => {
+        const candidates = 'candidates: [gptq-w4a16-g32]\n';
+        assert.match(messages(whole('  default: none\n  budget: { bits_per_weight: 4 }', candidates))[0]!, /needs only 4 bits per weight; the smallest needs 4\.500/);
+        assert.deepEqual(found(whole('  default: none\n  budget: { bits_per_weight: 4.5 }', candidates)), []);
+    });
+
+    it('reports a wrong value once, not also what the disk says of it', () => {
+        assert.deepEqual(found(whole('  default: none\n  rules:\n    - { layers: "*.down_proj", use: { method: gptq, scheme: W4A16, group_size: 7 } }')), ['out-of-range: 7']);
+    });
+
+    it('ends on a recipe whose aliases refer to themselves or multiply', () => {
+        found('candidates: &a [*a, *a]\n');
+        const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]', ...[...'bcdefghij'].map((name, index) => {
+            const before = 'abcdefghij'[index];
+            return `${name}: &${name} [${Array(9).fill(`*${before}`).join(', ')}]`;
+        })].join('\n');
+        found(bomb);
+    });
+
+    it('links each code to its explanation', () => {
+        const parsed = recipe('modle: x\n');
+        const [first] = validate(parsed, facts()).map((finding) => diagnostic(parsed, 'file:///r', finding, 'https://example.org/diagnostics.md'));
+        assert.equal(first?.codeDescription?.href, `https://example.org/diagnostics.md#${String(first?.code)}`);
+    });
+
+    it('knows nothing but the schema: a key of a changed schema is right, one it lost is wrong', () => {
+        const properties = { ...schemaDocument.properties };
+        delete properties.evaluate;
+        const changed = new RecipeSchema({ ...schemaDocument, properties: { ...properties, notes: { type: 'string', description: 'Free text.' } } });
+        const text = `${plain}notes: hello\nevaluate: { data: c.txt }\n`;
+        assert.deepEqual(validate(parseRecipe(text, changed), facts()).map(({ message }) => message.split(';')[0]), ['unknown key "evaluate"']);
+    });
+});
