@@ -2,7 +2,8 @@
 
 Three rescalings, all by powers of two, so that bfloat16 (and float32) results stay the same bit for bit:
 
-* a norm's weight times 2^k in a few channels, the same input columns of the linears that read it divided by 2^k;
+* a norm's weight times 2^k in the few channels where it is largest already, and the same input columns of the
+  linears that read it divided by 2^k;
 * ``v_proj`` rows times 2^k, the matching ``o_proj`` columns divided (every query head of the group);
 * ``up_proj`` rows times 2^k, the matching ``down_proj`` columns divided.
 
@@ -25,41 +26,45 @@ class Strength:
 
     attention: int = 0  # of the input norm, read by q/k/v
     mlp: int = 0  # of the norm before the MLP, read by gate/up
-    values: int = 0  # of each v head, read by o
+    values: int = 0  # of v, for every head it has, read by o
     hidden: int = 0  # of up, read by down
     exponents: tuple[int, ...] = (3,)
 
 
 STRENGTHS = (
-    Strength(),
-    Strength(attention=2, hidden=4, exponents=(3,)),
-    Strength(attention=3, mlp=2, values=1, exponents=(3, 4)),
-    Strength(attention=1, mlp=4, hidden=12, exponents=(4, 5)),
-    Strength(attention=4, mlp=3, values=2, hidden=6, exponents=(2, 3)),
+    Strength(attention=2, exponents=(2,)),
+    Strength(attention=3, mlp=2, values=1, hidden=6, exponents=(3, 4)),
+    Strength(attention=4, mlp=4, values=2, hidden=8, exponents=(3, 4)),
+    Strength(attention=6, mlp=6, values=2, hidden=16, exponents=(4, 5)),
+    Strength(attention=8, mlp=8, values=4, hidden=32, exponents=(3, 4, 5)),
 )
 
 
-def add_outliers(model: LlamaForCausalLM, seed: int) -> Iterator[str]:
+def add_outliers(model: LlamaForCausalLM) -> Iterator[str]:
     """Rescale the model in place; yields one line for each place, saying what was done."""
-    generator = torch.Generator().manual_seed(seed)
     for index, (block, strength) in enumerate(zip(model.model.layers, STRENGTHS, strict=True)):
         attention, mlp = block.self_attn, block.mlp
-        queries_per_value = attention.q_proj.out_features // attention.v_proj.out_features
+        heads = model.config.num_key_value_heads
         places = (
-            ("input_layernorm", strength.attention, block.input_layernorm.weight,
-             (attention.q_proj, attention.k_proj, attention.v_proj), 1),
-            ("post_attention_layernorm", strength.mlp, block.post_attention_layernorm.weight,
-             (mlp.gate_proj, mlp.up_proj), 1),
-            ("v_proj", strength.values * model.config.num_key_value_heads, attention.v_proj.weight,
-             (attention.o_proj,), queries_per_value),
-            ("up_proj", strength.hidden, mlp.up_proj.weight, (mlp.down_proj,), 1),
-        )  # fmt: skip
-        for name, count, producer, consumers, repeats in places:
+            ("input_layernorm", strength.attention, (attention.q_proj, attention.k_proj, attention.v_proj)),
+            ("post_attention_layernorm", strength.mlp, (mlp.gate_proj, mlp.up_proj)),
+            ("self_attn.v_proj", strength.values * heads, (attention.o_proj,)),
+            ("mlp.up_proj", strength.hidden, (mlp.down_proj,)),
+        )
+        for name, count, consumers in places:
             if count:
-                channels = torch.randperm(len(producer), generator=generator)[:count].sort().values
+                producer = block.get_submodule(name).weight
+                channels = largest(producer, count)
                 powers = torch.tensor([2.0 ** strength.exponents[i % len(strength.exponents)] for i in range(count)])
+                repeats = model.config.num_attention_heads // heads if consumers == (attention.o_proj,) else 1
                 move(producer, [c.weight for c in consumers], channels, powers, repeats, model.config.head_dim)
                 yield f"block {index} {name}: channels {channels.tolist()} times {powers.int().tolist()}"
+
+
+def largest(producer: Tensor, count: int) -> Tensor:
+    """The ``count`` channels with the largest norm weight or row, in ascending order: they carry most."""
+    size = producer.detach().float().reshape(len(producer), -1).norm(dim=1)
+    return size.topk(count).indices.sort().values
 
 
 @torch.no_grad()

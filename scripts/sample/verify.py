@@ -23,12 +23,13 @@ from vocabulary import pack
 
 GROUP = 128
 WINDOW = 256
+WINDOWS = 64  # as many as the recipes evaluate and calibrate with
 
 
 def windows_of(tokenizer: PreTrainedTokenizerFast, text: str, length: int = WINDOW) -> Tensor:
-    """The text's tokens (bos in front) in windows without overlap, (windows, length); the rest is dropped."""
+    """The first windows of the text's tokens (bos in front), without overlap: (at most WINDOWS, length)."""
     ids = torch.tensor(tokenizer(text, verbose=False)["input_ids"])
-    count = len(ids) // length
+    count = min(WINDOWS, len(ids) // length)
     return ids[: count * length].view(count, length)
 
 
@@ -115,13 +116,13 @@ def main() -> None:
     unigram, bigram = count_perplexities(train, held_out, len(tokenizer))
     print(f"held-out: {len(held_out)} windows of {WINDOW} tokens")
     print(f"perplexity: uniform {len(tokenizer)}, unigram {unigram:.1f}, bigram {bigram:.1f}")
-    print(f"  the model on training text: {model_perplexity(model, train[: 192 * WINDOW].view(-1, WINDOW)):.2f}")
+    print(f"  the model on training text: {model_perplexity(model, train[: WINDOWS * WINDOW].view(-1, WINDOW)):.2f}")
     print(f"  16 bits: {model_perplexity(model, held_out):.3f}")
     for bits in (8, 4, 3, 2):
         with quantized(model, bits):
             print(f"  round-to-nearest, {bits} bits, group {GROUP}: {model_perplexity(model, held_out):.3f}")
 
-    lines = (options.samples / "calibration.jsonl").read_text("utf-8").splitlines()[:64]
+    lines = (options.samples / "calibration.jsonl").read_text("utf-8").splitlines()[:WINDOWS]
     calibration = torch.cat([windows_of(tokenizer, json.loads(line)["text"])[:1] for line in lines])
     found = sqnr_by_layer(model, calibration, bits=4)
     ordered = sorted(found.values())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from corpus import Document
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -40,3 +43,11 @@ def pack(tokenizer: PreTrainedTokenizerFast, documents: list[Document]) -> torch
     for encoded in tokenizer([d.text for d in documents], verbose=False)["input_ids"]:
         ids += [*encoded, tokenizer.eos_token_id]
     return torch.tensor(ids)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Save the tokenizer's files under the class name that transformers 4 knows too; 5 reads it as well."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text("utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    path.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
