@@ -20,6 +20,7 @@ from quant_engine.errors import QuantError
 from quant_engine.overrides import apply_overrides
 from quant_engine.protocol import Diagnostic
 from quant_engine.recipe import Recipe
+from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding, StructureCheck
 from quant_engine.yaml_source import Key, Lines, Source, Span, YamlError, plain
 
@@ -92,7 +93,7 @@ def check(
     apply_overrides(source, list(overrides))
     structure = StructureCheck(recipe_schema(), source)
     findings = list(structure.findings)
-    files = FileCheck(source, structure.wrong, path.parent, free or preflight.free_bytes)
+    files = FileCheck(RightValues(source, structure.wrong), path.parent, free or preflight.free_bytes)
     findings += files.check(runs or path.parent / "runs", ignore_output)
     if not any(finding.severity == "error" for finding in findings):
         try:

@@ -12,9 +12,11 @@ from quant_engine.journal import Journal, code_hash, flatten, hold_identity
 from quant_engine.recipe import Rule, matches
 from quant_engine.result import Measurement
 from quant_engine.work import Work
+from quant_engine.yaml_source import Key
 
 if TYPE_CHECKING:
     from quant_engine.checkpoint import CheckpointWriter
+    from quant_engine.tokens import TokenData
     from quant_engine.uses import Use
     from quant_engine.walk import MeasuredLayer, QuantizedLayer
 
@@ -39,13 +41,11 @@ def prepare(work: Work) -> None:
         work.tick("checkpoint headers")
         section = recipe.calibration
         held_out = work.path(recipe.evaluate.data) if recipe.evaluate else None
-        tokenizer = load_tokenizer(work.checkpoint.path)
+        tokenizer, length = load_tokenizer(work.checkpoint.path), work.sequence_length(section)
         work.tokens = calibration_tokens(
-            tokenizer, work.path(section.data), section.samples, section.sequence_length, section.seed, held_out
+            tokenizer, work.path(section.data), section.samples, length, section.seed, held_out
         )
-        if work.tokens.short:
-            message = f"the calibration text gives only {work.tokens.sequences} of {section.samples} sequences of {section.sequence_length} tokens"
-            work.problem("warning", "data-short", message, ("calibration", "data"))
+        _note_short(work, work.tokens, ("calibration", "data"))
         identity = {
             "action": work.action,
             "code": code_hash(),
@@ -162,10 +162,9 @@ def evaluate(work: Work) -> None:
         return
     tokenizer = load_tokenizer(work.checkpoint.path)
     calibration = work.path(work.recipe.calibration.data)
-    data = held_out_tokens(tokenizer, work.path(section.data), section.samples, section.sequence_length, calibration)
-    if data.short:
-        message = f"the held-out text gives only {data.sequences} of {section.samples} sequences of {section.sequence_length} tokens"
-        work.problem("warning", "data-short", message, ("evaluate", "data"))
+    length = work.sequence_length(section)
+    data = held_out_tokens(tokenizer, work.path(section.data), section.samples, length, calibration)
+    _note_short(work, data, ("evaluate", "data"))
     written = Checkpoint.open(work.published)
     models = 2 if section.baseline else 1
     with work.phase("evaluate", models * work.model.block_count + len(data.batches), "steps"):
@@ -176,6 +175,12 @@ def evaluate(work: Work) -> None:
         score = getattr(work.scores, name)
         if score is not None:
             work.directory.event(events.Scored, name=name, score=score)
+
+
+def _note_short(work: Work, data: TokenData, key: Key) -> None:
+    if data.short:
+        message = f"the text gives only {data.sequences} of {data.wanted} sequences of {data.length} tokens"
+        work.problem("warning", "data-short", message, key)
 
 
 def _head_is_target(work: Work) -> bool:

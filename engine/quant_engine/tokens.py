@@ -28,11 +28,12 @@ _PART = 4
 
 @dataclass
 class TokenData:
-    """batches: tokens (batch × tokens, int64). sequences may be fewer than `wanted`."""
+    """batches: tokens (batch × tokens, int64). sequences, of `length` tokens each, may be fewer than `wanted`."""
 
     batches: list[Tensor]
     sequences: int
     wanted: int
+    length: int
     tokens: int
     sha256: str
 
@@ -133,4 +134,4 @@ def _data(windows: list[list[int]], wanted: int, path: Path, key: tuple[str, ...
     tokens = torch.tensor(windows, dtype=torch.int64)
     batches = list(tokens.split(max(1, BATCH_TOKENS // length)))
     digest = hashlib.sha256(f"{list(tokens.shape)}".encode() + tokens.numpy().tobytes()).hexdigest()
-    return TokenData(batches, len(windows), wanted, tokens.numel(), digest)
+    return TokenData(batches, len(windows), wanted, length, tokens.numel(), digest)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from quant_engine import events
 from quant_engine.check import Checked
-from quant_engine.check_files import target
+from quant_engine.check_files import longest_sequence, target
 from quant_engine.errors import Cancelled
-from quant_engine.recipe import Recipe
+from quant_engine.recipe import Calibration, Evaluate, Recipe
 from quant_engine.result import Problem, Scores
 from quant_engine.yaml_source import Key
 
@@ -61,6 +61,12 @@ class Work:
     @property
     def output(self) -> Path:
         return self.path(self.recipe.output)
+
+    def sequence_length(self, section: Calibration | Evaluate) -> int:
+        """Tokens in a sequence: as written (the check has compared it), by default not more than the model can take."""
+        most = longest_sequence(self.checkpoint)
+        written = "sequence_length" in section.model_fields_set
+        return section.sequence_length if written or most is None else min(section.sequence_length, most)
 
     @property
     def candidates(self) -> list[Use]:

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_workspace import ENGINE, make_workspace, quant_engine
+
+from quant_engine.check import check
+from quant_engine.nearest import distance, nearest
+
+CORPUS = ENGINE.parent / "test" / "corpus"
+CASES = json.loads((CORPUS / "expected.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_workspace(tmp_path_factory.mktemp("check")).parent
+
+
+def write(workspace: Path, text: str, name: str = "r") -> Path:
+    path = workspace / f"{name}.quant.yaml"
+    path.write_text(text)
+    return path
+
+
+def agrees(expected: dict[str, Any], found: dict[str, Any]) -> bool:
+    """`null` in the corpus: not compared."""
+    return all(value is None or found[key] == value for key, value in expected.items())
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["file"] for case in CASES])
+def test_the_corpus_shared_with_the_language_server(case: dict[str, Any]) -> None:
+    found = [diagnostic.model_dump() for diagnostic in check(CORPUS / case["file"]).diagnostics]
+    left = list(found)
+    for expected in case["diagnostics"]:
+        match = next((one for one in left if agrees(expected, one)), None)
+        assert match is not None, f"not found: {expected}; found: {found}"
+        left.remove(match)
+    assert left == []
+
+
+def test_a_good_recipe_gives_the_model_and_no_diagnostic(workspace: Path) -> None:
+    checked = check(workspace / "small.quant.yaml")
+    assert checked.diagnostics == []
+    assert checked.recipe is not None and checked.recipe.calibration.samples == 8
+
+
+def test_a_byte_order_mark_does_not_shift_columns(workspace: Path) -> None:
+    path = write(workspace, "")
+    path.write_bytes("\ufeffmodle: model\n".encode())
+    (unknown,) = [found for found in check(path).diagnostics if found.code == "unknown-key"]
+    assert (unknown.line, unknown.column) == (1, 1)
+
+
+def test_a_wrong_override_points_into_the_text(workspace: Path) -> None:
+    checked = check(workspace / "small.quant.yaml", overrides=["calibration.samples=0"])
+    (found,) = checked.diagnostics
+    assert (found.code, found.line, found.column) == ("out-of-range", 2, 50)
+    assert found.message == "0 is below the minimum of 1"
+
+
+def test_group_size_names_the_layer_and_its_divisors(workspace: Path) -> None:
+    recipe = "model: model\ncalibration: { data: calibration.jsonl }\nquantize: { default: rtn-w4a16 }\noutput: o\n"
+    (found,) = check(write(workspace, recipe)).diagnostics
+    assert (found.code, found.line, found.column) == ("group-size", 3, 22)
+    assert found.message == (
+        "group size 128 does not divide the input width 64 of model.layers.0.self_attn.q_proj; divisors: 8, 16, 32, 64"
+    )
+
+
+def test_disk_space_says_how_much_is_missing(workspace: Path) -> None:
+    (found,) = check(workspace / "small.quant.yaml", free=lambda path: 1000).diagnostics
+    assert found.code == "disk-space"
+    assert found.message.endswith('"quantized", 1.0 kB are free')
+    assert (found.line, found.column) == (9, 9)
+    assert check(workspace / "small.quant.yaml", free=lambda path: 10**9).diagnostics == []
+
+
+def test_the_disk_estimate_covers_what_is_really_written(workspace: Path, tmp_path: Path) -> None:
+    from quant_engine.run import Request, start
+
+    request = Request("run", workspace / "small.quant.yaml", (f"output={tmp_path / 'out'}",), "cpu", tmp_path / "runs")
+    sizes: list[int] = []
+
+    def weigh(event: object) -> None:
+        sizes.append(
+            sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file() and "runs/" in str(file))
+        )
+
+    outcome = start(request, on_event=weigh)
+    assert outcome.result is not None
+    elsewhere = (f"output={tmp_path / 'another'}",)
+    (found,) = check(request.recipe, overrides=elsewhere, free=lambda path: 1).diagnostics
+    assert found.code == "disk-space"
+    written = sum(file.stat().st_size for file in (tmp_path / "out").rglob("*.safetensors"))
+    amount = found.message.split()[1:3]
+    estimate = float(amount[0]) * {"kB": 1e3, "MB": 1e6}[amount[1]]
+    assert written + max(sizes) <= estimate <= 3 * (written + max(sizes))
+
+
+def test_the_command_prints_one_line_for_each_finding_and_needs_no_torch(workspace: Path) -> None:
+    write(workspace, "model: nowhere\ncalibration: { data: calibration.jsonl }\nquantize: {}\noutput: o\n", "bad")
+    done = quant_engine("check", "small.quant.yaml", "bad.quant.yaml", cwd=workspace, python=("-X", "importtime"))
+    assert done.returncode == 2
+    assert done.stdout.splitlines() == [
+        'bad.quant.yaml:1:8: error: no checkpoint at "nowhere": the folder does not exist [model-missing]',
+        'bad.quant.yaml:3:1: error: missing key "default" [missing-key]',
+    ]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "quant_engine.check" in imported and not imported & {"torch", "transformers"}
+
+
+def test_the_command_as_json(workspace: Path) -> None:
+    done = quant_engine("check", "--json", "small.quant.yaml", cwd=workspace)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"diagnostics": []})
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "edits"),
+    [("", "abc", 3), ("ab", "ba", 1), ("gptq", "gtpq", 1), ("ca", "abc", 3), ("kitten", "sitting", 3)],
+)
+def test_distance_counts_swaps_of_neighbours_once(a: str, b: str, edits: int) -> None:
+    assert distance(a, b) == distance(b, a) == edits
+
+
+def test_nearest_takes_the_first_of_equals_and_nothing_far() -> None:
+    assert nearest("smaples", ["sample", "samples"]) == "samples"
+    assert nearest("ab", ["ax", "ay"]) == "ax"
+    assert nearest("abc", ["wxyz"]) is None

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_workspace import ENGINE, environment, make_workspace, quant_engine
+
+from quant_engine import schema
+
+SCHEMAS = ENGINE.parent / "schemas"
+TOY = '''\
+"""A method made by a test: it rounds to nearest, and always says that it fell back."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from quant_engine.methods.registry import Arguments, method, registered
+
+
+class ToyArguments(Arguments):
+    zeal: int = Field(default=3, ge=1, le=9, description="How hard it tries.")
+
+
+@method("toy", title="Toy", arguments=ToyArguments, schemes=("W4A16",), needs_calibration=False)
+def toy(weight, statistics, weight_format, arguments):
+    """Rounds like a toy."""
+    rtn = registered()["rtn"]
+    result = rtn.quantize(weight, statistics, weight_format, rtn.arguments())
+    if arguments.zeal > 3:
+        result.report.fallback = "too much zeal"
+        result.report.applied = "rtn"
+    return result
+'''
+
+
+def test_the_committed_schemas_are_those_of_the_models() -> None:
+    assert schema.stale(SCHEMAS) == []
+    assert quant_engine("schema", "--check", "--out", SCHEMAS).returncode == 0
+
+
+def test_a_stale_file_is_named_and_left_alone(tmp_path: Path) -> None:
+    assert quant_engine("schema", "--out", tmp_path).returncode == 0
+    changed = tmp_path / "recipe.schema.json"
+    changed.write_text(changed.read_text().replace("samples", "sampels"))
+    before = changed.read_bytes()
+    done = quant_engine("schema", "--check", "--out", tmp_path)
+    assert done.returncode == 1
+    assert "recipe.schema.json is not up to date" in done.stderr
+    assert changed.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def with_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the engine with one more file: all that adding a method takes."""
+    folder = tmp_path_factory.mktemp("engine")
+    shutil.copytree(ENGINE / "quant_engine", folder / "quant_engine", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "quant_engine" / "methods" / "toy.py").write_text(TOY)
+    return folder
+
+
+def toy_engine(engine: Path, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "quant_engine", *map(str, arguments)]
+    environ = environment(PYTHONPATH=str(engine))
+    return subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_one_new_file_is_a_method_in_schema_help_check_and_run(with_toy: Path, tmp_path: Path) -> None:
+    toy_engine(with_toy, "schema", "--out", tmp_path / "schemas", cwd=tmp_path)
+    document = json.loads((tmp_path / "schemas" / "recipe.schema.json").read_text())
+    assert document["$defs"]["ToyUse"]["properties"]["zeal"]["maximum"] == 9
+    assert "toy-w4a16" in document["$defs"]["ShortUse"]["anyOf"][0]["enum"]
+
+    (listed,) = json.loads(toy_engine(with_toy, "methods", "toy", "--json", cwd=tmp_path).stdout)
+    assert listed["arguments"][0] | {"schema": None} == {
+        "name": "zeal", "default": 3, "help": "How hard it tries.", "schema": None
+    }  # fmt: skip
+
+    recipe = make_workspace(tmp_path / "work", blocks=1)
+    text = recipe.read_text().replace("default: gptq-w3a16-g32", "default: toy-w4a16-g32")
+    recipe.write_text(text.replace("candidates: [", "candidates: [toy-w4a16-g32, "))
+    assert toy_engine(with_toy, "check", recipe, cwd=tmp_path).stdout == ""
+    assert toy_engine(with_toy, "check", recipe, cwd=tmp_path).returncode == 0
+    assert quant_engine("check", recipe).returncode == 2
+
+    done = toy_engine(with_toy, "run", recipe, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    layer = json.loads(done.stdout)["layers"][0]
+    assert layer["applied"] == "toy-w4a16-g32"
+    assert layer["candidates"]["toy-w4a16-g32"]["sqnr_db"] == layer["candidates"]["rtn-w4a16-g32"]["sqnr_db"]
+
+
+def test_a_fallback_is_exit_code_3_an_event_and_a_problem_at_its_key(with_toy: Path, tmp_path: Path) -> None:
+    recipe = make_workspace(tmp_path, blocks=1)
+    use = "{ method: toy, scheme: W4A16, group_size: 32, zeal: 9 }"
+    recipe.write_text(recipe.read_text().replace("{ method: rtn, scheme: W8A16, group_size: 64 }", use))
+    done = toy_engine(with_toy, "run", recipe, "--json", cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    result = json.loads(done.stdout)
+    (problem,) = result["problems"]
+    assert problem["code"] == "fallback" and "too much zeal" in problem["message"]
+    assert problem["layer"] == "model.layers.0.mlp.down_proj"
+    line = recipe.read_text().splitlines()[problem["line"] - 1]
+    assert line[problem["column"] - 1 : problem["end_column"] - 1] == use
+    (folder,) = (tmp_path / "runs").iterdir()
+    events = [json.loads(text) for text in (folder / "events.jsonl").read_text().splitlines()]
+    assert [event["layer"] for event in events if event["type"] == "fallback"] == ["model.layers.0.mlp.down_proj"]
+    assert events[-1] | {"time": "", "sequence": 0} == {
+        "sequence": 0, "time": "", "type": "done", "state": "done-with-fallbacks", "output": str(tmp_path / "quantized")
+    }  # fmt: skip
