@@ -18,7 +18,7 @@ import './heatMap';
 import './keyFigures';
 import './layerTable';
 import './legend';
-import { marksOf } from './marksOf';
+import { marksOf, type Mark } from './marksOf';
 import { isRunning, modelOf, WRITTEN, type Model, type Row } from './model';
 import './notice';
 import { noticesOf } from './notices';
@@ -27,7 +27,7 @@ import './runHeader';
 import { progressText, stateTitle } from './runState';
 import { limitsByColumn, type Limits } from './scale';
 import { nextSort, sortRows } from './sort';
-import { summarize, weakest, type ColumnSummary } from './statistics';
+import { summarize, weakest, type ColumnSummary, type Weakest } from './statistics';
 import './viewToolbar';
 
 type Snapshot = Extract<HostMessage, { type: 'snapshot' }>;
@@ -53,6 +53,8 @@ export class SensitivityPanel extends LitElement {
     private model: Model = { columns: [], rows: [], live: false };
     private rows: readonly Row[] = [];
     private summaries: readonly ColumnSummary[] = [];
+    private marks: ReadonlySet<Mark> = new Set();
+    private weakest: Weakest | null = null;
     private limits: readonly (Limits | null)[] = [];
     private readonly announcer = new Announcer((text) => (this.spoken = text));
     private readonly undo: (() => void)[] = [];
@@ -100,10 +102,11 @@ export class SensitivityPanel extends LitElement {
     protected override willUpdate(changed: PropertyValues): void {
         const fresh = changed.has('snapshot' as keyof this) && this.snapshot;
         if (fresh) this.takeOver(fresh);
-        if (fresh || changed.has('arrangement' as keyof this)) {
-            this.rows = sortRows(this.model, this.arrangement.sort, this.arrangement.descending);
-            this.limits = limitsByColumn(this.model, this.arrangement.scale ?? 'all');
-        }
+        // Moving the selection changes the arrangement at every key: only what depends on the rest is computed anew.
+        const { sort, descending, scale = 'all' } = this.arrangement;
+        const before = changed.get('arrangement' as keyof this) as SensitivityState | undefined;
+        if (fresh || (before && (before.sort !== sort || before.descending !== descending))) this.rows = sortRows(this.model, sort, descending);
+        if (fresh || (before && (before.scale ?? 'all') !== scale)) this.limits = limitsByColumn(this.model, scale);
     }
 
     private takeOver(snapshot: Snapshot): void {
@@ -112,6 +115,8 @@ export class SensitivityPanel extends LitElement {
         document.documentElement.lang = snapshot.locale;
         this.model = modelOf(snapshot);
         this.summaries = summarize(this.model);
+        this.marks = marksOf(this.model);
+        this.weakest = weakest(this.model, this.model.columns.indexOf(WRITTEN));
         this.now = Date.now();
         if (snapshot.runDirectory !== this.arrangement.runDirectory) {
             // Another run: how things are arranged stays, what was selected does not.
@@ -172,7 +177,6 @@ export class SensitivityPanel extends LitElement {
     }
 
     private renderRun(snapshot: Snapshot): TemplateResult {
-        const written = this.model.columns.indexOf(WRITTEN);
         return html`
             <header>
                 <quant-run-header .run=${snapshot.run} .result=${snapshot.result} .formats=${this.formats} ?still=${prefersStillness()}></quant-run-header>
@@ -180,7 +184,7 @@ export class SensitivityPanel extends LitElement {
                 <quant-key-figures
                     .result=${snapshot.result}
                     .model=${this.model}
-                    .weakest=${weakest(this.model, written)}
+                    .weakest=${this.weakest}
                     .formats=${this.formats}
                 ></quant-key-figures>
             </header>
@@ -196,7 +200,7 @@ export class SensitivityPanel extends LitElement {
             .scale=${this.arrangement.scale ?? 'all'}
             .palette=${palette}
             .formats=${formats}
-            .marks=${marksOf(model)}
+            .marks=${this.marks}
         ></quant-legend>`;
         return html`
             <quant-view-toolbar .view=${view}>${view === 'map' ? legend : nothing}</quant-view-toolbar>

@@ -87,7 +87,10 @@ export class HeatMap extends LitElement {
     protected override willUpdate(changed: PropertyValues): void {
         if (changed.has('rows') || changed.has('sort')) {
             this.layout = layoutRows(this.rows.map((row) => row.block), this.grouped);
-            this.hovered = null;
+            // A live run sends new rows all the time; the pointer still rests on the same layer.
+            const before = changed.get('rows') as readonly Row[] | undefined;
+            const at = this.hovered?.row ?? -1;
+            if (before?.[at]?.name !== this.rows[at]?.name) this.hovered = null;
         }
         if (['rows', 'model', 'viewport', 'palette'].some((key) => changed.has(key))) {
             const apart = this.model.columns.at(-1) === WRITTEN;
@@ -214,7 +217,8 @@ export class HeatMap extends LitElement {
         this.style.setProperty('--map-width', `${String(width)}px`);
         this.toggleAttribute('upright', cell < 72);
         this.stage.style.height = `${String(this.layout.total + 8)}px`;
-        if (changed.has('selection') && this.headerColumn === null) this.reveal();
+        const before = changed.get('viewport' as keyof this) as typeof this.viewport | undefined;
+        if ((changed.has('selection') || before?.height === 0) && this.headerColumn === null) this.reveal();
         this.draw();
     }
 
@@ -373,7 +377,7 @@ export class HeatMap extends LitElement {
     /** Scrolls just enough for the selected cell to be seen whole. */
     private reveal(): void {
         const at = this.selected;
-        if (!at) return;
+        if (!at || this.viewport.height === 0) return;
         const top = this.stage.offsetTop + (this.layout.tops[at.row] ?? 0);
         const head = this.head.offsetHeight;
         const left = columnLeft(this.columns, at.column);

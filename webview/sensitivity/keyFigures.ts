@@ -51,6 +51,9 @@ export class KeyFigures extends LitElement {
             text-overflow: ellipsis;
             max-width: 200px;
         }
+        .value b {
+            font-weight: 600;
+        }
         .from,
         .unit {
             color: var(--vscode-descriptionForeground);
@@ -112,7 +115,7 @@ export class KeyFigures extends LitElement {
             name: 'size',
             label: t('Size'),
             hint: t('Bytes of all tensors, in the original checkpoint and in the written one'),
-            value: after === null ? before : html`<span class="from">${before} →</span> ${formats.bytes(after)}`,
+            value: after === null ? before : html`<span class="from">${before} →</span> <b>${formats.bytes(after)}</b>`,
             note: after === null ? t('nothing written') : t('{0} of the original', formats.percent(after / sizes.original_bytes, 0)),
         };
     }
@@ -123,7 +126,7 @@ export class KeyFigures extends LitElement {
             name: 'bits',
             label: t('Bits per weight'),
             hint: t('Stored bits for each weight of the target layers, scales and zero points included; below: over all parameters of the model'),
-            value: formats.fixed(sizes.bits_per_weight, 2),
+            value: html`<b>${formats.fixed(sizes.bits_per_weight, 2)}</b>`,
             note: t('{0} whole model', formats.fixed(sizes.model_bits_per_weight, 2)),
         };
     }
@@ -133,7 +136,7 @@ export class KeyFigures extends LitElement {
         const { perplexity, baseline_perplexity: baseline, kl, same_top: same } = scores;
         const figures: Figure[] = [];
         if (perplexity) {
-            const before = baseline ? html`<span class="from">${this.score(baseline)} →</span>` : nothing;
+            const before = baseline ? html`<span class="from">${this.score(baseline, false)} →</span>` : nothing;
             figures.push({
                 name: 'perplexity',
                 label: t('Perplexity'),
@@ -158,16 +161,16 @@ export class KeyFigures extends LitElement {
                 name: 'same-top',
                 label: t('Same top token'),
                 hint: t('Share of positions whose most likely token is unchanged. {0}', scoreHint(same, formats)),
-                value: html`${formats.percent(same.value, 1)} <span class="error">± ${formats.fixed(same.standard_error * 100, 1)}</span>`,
+                value: html`<b>${formats.percent(same.value, 1)}</b> <span class="error">± ${formats.fixed(same.standard_error * 100, 1)}</span>`,
                 note: t('of {0} positions', formats.integer(same.tokens)),
             });
         }
         return figures;
     }
 
-    private score(score: Score): TemplateResult {
+    private score(score: Score, emphasis = true): TemplateResult {
         const { value, error } = this.formats.withError(score.value, score.standard_error);
-        return html`${value} <span class="error">± ${error}</span>`;
+        return emphasis ? html`<b>${value}</b> <span class="error">± ${error}</span>` : html`${value} <span class="error">± ${error}</span>`;
     }
 
     private weakestFigure(): Figure | null {
@@ -180,7 +183,7 @@ export class KeyFigures extends LitElement {
             name: 'weakest',
             label: t('Weakest layer in use'),
             hint: t('{0}: lowest SQNR among the methods in use; a click selects it', name),
-            value: html`${formats.fixed(weakest.value, 2)} <span class="unit">dB</span>`,
+            value: html`<b>${formats.fixed(weakest.value, 2)}</b> <span class="unit">dB</span>`,
             note: html`<button @click=${() => {
                 events.select(this, { layer: name, candidate });
             }}>${place}</button>`,

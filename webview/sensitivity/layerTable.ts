@@ -31,7 +31,7 @@ export class LayerTable extends LitElement {
 
     /** The cell that Tab leads to; −1 is the header. */
     @state() private current: GridPosition = { row: 0, column: 0 };
-    @state() private window = { first: 0, end: VIRTUAL_FROM };
+    @state() private window = { first: 0, end: 40 };
     @query('.scroller') private scroller!: HTMLElement;
 
     private columns: readonly TableColumn[] = [];
@@ -54,8 +54,10 @@ export class LayerTable extends LitElement {
 
     protected override willUpdate(changed: PropertyValues): void {
         if (changed.has('model') || changed.has('formats')) this.columns = tableColumns(this.model, this.formats);
+        const before = (changed.get('rows') as readonly Row[] | undefined)?.[this.current.row];
+        if (before) this.current = { ...this.current, row: Math.max(0, this.rows.findIndex((each) => each.name === before.name)) };
         const lead = this.selection;
-        if (lead && (changed.has('selection') || changed.has('rows'))) {
+        if (lead && changed.has('selection')) {
             const row = this.rows.findIndex((each) => each.name === lead.layer);
             const column = this.columns.findIndex((each) => each.candidate === lead.candidate);
             if (row >= 0 && column >= 0) this.current = { row, column };

@@ -47,12 +47,14 @@ export class Formats {
         return `${this.fixed(scaled, digits)} ${units[power] ?? 'B'}`;
     }
 
-    /** `4.2 s`, `3 min 20 s`, `2 h 5 min`. */
+    /** `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`. */
     duration(seconds: number): string {
         if (seconds < 60) return `${this.fixed(seconds, seconds < 10 ? 1 : 0)} s`;
         const whole = Math.round(seconds);
         if (whole < 3600) return `${String(Math.floor(whole / 60))} min ${String(whole % 60)} s`;
-        return `${String(Math.floor(whole / 3600))} h ${String(Math.floor((whole % 3600) / 60))} min`;
+        const hours = Math.floor(whole / 3600);
+        if (hours < 48) return `${String(hours)} h ${String(Math.floor((whole % 3600) / 60))} min`;
+        return `${this.integer(Math.floor(hours / 24))} d ${String(hours % 24)} h`;
     }
 
     /** Local date and time of an ISO 8601 instant; the text itself when it is none. */

@@ -17,7 +17,7 @@ describe('numbers', () => {
         assert.equal(new Formats('not a locale!').fixed(1, 1), '1.0');
         assert.equal(formats.percent(0.9134), '91.3%');
         assert.deepEqual([0, 999, 1000, 9_842_176, 123_456_789].map((count) => formats.bytes(count)), ['0 B', '999 B', '1.00 kB', '9.84 MB', '123 MB']);
-        assert.deepEqual([4.23, 42, 200, 7500].map((seconds) => formats.duration(seconds)), ['4.2 s', '42 s', '3 min 20 s', '2 h 5 min']);
+        assert.deepEqual([4.23, 42, 200, 7500, 270_000].map((seconds) => formats.duration(seconds)), ['4.2 s', '42 s', '3 min 20 s', '2 h 5 min', '3 d 3 h']);
     });
 
     it('show as many digits as the error warrants', () => {
