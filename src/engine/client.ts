@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import {
-    CancellationToken, createMessageConnection, ResponseError, StreamMessageReader, StreamMessageWriter, type MessageConnection, type RequestParam, type RequestType,
+    CancellationToken, createMessageConnection, ErrorCodes, ResponseError, StreamMessageReader, StreamMessageWriter, type MessageConnection, type RequestParam, type RequestType,
 } from 'vscode-jsonrpc/node';
 import { helloRequest, PROTOCOL_VERSION, shutdownRequest } from '../../protocol/engine';
 import type { Hello } from '../../protocol/generated/protocol';
@@ -56,7 +56,7 @@ export class EngineClient implements Session {
             return await this.connection.sendRequest(type, params, token);
         } catch (error) {
             // An answer that says no is the engine's own word; anything else means that there is no engine any more.
-            if (error instanceof ResponseError) throw error;
+            if (isRefusal(error)) throw error;
             throw new EngineError('crashed', errorText(error));
         }
     }
@@ -94,9 +94,14 @@ function firstOutcome(process: EngineProcess, connection: MessageConnection, { c
         const answered = connection.sendRequest(helloRequest, { protocol: PROTOCOL_VERSION, client: 'quant-workbench' });
         answered.finally(() => timer.dispose()).then(resolve, (error: unknown) => {
             // Only the engine itself can say no. A broken pipe is reported by the exit that follows it, which knows the cause.
-            if (error instanceof ResponseError) fail('protocol', error.message);
+            if (isRefusal(error)) fail('protocol', error.message);
         });
     });
+}
+
+/** Whether an error is an answer of the engine; what the connection itself makes up when it ends is none. */
+function isRefusal(error: unknown): error is ResponseError<unknown> {
+    return error instanceof ResponseError && error.code !== ErrorCodes.PendingResponseRejected;
 }
 
 function describeExit(exit: Exit, words: string): string {

@@ -53,7 +53,7 @@ export function spawnEngine(spec: LaunchSpec, log: Log): EngineProcess {
 }
 
 /** How long each step of the stop ladder may take, in milliseconds; together under three seconds. */
-export const STOP_LADDER = { shutdown: 1000, input: 600, terminate: 700, kill: 500 } as const;
+export const STOP_LADDER = { shutdown: 800, input: 500, terminate: 700, kill: 500 } as const;
 
 /** Ends a process: asks it, ends its input, then TERM and KILL to its whole group. */
 export async function stopProcess(process: EngineProcess, askToShutDown: () => void, clock: Clock): Promise<void> {
