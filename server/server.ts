@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import {
-    CodeActionKind, TextDocuments, TextDocumentSyncKind,
-    type Connection, type Diagnostic, type InitializeParams, type InitializeResult,
+    CodeActionKind, LSPErrorCodes, ResponseError, TextDocuments, TextDocumentSyncKind,
+    type CancellationToken, type Connection, type Diagnostic, type InitializeParams, type InitializeResult,
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import {
@@ -91,31 +91,33 @@ export class RecipeServer {
             const offset = offsetAt(recipe.text, position);
             const folder = folderWanted(recipe, offset);
             const listing = folder === undefined ? [] : await this.workspace.list(uri, folder);
-            return token.isCancellationRequested ? null : complete(recipe, offset, this.workspace.factsFor(uri, recipe), listing);
+            stopIfCancelled(token);
+            return complete(recipe, offset, this.workspace.factsFor(uri, recipe), listing);
         });
-        connection.onHover(({ textDocument: { uri }, position }) =>
-            this.answer(uri, (recipe) => hover(recipe, offsetAt(recipe.text, position), this.workspace.factsFor(uri, recipe)) ?? null),
+        connection.onHover(({ textDocument: { uri }, position }, token) =>
+            this.answer(uri, token, (recipe) => hover(recipe, offsetAt(recipe.text, position), this.workspace.factsFor(uri, recipe)) ?? null),
         );
-        connection.languages.inlayHint.on(({ textDocument: { uri }, range }) =>
-            this.answer(uri, (recipe) => inlayHints(recipe, this.workspace.factsFor(uri, recipe), spanOf(recipe, range))),
+        connection.languages.inlayHint.on(({ textDocument: { uri }, range }, token) =>
+            this.answer(uri, token, (recipe) => inlayHints(recipe, this.workspace.factsFor(uri, recipe), spanOf(recipe, range))),
         );
-        connection.onCodeLens(({ textDocument: { uri } }) =>
-            this.answer(uri, (recipe) => codeLenses(uri, this.workspace.factsFor(uri, recipe), this.running[uri])),
+        connection.onCodeLens(({ textDocument: { uri } }, token) =>
+            this.answer(uri, token, (recipe) => codeLenses(uri, this.workspace.factsFor(uri, recipe), this.running[uri])),
         );
-        connection.onCodeAction(({ textDocument: { uri }, range }) =>
-            this.answer(uri, (recipe) => {
+        connection.onCodeAction(({ textDocument: { uri }, range }, token) =>
+            this.answer(uri, token, (recipe) => {
                 const findings = validate(recipe, this.workspace.factsFor(uri, recipe));
                 return codeActions(recipe, uri, findings, spanOf(recipe, range), (finding) => diagnostic(recipe, uri, finding, this.options.diagnosticsUrl));
             }),
         );
-        connection.onDocumentSymbol(({ textDocument: { uri } }) => this.answer(uri, documentSymbols));
-        connection.onFoldingRanges(({ textDocument: { uri } }) => this.answer(uri, foldingRanges));
-        connection.onDocumentLinks(({ textDocument: { uri } }) =>
-            this.answer(uri, (recipe) => documentLinks(recipe, (path, format) => this.workspace.linkTarget(uri, path, format))),
+        connection.onDocumentSymbol(({ textDocument: { uri } }, token) => this.answer(uri, token, documentSymbols));
+        connection.onFoldingRanges(({ textDocument: { uri } }, token) => this.answer(uri, token, foldingRanges));
+        connection.onDocumentLinks(({ textDocument: { uri } }, token) =>
+            this.answer(uri, token, (recipe) => documentLinks(recipe, (path, format) => this.workspace.linkTarget(uri, path, format))),
         );
     }
 
-    private answer<T>(uri: string, read: (recipe: Recipe) => T): T | null {
+    private answer<T>(uri: string, token: CancellationToken, read: (recipe: Recipe) => T): T | null {
+        stopIfCancelled(token);
         const recipe = this.recipe(uri);
         return recipe ? read(recipe) : null;
     }
@@ -173,6 +175,11 @@ export class RecipeServer {
         this.parsed.delete(uri);
         void this.connection.sendDiagnostics({ uri, diagnostics: [] });
     }
+}
+
+/** A request that was cancelled while it waited in the queue is not worth an answer. */
+function stopIfCancelled(token: CancellationToken): void {
+    if (token.isCancellationRequested) throw new ResponseError(LSPErrorCodes.RequestCancelled, 'cancelled');
 }
 
 function spanOf(recipe: Recipe, range: { start: Parameters<typeof offsetAt>[1]; end: Parameters<typeof offsetAt>[1] }): { start: number; end: number } {

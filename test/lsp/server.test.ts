@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { CancellationTokenSource, ResponseError } from 'vscode-jsonrpc/node';
+import type { CodeAction, CodeLens, CompletionList, DocumentLink, DocumentSymbol, FoldingRange, Hover, InlayHint, Range } from 'vscode-languageserver/node';
+import { Server } from './client';
+
+const model = path.resolve('samples/checkpoints/tiny-llama-pydoc');
+const data = path.resolve('samples/calibration.jsonl');
+const text = (rule: string): string => `model: checkpoint
+calibration: { data: ${data}, samples: 8, sequence_length: 64 }
+candidates: [gptq-w4a16]
+quantize:
+  default: gptq-w4a16
+  rules:
+    - layers: ${rule}
+      use: none
+output: out
+`;
+const all: Range = { start: { line: 0, character: 0 }, end: { line: 1000, character: 0 } };
+const codes = (diagnostics: readonly { code?: unknown }[]): string => diagnostics.map(({ code }) => String(code)).join();
+
+describe('the language server over stdio', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'qw-'));
+    const uri = pathToFileURL(path.join(folder, 'some.quant.yaml')).href;
+    let server: Server;
+
+    before(() => {
+        mkdirSync(path.join(folder, 'checkpoint'));
+        for (const file of ['config.json', 'model.safetensors']) cpSync(path.join(model, file), path.join(folder, 'checkpoint', file));
+    });
+    after(() => rmSync(folder, { recursive: true, force: true }));
+
+    beforeEach(async () => {
+        server = new Server();
+        await server.initialize();
+    });
+    afterEach(async () => {
+        assert.equal(await server.stop(), 0);
+        assert.equal(server.errors, '');
+    });
+
+    /** Opens the recipe and waits until the checkpoint's header has been read: an unmatched pattern is only known then. */
+    async function openRead(rule = '"*.down_prj"'): Promise<void> {
+        await server.open(uri, text(rule));
+        await server.diagnostics(uri, (found) => codes(found) === 'no-layer-matches');
+    }
+
+    it('shows a diagnostic, and takes it away after an edit', async () => {
+        await openRead();
+        const [shown] = await server.diagnostics(uri, (found) => found.length === 1);
+        assert.match(JSON.stringify(shown!.message), /\*\.down_prj.* matches no layer of checkpoint; did you mean .*\*\.down_proj/);
+        assert.deepEqual(shown!.range, { start: { line: 6, character: 14 }, end: { line: 6, character: 26 } });
+        assert.equal(shown!.codeDescription?.href, 'https://example.org/diagnostics.md#no-layer-matches');
+        const range = { start: { line: 6, character: 24 }, end: { line: 6, character: 24 } };
+        await server.notify('textDocument/didChange', { textDocument: { uri, version: 2 }, contentChanges: [{ range, text: 'o' }] });
+        assert.deepEqual(await server.diagnostics(uri, (_, version) => version === 2), []);
+    });
+
+    it('keeps answering on a document that is half written', async () => {
+        await server.open(uri, 'modle: x\ncalibration: { data: a\nquantize:\n  default: ');
+        await server.diagnostics(uri, (found) => codes(found).includes('yaml-syntax') && codes(found).includes('unknown-key'));
+        const { items } = await server.request<CompletionList>('textDocument/completion', uri, { position: { line: 3, character: 11 } });
+        assert.ok(items.some(({ label }) => label === 'gptq-w4a16'));
+    });
+
+    it('completes patterns from the checkpoint, and folders beside the recipe', async () => {
+        await openRead();
+        const patterns = await server.request<CompletionList>('textDocument/completion', uri, { position: { line: 6, character: 15 } });
+        assert.equal(patterns.items.find(({ label }) => label === '*.mlp.down_proj')?.detail, '5 layers');
+        const folders = await server.request<CompletionList>('textDocument/completion', uri, { position: { line: 0, character: 7 } });
+        assert.equal(folders.items.find(({ label }) => label === 'checkpoint')?.detail, 'checkpoint');
+    });
+
+    it('hovers, hints, folds, outlines and links', async () => {
+        await openRead('["*.down_prj", "*.up_proj"]');
+        const hover = await server.request<Hover>('textDocument/hover', uri, { position: { line: 0, character: 8 } });
+        assert.match(JSON.stringify(hover.contents), /LlamaForCausalLM.*5 blocks/);
+        const hints = await server.request<InlayHint[]>('textDocument/inlayHint', uri, { range: all });
+        assert.deepEqual(hints.map(({ label }) => label), ['no layer', '5 layers']);
+        const symbols = await server.request<DocumentSymbol[]>('textDocument/documentSymbol', uri);
+        assert.deepEqual(symbols.map(({ name }) => name), ['model', 'calibration', 'candidates', 'quantize', 'output']);
+        assert.ok((await server.request<FoldingRange[]>('textDocument/foldingRange', uri)).some(({ startLine }) => startLine === 3));
+        const links = await server.request<DocumentLink[]>('textDocument/documentLink', uri);
+        assert.deepEqual(links.map(({ target }) => target), [pathToFileURL(path.join(folder, 'checkpoint', 'config.json')).href, pathToFileURL(data).href]);
+    });
+
+    it('offers the nearest pattern as the preferred fix', async () => {
+        await openRead();
+        const actions = await server.request<CodeAction[]>('textDocument/codeAction', uri, { range: { start: { line: 6, character: 16 }, end: { line: 6, character: 16 } }, context: { diagnostics: [] } });
+        assert.deepEqual(actions.map(({ title, isPreferred }) => [title, isPreferred]), [['Change to "*.down_proj"', true]]);
+        assert.equal(actions[0]?.edit?.changes?.[uri]?.[0]?.newText, '"*.down_proj"');
+    });
+
+    it('shows runs and results in lenses and hints, and asks the editor to fetch them again', async () => {
+        await openRead();
+        const run = path.join(folder, 'runs', 'one');
+        mkdirSync(run, { recursive: true });
+        writeFileSync(path.join(run, 'recipe.quant.yaml'), text('"*.down_prj"'));
+        const measurement = { noise: 1, sqnr_db: 31.25, state: 'finite', bits_per_weight: 4.1, damping: null, fallback: null };
+        const layer = { name: 'model.layers.0.mlp.up_proj', rule: 'default', asked: 'gptq-w4a16', applied: 'gptq-w4a16', fallback: null, candidates: { 'gptq-w4a16': measurement }, achieved: measurement };
+        writeFileSync(path.join(run, 'result.json'), JSON.stringify({ format: 1, run: 'one', candidates: ['gptq-w4a16'], layers: [layer] }));
+        await server.notify('quant/results', { results: { [uri]: path.join(run, 'result.json') } });
+        await server.notify('quant/running', { recipes: { [uri]: { run: 'two', label: 'layer 3/36' } } });
+        await server.until(async () => {
+            const hints = await server.request<InlayHint[]>('textDocument/inlayHint', uri, { range: all });
+            return hints.map(({ label }) => JSON.stringify(label)).sort().join() === '"31.3 dB, min 31.3","no layer","→ 31.3 dB"' ? true : undefined;
+        }, () => 'the hints of the result');
+        assert.ok(server.refreshes.includes('workspace/inlayHint/refresh') && server.refreshes.includes('workspace/codeLens/refresh'));
+        const lenses = await server.request<CodeLens[]>('textDocument/codeLens', uri);
+        assert.deepEqual(lenses.map(({ command }) => command?.title), ['$(debug-stop) Cancel (layer 3/36)', '$(graph) Show last result (SQNR 31.3 dB)']);
+        await server.notify('quant/running', { recipes: {} });
+        const idle = await server.request<CodeLens[]>('textDocument/codeLens', uri);
+        assert.deepEqual(idle[0]?.command, { title: '$(play) Run', command: 'quant.runRecipe', arguments: [uri] });
+    });
+
+    it('reads a checkpoint again when it is told that files changed', async () => {
+        await openRead();
+        const config = path.join(folder, 'checkpoint', 'config.json');
+        const before = readFileSync(config, 'utf8');
+        writeFileSync(config, before.replace('LlamaForCausalLM', 'SomethingForCausalLM'));
+        try {
+            await server.notify('quant/filesChanged', { uris: [pathToFileURL(config).href] });
+            await server.diagnostics(uri, (found) => codes(found) === 'model-unsupported');
+        } finally {
+            writeFileSync(config, before);
+        }
+    });
+
+    it('gives up a request that was cancelled', async () => {
+        await openRead();
+        // The server is busy with these when the cancellation arrives.
+        const busy = Array.from({ length: 60 }, () => server.request('textDocument/completion', uri, { position: { line: 4, character: 11 } }));
+        const source = new CancellationTokenSource();
+        const answer = server.connection.sendRequest('textDocument/hover', { textDocument: { uri }, position: { line: 0, character: 8 } }, source.token);
+        source.cancel();
+        await assert.rejects(answer, (error: unknown) => error instanceof ResponseError && error.code === -32800);
+        await Promise.all(busy);
+    });
+
+    it('knows documents that lie nowhere', async () => {
+        await server.open('untitled:Untitled-1', 'modle: x\n');
+        await server.diagnostics('untitled:Untitled-1', (found) => codes(found).includes('unknown-key'));
+    });
+
+    it('forgets the diagnostics of a closed document', async () => {
+        await openRead();
+        await server.notify('textDocument/didClose', { textDocument: { uri } });
+        await server.diagnostics(uri, (found) => found.length === 0);
+    });
+});
+
+describe('the language server with another schema', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'qw-'));
+    after(() => rmSync(folder, { recursive: true, force: true }));
+
+    it('offers a method that only the schema knows, with its arguments, and has no lens when told so', async () => {
+        const schema = JSON.parse(readFileSync(path.resolve('schemas/recipe.schema.json'), 'utf8')) as {
+            $defs: Record<string, { anyOf: { enum?: string[] }[]; oneOf: object[]; discriminator: { mapping: Record<string, string> }; properties: Record<string, object> }>;
+        };
+        const rtn = schema.$defs.RtnUse!;
+        schema.$defs.ToyUse = {
+            ...rtn, properties: { ...rtn.properties, method: { const: 'toy', type: 'string', description: '**Toy**.' }, clip_ratio: { type: 'number', default: 0.9, description: 'Share that is kept.' } },
+        };
+        schema.$defs.LongUse!.oneOf.push({ $ref: '#/$defs/ToyUse' });
+        schema.$defs.LongUse!.discriminator.mapping.toy = '#/$defs/ToyUse';
+        schema.$defs.ShortUse!.anyOf[0]!.enum!.push('toy-w4a16');
+        const schemaPath = path.join(folder, 'recipe.schema.json');
+        writeFileSync(schemaPath, JSON.stringify(schema));
+
+        const server = new Server();
+        const { capabilities } = await server.initialize({ schemaPath, codeLens: false });
+        assert.equal(capabilities.codeLensProvider, undefined);
+        const uri = 'untitled:toy';
+        await server.open(uri, 'candidates:\n  - \n  - { method: toy,  }\n');
+        const values = await server.request<CompletionList>('textDocument/completion', uri, { position: { line: 1, character: 4 } });
+        assert.ok(values.items.some(({ label }) => label === 'toy-w4a16'));
+        const keys = await server.request<CompletionList>('textDocument/completion', uri, { position: { line: 2, character: 18 } });
+        assert.ok(keys.items.some(({ label }) => label === 'clip_ratio'));
+        assert.ok(!keys.items.some(({ label }) => label === 'damping'));
+        assert.equal(await server.stop(), 0);
+    });
+});
