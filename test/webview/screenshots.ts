@@ -1,11 +1,16 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { failedSnapshot, largeSnapshot, liveSnapshot, runOf, sampleSnapshot, snapshotOf } from './fixture';
+import { failedSnapshot, largeSnapshot, liveSnapshot, runOf, sampleSnapshot, snapshotOf, type Snapshot } from './fixture';
 import { bundlePanel, launch, openPanel, type Panel, type PanelOptions } from './harness';
 import { themes, type ThemeName } from './themes';
 
-/** Takes pictures of the panel in all themes and states, into the folder given. */
-async function main([folder = 'screenshots']: readonly string[]): Promise<void> {
+async function snapshotOfRun(directory: string): Promise<Snapshot> {
+    const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(path.join(directory, name), 'utf8'));
+    return snapshotOf({ run: (await read('run.json')) as Snapshot['run'], result: (await read('result.json')) as Snapshot['result'] });
+}
+
+/** Takes pictures of the panel in all themes and states, into the folder given; with a run directory also of that run. */
+async function main([folder = 'screenshots', run]: readonly string[]): Promise<void> {
     await mkdir(folder, { recursive: true });
     const browser = await launch();
     const bundle = await bundlePanel();
@@ -16,6 +21,17 @@ async function main([folder = 'screenshots']: readonly string[]): Promise<void> 
         for (const complaint of panel.complaints) process.stderr.write(`${name}: ${complaint}\n`);
         await panel.close();
     };
+    if (run !== undefined) {
+        const snapshot = await snapshotOfRun(run);
+        for (const theme of ['dark', 'light'] as const) {
+            await shoot(`run-${theme}`, { theme }, (panel) => panel.send(snapshot));
+            await shoot(`run-columns-${theme}`, { theme }, async (panel) => {
+                await panel.send(snapshot);
+                await panel.page.locator('quant-legend button').click();
+                await panel.page.mouse.move(0, 0);
+            });
+        }
+    }
     for (const theme of Object.keys(themes) as ThemeName[]) {
         await shoot(`map-${theme}`, { theme }, async (panel) => {
             await panel.send(sampleSnapshot());

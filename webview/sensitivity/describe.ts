@@ -1,7 +1,7 @@
 import type { Measurement } from '../../protocol/generated/result';
 import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
-import { fallbackOf, noiseShare, parameters, WRITTEN, type Model, type Row } from './model';
+import { fallbackOf, isInUse, noiseShare, parameters, WRITTEN, type Model, type Row } from './model';
 
 /** A candidate's label as people read it. */
 export function columnTitle(column: string): string {
@@ -29,7 +29,8 @@ export function cellLabel(model: Model, row: Row, column: number, formats: Forma
     const candidate = model.columns[column] ?? '';
     const measurement = row.cells[column] ?? null;
     const parts = [row.name, columnTitle(candidate), spokenValue(measurement, formats)];
-    if (column === row.chosen) parts.push(row.applied === null ? t('asked for') : t('applied'));
+    if (candidate === WRITTEN && row.applied !== null) parts.push(row.applied);
+    if (isInUse(model, row, column)) parts.push(row.applied === null ? t('asked for') : t('applied'));
     if (fallbackOf(row, candidate, measurement) !== null) parts.push(t('fallback'));
     return parts.join(', ');
 }
@@ -77,7 +78,7 @@ function layerFacts(row: Row, formats: Formats): Fact[] {
         const shape = `${formats.integer(row.shape.outputs)} × ${formats.integer(row.shape.inputs)}`;
         facts.push({ label: t('Shape'), value: t('{0}, {1} weights', shape, formats.integer(count)) });
     }
-    if (row.tokens !== null) facts.push({ label: t('Calibration tokens'), value: formats.integer(row.tokens) });
+    if (row.tokens !== null && row.tokens > 0) facts.push({ label: t('Calibration tokens'), value: formats.integer(row.tokens) });
     if (row.asked !== null || row.applied !== null) {
         facts.push({ label: t('Asked → applied'), value: `${row.asked ?? t('kept')} → ${row.applied ?? t('kept')}` });
     } else if (row.shape) {

@@ -84,6 +84,12 @@ export const heatMapStyles = css`
         min-width: 0;
         overflow-wrap: anywhere;
     }
+    .note {
+        align-self: end;
+        padding: 0 8px 4px;
+        font-size: 11px;
+        color: var(--vscode-descriptionForeground);
+    }
     .apart {
         margin-left: var(--apart);
     }

@@ -94,12 +94,14 @@ export class HeatMap extends LitElement {
         }
         if (['rows', 'model', 'viewport', 'palette'].some((key) => changed.has(key))) {
             const apart = this.model.columns.at(-1) === WRITTEN;
-            this.columns = layoutColumns(this.model.columns.length, apart, this.viewport.width, this.longestLabel());
+            const labels = this.longestText(this.rows.map((row) => row.label));
+            const notes = apart ? this.longestText([t('Method'), ...this.rows.map((row) => row.applied ?? '')]) : 0;
+            this.columns = layoutColumns(this.model.columns.length, apart, this.viewport.width, labels, notes);
         }
     }
 
-    private longestLabel(): number {
-        const longest = this.rows.reduce((most, row) => (row.label.length > most.length ? row.label : most), '');
+    private longestText(texts: readonly string[]): number {
+        const longest = texts.reduce((most, text) => (text.length > most.length ? text : most), '');
         const pen = new OffscreenCanvas(1, 1).getContext('2d');
         if (!pen) return longest.length * 7;
         pen.font = this.palette.font;
@@ -173,6 +175,7 @@ export class HeatMap extends LitElement {
                     <span class="bits">${bits === null ? '' : t('{0} bits', this.formats.fixed(bits, 2))}${arrow(key)}</span>
                 </div>`;
             })}
+            ${this.columns.note > 0 ? html`<div class="note" role="presentation" title=${t('The method that was applied')}>${t('Method')}</div>` : nothing}
         `;
     }
 
@@ -208,9 +211,9 @@ export class HeatMap extends LitElement {
     }
 
     protected override updated(changed: PropertyValues): void {
-        const { labels, cell, count, apart, width } = this.columns;
+        const { labels, cell, count, apart, note, width } = this.columns;
         const cells = apart > 0 ? `repeat(${String(count - 1)}, ${String(cell)}px) ${String(apart + cell)}px` : `repeat(${String(count)}, ${String(cell)}px)`;
-        this.style.setProperty('--columns', `${String(labels)}px ${cells}`);
+        this.style.setProperty('--columns', `${String(labels)}px ${cells} ${note > 0 ? `${String(note)}px` : ''}`);
         this.style.setProperty('--labels', `${String(labels)}px`);
         this.style.setProperty('--gutter', `${String(this.columns.gutter)}px`);
         this.style.setProperty('--apart', `${String(apart)}px`);

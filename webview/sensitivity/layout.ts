@@ -8,6 +8,8 @@ export interface Columns {
     readonly count: number;
     /** Extra space before the last column when it stands apart, else 0. */
     readonly apart: number;
+    /** Room for a word after the cells, or 0. */
+    readonly note: number;
     readonly width: number;
 }
 
@@ -22,15 +24,19 @@ export const BLOCK_GAP = 7;
 const CELL_LIMITS = { least: 46, most: 104 };
 const APART = 12;
 const MARGIN = 16;
+/** Left and right of the word after the cells. */
+export const NOTE_PADDING = 8;
 
-export function layoutColumns(count: number, lastApart: boolean, available: number, labelText: number): Columns {
+/** `labelText` and `noteText` are the widths of the longest texts there. */
+export function layoutColumns(count: number, lastApart: boolean, available: number, labelText: number, noteText = 0): Columns {
     const gutter = 44;
     const names = Math.min(Math.max(72, labelText + 14), Math.max(96, available * 0.34 - gutter));
     const labels = Math.round(gutter + names);
     const apart = lastApart && count > 1 ? APART : 0;
-    const room = (available - labels - apart - MARGIN) / Math.max(1, count);
+    const note = noteText > 0 ? Math.ceil(noteText) + 2 * NOTE_PADDING : 0;
+    const room = (available - labels - apart - note - MARGIN) / Math.max(1, count);
     const cell = Math.floor(Math.min(CELL_LIMITS.most, Math.max(CELL_LIMITS.least, room)));
-    return { gutter, labels, cell, count, apart, width: labels + apart + cell * count };
+    return { gutter, labels, cell, count, apart, note, width: labels + apart + cell * count + note };
 }
 
 export function columnLeft(columns: Columns, column: number): number {

@@ -6,7 +6,7 @@ export type Mark = 'chosen' | 'fallback' | 'infinite' | 'zero-signal' | 'missing
 export function marksOf(model: Model): ReadonlySet<Mark> {
     const marks = new Set<Mark>();
     for (const row of model.rows) {
-        if (row.chosen >= 0) marks.add('chosen');
+        if (row.chosen >= 0 || row.applied !== null) marks.add('chosen');
         row.cells.forEach((cell, index) => {
             const kept = model.columns[index] === WRITTEN && !model.live;
             if (!cell) {

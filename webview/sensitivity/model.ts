@@ -109,6 +109,11 @@ export function shortName(name: string, block: number | null): string {
     return at < 0 ? name : name.slice(at + mark.length);
 }
 
+/** Whether a cell shows the method in use. One that no candidate stands for is marked where its result is: in the last column. */
+export function isInUse({ columns }: Model, row: Row, column: number): boolean {
+    return row.chosen === column || (row.chosen < 0 && row.applied !== null && columns[column] === WRITTEN);
+}
+
 export function parameters(row: Row): number | null {
     return row.shape && row.shape.outputs * row.shape.inputs;
 }

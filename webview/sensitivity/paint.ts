@@ -3,9 +3,9 @@ import type { Formats } from '../shared/format';
 import type { GridPosition } from '../shared/gridKeys';
 import { t } from '../shared/strings';
 import { cellText } from './describe';
-import { columnLeft, visibleColumns, visibleRows, type Columns, type Rows } from './layout';
+import { columnLeft, NOTE_PADDING, visibleColumns, visibleRows, type Columns, type Rows } from './layout';
 import { hatch, paintChosen, paintWarning } from './marks';
-import { fallbackOf, WRITTEN, type Model, type Row } from './model';
+import { fallbackOf, isInUse, WRITTEN, type Model, type Row } from './model';
 import type { Palette } from './palette';
 import { paintLabels } from './paintLabels';
 import { position, type Limits } from './scale';
@@ -49,6 +49,7 @@ export function paintMap(context: CanvasRenderingContext2D, scene: Scene): void 
     context.textAlign = 'center';
     for (let row = rows.first; row < rows.end; row++) {
         for (let column = columns.first; column < columns.end; column++) paintCell(context, scene, row, column);
+        if (scene.columns.note > 0) paintMethod(context, scene, row);
     }
     paintSelection(context, scene);
     context.restore();
@@ -66,7 +67,7 @@ function paintCell(context: CanvasRenderingContext2D, scene: Scene, rowIndex: nu
     if (!row) return;
     const rect = box(scene, rowIndex, column);
     const measurement = row.cells[column] ?? null;
-    const chosen = row.chosen === column;
+    const chosen = isInUse(scene.model, row, column);
     const [x, y, width, height] = rect;
     if (!measurement && scene.model.columns[column] === WRITTEN && !scene.model.live) {
         paintWord(context, scene, rect, t('kept'));
@@ -80,6 +81,19 @@ function paintCell(context: CanvasRenderingContext2D, scene: Scene, rowIndex: nu
     }
     if (chosen) paintChosen(context, rect, scene.palette.foreground);
     if (fallbackOf(row, scene.model.columns[column] ?? '', measurement) !== null) paintWarning(context, x + 4, y + height / 2, ink);
+}
+
+/** The applied method by name, after the cells; dimmed where a mark among the candidates tells the same. */
+function paintMethod(context: CanvasRenderingContext2D, scene: Scene, index: number): void {
+    const row = scene.rows[index];
+    if (!row?.applied) return;
+    const { columns, palette, layout } = scene;
+    context.font = palette.font;
+    context.fillStyle = row.chosen >= 0 ? palette.muted : palette.foreground;
+    context.textAlign = 'left';
+    const x = columns.width - columns.note + NOTE_PADDING - scene.offsetX;
+    context.fillText(row.applied, x, (layout.tops[index] ?? 0) - scene.offsetY + layout.height / 2 + 0.5);
+    context.textAlign = 'center';
 }
 
 /** Paints the cell's ground for its state and returns the colour to write on it. */

@@ -4,7 +4,7 @@ import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
 import { cellText, columnTitle, spokenValue } from './describe';
 import { exactValue } from './exportTable';
-import { fallbackOf, WRITTEN, type Model, type Row } from './model';
+import { fallbackOf, isInUse, WRITTEN, type Model, type Row } from './model';
 import { candidateKey } from './sort';
 
 export interface TableCell {
@@ -60,7 +60,7 @@ function measurementColumn(model: Model, column: string, formats: Formats): Tabl
         hint: column === WRITTEN ? t('SQNR of the written weights, on the inputs of the quantized network') : t('SQNR in dB; sort by {0}', column),
         sort: candidateKey(column),
         candidate: column,
-        cell: (row) => measurementCell(row, column, row.cells[index] ?? null, row.chosen === index, formats),
+        cell: (row) => measurementCell(row, column, row.cells[index] ?? null, isInUse(model, row, index), formats),
     };
 }
 

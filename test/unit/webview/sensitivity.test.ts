@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { LayerResult } from '../../../protocol/generated/result';
 import { finite, layersOf, liveSnapshot, resultOf, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
-import { blockOf, fallbackOf, modelOf, noiseShare, shortName, WRITTEN, type Model } from '../../../webview/sensitivity/model';
+import { blockOf, fallbackOf, isInUse, modelOf, noiseShare, shortName, WRITTEN, type Model } from '../../../webview/sensitivity/model';
 import { limitsByColumn, limitsOf, position } from '../../../webview/sensitivity/scale';
 import { nextSort, sortRows } from '../../../webview/sensitivity/sort';
 import { quantile, summarize, weakest } from '../../../webview/sensitivity/statistics';
@@ -36,6 +36,19 @@ describe('the panel model', () => {
         const model = modelOf(snapshotOf({ result: resultOf(layers) }));
         assert.ok(!model.columns.includes(WRITTEN));
         assert.equal(model.columns[model.rows[0]?.chosen ?? -1], 'gptq-w4a16');
+    });
+
+    it('marks the written column when the applied method is no candidate', () => {
+        const layers = sampleLayers().map((layer) => (layer.kind === 'down_proj' ? { ...layer, asked: 'gptq-w8a16', applied: 'gptq-w8a16' } : layer));
+        const model = modelOf(snapshotOf({ result: resultOf(layers) }));
+        const marked = (name: string): string[] => {
+            const row = model.rows.find((each) => each.name === name);
+            assert.ok(row, name);
+            return model.columns.filter((_, column) => isInUse(model, row, column));
+        };
+        assert.deepEqual(marked('model.layers.0.mlp.down_proj'), [WRITTEN]);
+        assert.deepEqual(marked('model.layers.0.mlp.up_proj'), ['gptq-w4a16']);
+        assert.deepEqual(marked('lm_head'), []);
     });
 
     it('reads a live run from its events and leaves out what they have not told', () => {
