@@ -1,0 +1,143 @@
+"""`npm run bench`: the engine beside llm-compressor, and the sensitivity pass beside the naive loop; prints Markdown.
+
+Everything that is compared is measured in this one run, one after the other, on the same checkpoint, tokens and scheme.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import statistics
+import sys
+from pathlib import Path
+
+import numpy
+
+import rival_environment
+from measured_process import Measured, run
+from quant_engine.checkpoint import Checkpoint
+from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+SAMPLE = ROOT / "samples/checkpoints/tiny-llama-pydoc"
+ENVIRONMENT = {"PYTHONPATH": str(ROOT / "engine"), "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+RECIPE = """\
+model: {model}
+calibration: {{ data: {data}, samples: {samples}, sequence_length: {length}, seed: 0 }}
+quantize:
+  default: {{ method: gptq, scheme: W4A16, group_size: 128, damping: 0.01, actorder: weight }}
+  rules:
+    - {{ layers: lm_head, use: none }}
+output: {output}
+"""
+
+
+def note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def save_tokens(checkpoint: Path, work: Path, samples: int, length: int) -> tuple[Path, Path]:
+    """Token files (sequences × length) for calibration and for the held-out perplexity."""
+    tokenizer = load_tokenizer(checkpoint)
+    calibration = calibration_tokens(tokenizer, ROOT / "samples/calibration.jsonl", samples, length, 0)
+    held_out = held_out_tokens(tokenizer, ROOT / "samples/held-out.txt", 64, length)
+    files = work / "calibration.npy", work / "held-out.npy"
+    for file, data in zip(files, (calibration, held_out), strict=True):
+        numpy.save(file, numpy.concatenate([batch.numpy() for batch in data.batches]))
+    return files
+
+
+def quantize_engine(checkpoint: Path, work: Path, samples: int, length: int) -> tuple[Measured, dict[str, float]]:
+    output = work / "engine"
+    recipe = work / "bench.quant.yaml"
+    data = ROOT / "samples/calibration.jsonl"
+    recipe.write_text(RECIPE.format(model=checkpoint, data=data, samples=samples, length=length, output=output))
+    shutil.rmtree(output, ignore_errors=True)
+    command = [sys.executable, "-m", "quant_engine", "run", str(recipe), "--runs", str(work / "runs"), "--json"]
+    measured = run(command, work / "engine.log", ENVIRONMENT)
+    return measured, json.loads(measured.output)["seconds"]
+
+
+def quantize_rival(python: Path, checkpoint: Path, work: Path, tokens: Path) -> tuple[Measured, dict[str, float]]:
+    output = work / "llm-compressor"
+    shutil.rmtree(output, ignore_errors=True)
+    command = [str(python), str(HERE / "rival.py"), str(checkpoint), str(tokens), str(output), "W4A16"]
+    measured = run(command, work / "llm-compressor.log", {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"})
+    return measured, json.loads((output / "times.json").read_text())
+
+
+def perplexity(checkpoint: Path, tokens: Path, work: Path) -> float:
+    command = [sys.executable, str(HERE / "perplexity.py"), str(checkpoint), str(tokens)]
+    return float(run(command, work / "perplexity.log", ENVIRONMENT).output.split()[-1])
+
+
+def against_rival(python: Path, checkpoint: Path, name: str, work: Path, samples: int, length: int, rounds: int) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    calibration, held_out = save_tokens(checkpoint, work, samples, length)
+    process, step, memory = [], [], []
+    for index in range(rounds):
+        note(f"{name}: round {index + 1} of {rounds}: engine")
+        ours, phases = quantize_engine(checkpoint, work, samples, length)
+        note(f"{name}: round {index + 1} of {rounds}: llm-compressor")
+        theirs, times = quantize_rival(python, checkpoint, work, calibration)
+        process.append((ours.seconds, theirs.seconds))
+        step.append((phases["quantize"], times["quantize"]))
+        memory.append((ours.peak_bytes, theirs.peak_bytes))
+        note(f"  engine {ours.seconds:.1f} s {phases}, llm-compressor {theirs.seconds:.1f} s {times}")
+    size = Checkpoint.open(checkpoint)
+    print(f"\n### GPTQ W4A16 g128 on {name}: {size.parameters / 1e6:.1f} M parameters, {samples} × {length} tokens, {size.dtype}\n")
+    print("| | engine | llm-compressor | ratio |\n|---|---|---|---|")
+    for title, pairs, unit, scale in (
+        ("quantization step, s", step, "", 1.0),
+        ("whole process (imports, load, quantize, write), s", process, "", 1.0),
+        ("peak resident memory, MB", memory, "", 1e6),
+    ):
+        ours_median, theirs_median = (statistics.median(pair[side] for pair in pairs) / scale for side in (0, 1))
+        ratios = [pair[1] / pair[0] for pair in pairs]
+        spread = f" ({min(ratios):.2f}–{max(ratios):.2f})" if rounds > 1 else ""
+        print(f"| {title} | {ours_median:.2f} | {theirs_median:.2f} | {statistics.median(ratios):.2f}×{spread} |")
+    figures = [perplexity(path, held_out, work) for path in (checkpoint, work / "engine", work / "llm-compressor")]
+    print(f"| held-out perplexity by transformers (original {figures[0]:.4f}) | {figures[1]:.4f} | {figures[2]:.4f} | |")
+
+
+def sensitivity(checkpoint: Path, work: Path, samples: int, length: int) -> None:
+    note("sensitivity: engine, then the naive loop")
+    data = ROOT / "samples/calibration.jsonl"
+    command = [sys.executable, str(HERE / "sensitivity_bench.py"), str(checkpoint), str(data), str(samples), str(length)]
+    found = json.loads(run(command, work / "sensitivity.log", ENVIRONMENT).output.splitlines()[-1])
+    print(f"\n### Sensitivity: {found['candidates']} candidates × {found['layers']} layers, {samples} × {length} tokens\n")
+    print("| | s |\n|---|---|")
+    print(f"| engine, from loading to the last SQNR | {found['engine_seconds']:.1f} |")
+    print(f"| one forward for each layer and candidate (forwards alone) | {found['naive_seconds']:.1f} |")
+    print(f"\nRatio {found['ratio']:.1f}×, largest SQNR difference {found['largest_difference_db']:.1e} dB.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=ROOT / ".bench")
+    parser.add_argument("--rival", type=Path, help="Python of an environment that has llm-compressor already")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["sample", "wide", "sensitivity"])
+    options = parser.parse_args()
+    work: Path = options.work
+    work.mkdir(parents=True, exist_ok=True)
+    print(f"Machine: {platform.machine()}, 2 threads, Python {platform.python_version()}, torch on the CPU.")
+    if options.only != "sensitivity":
+        python = options.rival or rival_environment.ensure(work / "rival")
+    if options.only in (None, "sample"):
+        against_rival(python, SAMPLE, "the sample", work / "sample", 64, 256, options.rounds)
+    if options.only in (None, "wide"):
+        wide = work / "wide-checkpoint"
+        if not wide.is_dir():
+            run([sys.executable, str(HERE / "widen.py"), str(SAMPLE), str(wide), "4"], work / "widen.log", ENVIRONMENT)
+        against_rival(python, wide, "the sample widened 4×", work / "wide", 64, 512, options.rounds)
+    if options.only in (None, "sensitivity"):
+        sensitivity(SAMPLE, work, 32, 256)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""llm-compressor on the same checkpoint, tokens and scheme; runs in its own environment. Prints one JSON line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import torch
+from datasets import Dataset
+from llmcompressor import oneshot
+from llmcompressor.modifiers.quantization import GPTQModifier
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+
+def main(checkpoint: str, tokens_file: str, output: str, scheme: str) -> None:
+    torch.set_num_threads(2)
+    start = time.perf_counter()
+    tokens = numpy.load(tokens_file)
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    data = Dataset.from_dict({"input_ids": tokens.tolist(), "attention_mask": numpy.ones_like(tokens).tolist()})
+    loaded = time.perf_counter()
+    oneshot(
+        model=model,
+        dataset=data,
+        recipe=GPTQModifier(targets="Linear", scheme=scheme, ignore=["lm_head"], dampening_frac=0.01, actorder="static"),
+        max_seq_length=tokens.shape[1],
+        num_calibration_samples=tokens.shape[0],
+    )
+    quantized = time.perf_counter()
+    model.save_pretrained(output, save_compressed=True)
+    tokenizer.save_pretrained(output)
+    saved = time.perf_counter()
+    times = {"load": loaded - start, "quantize": quantized - loaded, "write": saved - quantized}
+    (Path(output) / "times.json").write_text(json.dumps(times))
+    print(json.dumps(times))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:5])

@@ -1,0 +1,49 @@
+"""Make a larger checkpoint out of the bundled sample, so that speed is measured at a size where the arithmetic dominates.
+
+Every hidden channel is repeated `factor` times, and so are the attention heads and the MLP's channels; weights that sum over repeated
+inputs are divided accordingly. RMSNorm's mean square and the logits are unchanged, so the perplexity stays that of the trained sample. A little noise
+breaks the symmetry between the copies; with it the Gram matrices have full rank, as those of real models have.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+NOISE = 0.02
+
+
+def widen(weight: torch.Tensor, name: str, factor: int, generator: torch.Generator) -> torch.Tensor:
+    """One tensor of the wide model; `weight` in float32."""
+    if weight.ndim == 1:
+        return weight.repeat(factor)
+    vocabulary = "embed_tokens" in name or "lm_head" in name
+    wide = weight.repeat(1 if vocabulary else factor, factor)
+    if "embed_tokens" not in name:
+        wide = wide / factor
+        wide = wide + NOISE * wide.std() * torch.randn(wide.shape, generator=generator)
+    return wide
+
+
+def main(source: Path, target: Path, factor: int) -> None:
+    config = json.loads((source / "config.json").read_text())
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    generator = torch.Generator().manual_seed(0)
+    tensors = load_file(source / "model.safetensors")
+    wide = {
+        name: widen(tensor.float(), name, factor, generator).to(torch.bfloat16).contiguous()
+        for name, tensor in tensors.items()
+    }
+    save_file(wide, target / "model.safetensors", metadata={"format": "pt"})
+    for key in ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads"):
+        config[key] *= factor
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
