@@ -91,10 +91,10 @@ def against_rival(python: Path, checkpoint: Path, name: str, work: Path, samples
     size = Checkpoint.open(checkpoint)
     print(f"\n### GPTQ W4A16 g128 on {name}: {size.parameters / 1e6:.1f} M parameters, {samples} × {length} tokens, {size.dtype}\n")
     print("| | engine | llm-compressor | ratio |\n|---|---|---|---|")
-    for title, pairs, unit, scale in (
-        ("quantization step, s", step, "", 1.0),
-        ("whole process (imports, load, quantize, write), s", process, "", 1.0),
-        ("peak resident memory, MB", memory, "", 1e6),
+    for title, pairs, scale in (
+        ("quantization step, s", step, 1.0),
+        ("whole process (imports, load, quantize, write), s", process, 1.0),
+        ("peak resident memory, MB", memory, 1e6),
     ):
         ours_median, theirs_median = (statistics.median(pair[side] for pair in pairs) / scale for side in (0, 1))
         ratios = [pair[1] / pair[0] for pair in pairs]

@@ -1,8 +1,9 @@
 """The sensitivity pass against the loop that most tools run: one forward of the model for every layer and candidate.
 
-The naive loop is written here from the definition, on transformers' whole model: replace one layer's weight, run all calibration batches,
-compare the layer's output with the float one, put the weight back. It takes the candidates' weights from the same methods, computed from Gram
-matrices in float64, so that the two differ in the way of measuring alone. Prints one JSON line.
+The naive loop is written here from the definition, on transformers' whole model: for each layer and candidate all
+calibration batches go through the model, and the layer's output with the candidate's weights is compared with the float
+one. It takes the candidates' weights from the same methods, computed from Gram matrices in float64, so that the two
+differ in the way of measuring alone. Prints one JSON line.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Make a larger checkpoint out of the bundled sample, so that speed is measured at a size where the arithmetic dominates.
 
-Every hidden channel is repeated `factor` times, and so are the attention heads and the MLP's channels; weights that sum over repeated
-inputs are divided accordingly. RMSNorm's mean square and the logits are unchanged, so the perplexity stays that of the trained sample. A little noise
-breaks the symmetry between the copies; with it the Gram matrices have full rank, as those of real models have.
+Every hidden channel is repeated `factor` times, and so are the attention heads and the MLP's channels; weights that sum
+over repeated inputs are divided accordingly. RMSNorm's mean square and the logits are unchanged, so the perplexity stays
+near that of the trained sample: a little noise breaks the symmetry between the copies, and with it the Gram matrices
+have full rank, as those of real models have.
 """
 
 from __future__ import annotations

@@ -24,10 +24,14 @@ class Calibration(Section):
     """The text that shows the methods what the layers' inputs look like."""
 
     data: str = Field(
-        description="Text to calibrate on: a `.jsonl` file with a `text` field in each line, or a plain `.txt` file. Relative to the recipe.",
+        description=(
+            "Text to calibrate on: a `.jsonl` file with a `text` field in each line, or a plain `.txt` file. Relative to the recipe."
+        ),
         json_schema_extra={"format": "path"},
     )
-    samples: int = Field(default=128, ge=1, le=65536, description="Number of calibration sequences; more cost time and lose less. Default: 128.")
+    samples: int = Field(
+        default=128, ge=1, le=65536, description="Number of calibration sequences; more cost time and lose less. Default: 128."
+    )
     sequence_length: int = Field(
         default=2048, ge=8, le=1048576, description="Tokens in each calibration sequence, at most the model's maximum. Default: 2048."
     )

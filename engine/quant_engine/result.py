@@ -39,7 +39,9 @@ class LayerResult(Model):
     tokens: int = Field(description="Calibration tokens that reached the layer.")
     signal: float = Field(description="Σ‖y‖² of the float layer, float64.")
     candidates: dict[str, Measurement] = Field(description="Measurements by candidate label, on the float model's inputs.")
-    rule: int | Literal["default", "budget"] | None = Field(description="Index of the deciding rule, `default`, `budget`; null: not a target.")
+    rule: int | Literal["default", "budget"] | None = Field(
+        description="Index of the deciding rule, `default`, `budget`; null: not a target."
+    )
     asked: str | None = Field(description="Label that the recipe asks for; null: kept as it is.")
     applied: str | None = Field(default=None, description="Label that was applied; null: kept, or not yet quantized.")
     fallback: str | None = Field(default=None, description="Why applied differs from asked.")

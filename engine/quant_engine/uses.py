@@ -105,7 +105,8 @@ def parse_short(text: str) -> Use:
         raise ValueError(f"unknown method and scheme {text!r}; write method-scheme such as gptq-w4a16, gptq-w4a16-g64 or rtn-w8a16-channel")
     group: Any = "channel" if match["channel"] else int(match["group"]) if match["group"] else None
     if isinstance(group, int) and group not in GROUP_SIZES:
-        raise ValueError(f"unknown group size {group} in {text!r}; the short form knows {', '.join(f'g{g}' for g in GROUP_SIZES)} and channel")
+        known = ", ".join(f"g{g}" for g in GROUP_SIZES)
+        raise ValueError(f"unknown group size {group} in {text!r}; the short form knows {known} and channel")
     return USE_MODELS[match["method"]](method=match["method"], scheme=match["scheme"].upper(), group_size=group)
 
 
