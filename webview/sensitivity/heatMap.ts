@@ -6,10 +6,11 @@ import { moveInGrid, type GridPosition } from '../shared/gridKeys';
 import { t } from '../shared/strings';
 import { placeCard, type DetailCard } from './detailCard';
 import './detailCard';
-import { cellLabel, columnTitle, detailsOf } from './describe';
+import { cellLabel, detailsOf } from './describe';
 import { events } from './events';
 import { heatMapStyles } from './heatMap.styles';
-import { columnLeft, hit, layoutColumns, layoutRows, type Columns, type Rows } from './layout';
+import { mapHead } from './mapHead';
+import { columnLeft, hit, layoutColumns, layoutRows, scrollFor, type Columns, type Rows } from './layout';
 import { WRITTEN, type Model, type Row } from './model';
 import { paintMap } from './paint';
 import type { Palette } from './palette';
@@ -126,7 +127,21 @@ export class HeatMap extends LitElement {
                 @blur=${() => (this.focused = false)}
                 @scroll=${this.onScroll}
             >
-                <div class="head" role="row" aria-rowindex="1">${this.renderHead()}</div>
+                <div class="head" role="row" aria-rowindex="1">
+                    ${mapHead({
+                        model: this.model,
+                        summaries: this.summaries,
+                        formats: this.formats,
+                        sort: this.sort,
+                        descending: this.descending,
+                        current: this.hovered?.column ?? this.selected?.column ?? -1,
+                        focused: this.focused ? this.headerColumn : null,
+                        method: this.columns.note > 0,
+                        sortBy: (key) => {
+                            events.sort(this, key);
+                        },
+                    })}
+                </div>
                 ${summaryRows(this.model, this.summaries, this.formats)}
                 <div
                     class="stage"
@@ -141,41 +156,6 @@ export class HeatMap extends LitElement {
                 ${this.renderActiveRow()}
             </div>
             ${this.renderCard()}
-        `;
-    }
-
-    private renderHead(): TemplateResult {
-        const arrow = (key: SortKey): TemplateResult | typeof nothing =>
-            key !== this.sort || (key === 'order' && !this.descending)
-                ? nothing
-                : html`<vscode-icon name=${this.descending ? 'arrow-down' : 'arrow-up'} size="12"></vscode-icon>`;
-        const sorted = (key: SortKey): string => (key !== this.sort ? 'none' : this.descending ? 'descending' : 'ascending');
-        const column = this.hovered?.column ?? this.selected?.column;
-        return html`
-            <div class="corner" role="columnheader" aria-colindex="1" aria-sort=${sorted('name')}>
-                <span class="gutter sortable" title=${t('Sort in the order of the model')} @click=${() => this.sortBy('order')}>
-                    ${t('Block')}${arrow('order')}
-                </span>
-                <span class="sortable" title=${t('Sort by name')} @click=${() => this.sortBy('name')}>${t('Layer')}${arrow('name')}</span>
-            </div>
-            ${this.model.columns.map((label, index) => {
-                const key = candidateKey(label);
-                const bits = this.summaries[index]?.bits ?? null;
-                const classes = ['title', 'sortable', index === column ? 'current' : '', label === WRITTEN ? 'apart' : ''];
-                return html`<div
-                    id="head-${index}"
-                    class="${classes.join(' ')} ${this.focused && index === this.headerColumn ? 'focused' : ''}"
-                    role="columnheader"
-                    aria-colindex=${index + 2}
-                    aria-sort=${sorted(key)}
-                    title=${label === WRITTEN ? t('SQNR of the written weights, on the inputs of the quantized network') : t('Sort by {0}', label)}
-                    @click=${() => this.sortBy(key)}
-                >
-                    <span class="text">${breakable(columnTitle(label))}</span>
-                    <span class="bits">${bits === null ? '' : t('{0} bits', this.formats.fixed(bits, 2))}${arrow(key)}</span>
-                </div>`;
-            })}
-            ${this.columns.note > 0 ? html`<div class="note" role="presentation" title=${t('The method that was applied')}>${t('Method')}</div>` : nothing}
         `;
     }
 
@@ -359,7 +339,7 @@ export class HeatMap extends LitElement {
         if (!at) return;
         event.preventDefault();
         const label = this.model.columns[at.column];
-        if (at.row < 0 && label !== undefined) this.sortBy(candidateKey(label));
+        if (at.row < 0 && label !== undefined) events.sort(this, candidateKey(label));
         const row = this.rows[at.row];
         if (row && event.key === 'Enter') events.openLayer(this, row.name);
     }
@@ -381,31 +361,14 @@ export class HeatMap extends LitElement {
     private reveal(): void {
         const at = this.selected;
         if (!at || this.viewport.height === 0) return;
-        const top = this.stage.offsetTop + (this.layout.tops[at.row] ?? 0);
+        const { scroller, viewport, layout, columns } = this;
         const head = this.head.offsetHeight;
-        const left = columnLeft(this.columns, at.column);
-        const { scroller, viewport } = this;
         // Row 0 brings the summary back into view with it.
-        if (at.row === 0) scroller.scrollTop = 0;
-        else if (top - head < scroller.scrollTop) scroller.scrollTop = top - head - 4;
-        else if (top + this.layout.height + 6 > scroller.scrollTop + viewport.height) {
-            scroller.scrollTop = top + this.layout.height + 6 - viewport.height;
-        }
-        if (left - this.columns.labels < scroller.scrollLeft) scroller.scrollLeft = left - this.columns.labels;
-        else if (left + this.columns.cell + 4 > scroller.scrollLeft + viewport.width) {
-            scroller.scrollLeft = left + this.columns.cell + 4 - viewport.width;
-        }
+        const top = at.row === 0 ? head : this.stage.offsetTop + (layout.tops[at.row] ?? 0);
+        scroller.scrollTop = scrollFor(scroller.scrollTop, top - 4, top + layout.height + 6, head, viewport.height);
+        const left = columnLeft(columns, at.column);
+        scroller.scrollLeft = scrollFor(scroller.scrollLeft, left, left + columns.cell + 4, columns.labels, viewport.width);
     }
-
-    private sortBy(key: SortKey): void {
-        events.sort(this, key);
-    }
-}
-
-/** Lets a label such as gptq-w4a16-g128 wrap after its hyphens. */
-function breakable(label: string): unknown {
-    const parts = label.split('-');
-    return parts.map((part, index) => (index < parts.length - 1 ? html`${part}-<wbr />` : part));
 }
 
 declare global {

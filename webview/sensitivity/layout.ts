@@ -90,3 +90,9 @@ export function hit(columns: Columns, rows: Rows, x: number, y: number): { reado
     }
     return null;
 }
+
+/** The scroll offset nearest to the present one that shows start…end whole, where the first `covered` pixels hide under something. */
+export function scrollFor(offset: number, start: number, end: number, covered: number, size: number): number {
+    if (start - covered < offset) return Math.max(0, start - covered);
+    return end > offset + size ? end - size : offset;
+}

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { moveInGrid } from '../../../webview/shared/gridKeys';
-import { BLOCK_GAP, columnLeft, hit, layoutColumns, layoutRows, ROW_HEIGHT, visibleColumns, visibleRows } from '../../../webview/sensitivity/layout';
+import { BLOCK_GAP, columnLeft, hit, layoutColumns, layoutRows, ROW_HEIGHT, scrollFor, visibleColumns, visibleRows } from '../../../webview/sensitivity/layout';
 
 const rows = layoutRows([0, 0, 1, 1, null], true);
 
@@ -52,6 +52,13 @@ describe('map geometry', () => {
             if (left < 800 && left + columns.cell > columns.labels) assert.ok(column >= range.first && column < range.end);
         }
         assert.ok(range.end - range.first < 40);
+    });
+
+    it('scrolls no further than needed to show something whole', () => {
+        assert.equal(scrollFor(100, 150, 170, 40, 300), 100);
+        assert.equal(scrollFor(100, 120, 140, 40, 300), 80);
+        assert.equal(scrollFor(100, 390, 410, 40, 300), 110);
+        assert.equal(scrollFor(0, 10, 30, 40, 300), 0);
     });
 
     it('works with no rows and no columns', () => {
