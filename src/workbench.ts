@@ -8,10 +8,12 @@ import { registerCommands } from './commandTable';
 import { createEnginePart, type EnginePart } from './enginePart';
 import { PanelActions } from './panels/actions';
 import { SensitivityPanels } from './panels/panels';
+import { startLanguageClient, type RecipeLanguage } from './recipe/client';
 import { RunDiagnostics } from './runs/diagnostics';
 import { discoverRuns, watchRuns } from './runs/discover';
+import { startLanguageClient, type RecipeLanguage } from './recipe/client';
 import { processAlive } from './runs/liveness';
-import { resultsSnapshot, runningSnapshot, type LanguageBridge } from './runs/publish';
+import { resultsSnapshot, runningSnapshot } from './runs/publish';
 import { RunPlaces } from './runs/places';
 import type { Target } from './runs/select';
 import { RunStore } from './runs/store';
@@ -42,7 +44,7 @@ export class Workbench {
     private readonly panels: SensitivityPanels;
     private readonly actions: PanelActions;
     private readonly places: RunPlaces;
-    private language: LanguageBridge | undefined;
+    private language: RecipeLanguage | undefined;
     private searched: Promise<void> = Promise.resolve();
 
     constructor(private readonly context: vscode.ExtensionContext) {
@@ -75,6 +77,11 @@ export class Workbench {
         own(this.store.onChange(() => this.publishRuns()));
         own(vscode.workspace.onDidGrantWorkspaceTrust(() => this.startEnginePart()));
         this.startEnginePart();
+        this.startLanguage();
+        this.language = startLanguageClient(this.context, { clock: systemClock, log: this.log }).catch((error: unknown) => {
+            this.log.error(`the language server did not start: ${errorText(error)}`);
+            return undefined;
+        });
         // Nobody waits for a search of the workspace: commands work at once.
         this.searched = Promise.all([this.store.refresh(), this.checkpoints.refresh()]).then(() => this.publishRuns());
         this.searched.catch((error: unknown) => this.log.error(`first search: ${String(error)}`));
@@ -83,9 +90,18 @@ export class Workbench {
     /** The engine is stopped; runs go on by themselves. */
     async stop(): Promise<void> {
         await this.enginePart?.engine.stop();
+        await this.language?.stop();
         this.enginePart?.life.dispose();
         this.enginePart = undefined;
         this.extensionLife.dispose();
+    }
+
+    /** In every workspace: the server reads what a recipe names and starts nothing. */
+    private startLanguage(): void {
+        startLanguageClient(this.context, { clock: systemClock, log: this.log }).then((language) => {
+            this.language = language;
+            this.publishRuns();
+        }, (error: unknown) => this.log.error(`the language server did not start: ${errorText(error)}`));
     }
 
     private startEnginePart(): void {
@@ -140,8 +156,11 @@ export class Workbench {
         const { all, active } = this.store;
         void vscode.commands.executeCommand('setContext', 'quant.runningCount', active.length);
         const uriOf = (file: string): string => vscode.Uri.file(file).toString();
-        this.language?.setResults(resultsSnapshot(all, uriOf));
-        this.language?.setRunning(runningSnapshot(all, uriOf));
+        const [results, running] = [resultsSnapshot(all, uriOf), runningSnapshot(all, uriOf)];
+        void this.language.then((language) => {
+            language?.setResults(results);
+            language?.setRunning(running);
+        });
     }
 }
 

@@ -29,13 +29,14 @@ export interface LaunchEnd {
 
 /** Makes a run directory and starts the run in it. */
 export async function startRun(recipe: string, engine: EngineCommand, clock: Clock): Promise<Launched> {
+    await engine(); // Without a usable Python no directory is made.
     const { id, directory } = await makeDirectory(recipe, clock);
     return launch(directory, path.dirname(recipe), await engine('run', recipe, '--id', id));
 }
 
-/** Starts a process that continues a run. */
+/** Starts a process that continues a run with the recipe that ran, whatever has become of the file since. */
 export async function resumeRun(directory: string, recipe: string, engine: EngineCommand): Promise<Launched> {
-    return launch(directory, path.dirname(recipe), await engine('run', recipe, '--resume', directory));
+    return launch(directory, path.dirname(recipe), await engine('run', '--resume', directory));
 }
 
 /**

@@ -5,12 +5,6 @@ import { runStatus } from './describe';
 import type { Run } from './run';
 import { isActive } from './state';
 
-/** What the language server is told: the two snapshots of protocol/language.ts. */
-export interface LanguageBridge {
-    setResults(results: ResultsParams): void;
-    setRunning(running: RunningParams): void;
-}
-
 /** The newest finished result of each recipe. `runs` come newest first. */
 export function resultsSnapshot(runs: readonly Run[], uriOf: (file: string) => string): ResultsParams {
     const results: Record<string, string> = {};

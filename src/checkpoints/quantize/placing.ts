@@ -54,7 +54,7 @@ function foldersBetween(from: string, to: string): string[] {
 
 export function isWithin(file: string, folder: string): boolean {
     const relative = path.relative(folder, file);
-    return relative === '' || (!relative.startsWith('..') && !path.isAbsolute(relative));
+    return relative === '' || (relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative));
 }
 
 async function names(folder: string): Promise<string[]> {

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+import { readCheckpoint, type CheckpointHeader } from '../../../protocol/checkpoint';
+import type { CheckReport } from '../../../protocol/generated/protocol';
+import { root, venvPython } from '../../../scripts/lib/paths.mjs';
+import { formatBytes } from '../../../src/base/text';
+import { estimate, fittingSuffix, withSuffix } from '../../../src/checkpoints/quantize/estimate';
+import { freeRecipePath, isWithin, placeRecipe } from '../../../src/checkpoints/quantize/placing';
+import { recipeText, type RecipeChoices } from '../../../src/checkpoints/quantize/recipeText';
+import { readSchemaFacts, sensibleCandidates, sensibleDefault } from '../../../src/checkpoints/quantize/schemaChoices';
+import { checkpointFolders, concernsRecognition } from '../../../src/checkpoints/recognise';
+import { temporaryFolder } from './helpers/runs';
+
+const schema = readFileSync(path.join(root, 'schemas', 'recipe.schema.json'), 'utf8');
+const sample = path.join(root, 'samples', 'checkpoints', 'tiny-llama-pydoc');
+
+describe('recognising checkpoints', () => {
+    it('needs a config.json and weights in the same folder', () => {
+        const files = [
+            '/w/a/config.json', '/w/a/model.safetensors', '/w/b/config.json', '/w/c/model-00001-of-00002.safetensors', '/w/d/config.json', '/w/d/pytorch_model-00001-of-00003.bin',
+            '/w/e/config.json', '/w/e/model.safetensors.index.json', '/w/f/config.json', '/w/f/q4.gguf', '/w/g/config.json', '/w/g/sub/model.safetensors', '/w/h/config.json', '/w/h/other.bin',
+        ];
+        assert.deepEqual(checkpointFolders(files), ['/w/a', '/w/d', '/w/e', '/w/f']);
+        assert.deepEqual(checkpointFolders([]), []);
+    });
+
+    it('knows which file names can change the answer', () => {
+        assert.deepEqual(['config.json', 'x.safetensors', 'pytorch_model.bin', 'tokenizer.json', 'README.md'].map(concernsRecognition), [true, true, true, false, false]);
+    });
+});
+
+describe('the choices that the schema offers', () => {
+    const { choices } = readSchemaFacts(schema);
+
+    it('are all methods and schemes, with titles and formats', () => {
+        const found = choices.find(({ label }) => label === 'gptq-w4a16');
+        assert.deepEqual(found?.format, { bits: 4, symmetric: true, groupSize: 128 });
+        assert.equal(found?.method, 'gptq');
+        assert.equal(choices.find(({ method }) => method === 'rtn')?.title, 'Round to nearest');
+        assert.ok(choices.every(({ format, description, title }) => format && description && title));
+    });
+
+    it('begin with every method at three and four bits', () => {
+        const sensible = sensibleCandidates(choices);
+        assert.ok(sensible.includes('rtn-w4a16') && sensible.includes('gptq-w3a16'));
+        assert.ok(sensible.every((label) => /-w[34]a16$/.test(label)));
+        const chosen = choices.filter(({ label }) => sensible.includes(label));
+        assert.equal(sensibleDefault(chosen)?.label, 'gptq-w4a16');
+        assert.equal(sensibleDefault(chosen.filter(({ method }) => method === 'rtn'))?.label, 'rtn-w4a16');
+        assert.equal(sensibleDefault([]), undefined);
+    });
+});
+
+describe('estimates', () => {
+    const layer = (block: number | null, outputs: number, inputs: number): CheckpointHeader['linears'][number] => ({ name: 'x', block, outputs, inputs });
+    /** 1,000 parameters outside the layers, all in two bytes. */
+    const header = (...linears: CheckpointHeader['linears'][number][]): CheckpointHeader => {
+        const parameters = 1000 + linears.reduce((sum, { outputs, inputs }) => sum + outputs * inputs, 0);
+        return { folder: '/m', architecture: 'A', dtype: 'bfloat16', parameters, bytes: 2 * parameters, blocks: 1, maximumTokens: 512, quantization: null, linears };
+    };
+    const symmetric = { bits: 4, symmetric: true, groupSize: 128 };
+
+    it('count codes, scales and zero points', () => {
+        const model = header(layer(0, 64, 256));
+        assert.equal(estimate(symmetric, model).bitsPerWeight, 4 + 16 / 128);
+        assert.equal(estimate({ ...symmetric, symmetric: false }, model).bitsPerWeight, 4 + 20 / 128);
+        assert.equal(estimate({ ...symmetric, groupSize: null }, model).bitsPerWeight, 4 + 16 / 256);
+        assert.equal(estimate(symmetric, model).bytes, 2000 + (64 * 256 * 4.125) / 8);
+    });
+
+    it('leave layers outside the blocks alone', () => {
+        assert.equal(estimate(symmetric, header(layer(0, 64, 256), layer(null, 100, 256))).bytes, 2000 + 2 * 25_600 + (64 * 256 * 4.125) / 8);
+    });
+
+    it('choose a group size that divides every layer', () => {
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(0, 8, 640))), '');
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(0, 8, 192))), '-g64');
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 96))), '-g32');
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 100))), '-channel');
+        assert.equal(fittingSuffix({ ...symmetric, groupSize: null }, header(layer(0, 8, 100))), '');
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(null, 8, 100))), '');
+        assert.deepEqual(withSuffix(symmetric, '-g64').groupSize, 64);
+        assert.deepEqual(withSuffix(symmetric, '-channel').groupSize, null);
+    });
+
+    it('are written shortly', () => {
+        assert.deepEqual([0, 999, 1000, 99_440, 99_560, 4.6e9, 1.2e15].map(formatBytes), ['0 B', '999 B', '1.0 KB', '99.4 KB', '100 KB', '4.6 GB', '1200 TB']);
+    });
+});
+
+describe('where a recipe goes', () => {
+    const { folder, remove } = temporaryFolder();
+    after(remove);
+    const make = (file: string): string => {
+        const whole = path.join(folder, file);
+        mkdirSync(path.dirname(whole), { recursive: true });
+        writeFileSync(whole, '');
+        return whole;
+    };
+
+    it('is beside other recipes or data, at most in the workspace folder', async () => {
+        const workspace = path.join(folder, 'one');
+        const checkpoint = path.dirname(make('one/deep/checkpoints/model/config.json'));
+        assert.equal((await placeRecipe(checkpoint, [workspace])).folder, path.join(workspace, 'deep', 'checkpoints'));
+        make('calibration.jsonl');
+        assert.equal((await placeRecipe(checkpoint, [workspace])).folder, path.join(workspace, 'deep', 'checkpoints'));
+        const calibration = make('one/calibration.jsonl');
+        const heldOut = make('one/held-out.txt');
+        assert.deepEqual(await placeRecipe(checkpoint, [workspace]), { folder: workspace, calibration, heldOut });
+        make('one/deep/other.quant.yaml');
+        assert.deepEqual(await placeRecipe(checkpoint, [workspace]), { folder: path.join(workspace, 'deep'), calibration, heldOut });
+    });
+
+    it('is the first workspace folder for a checkpoint outside, and beside it without any', async () => {
+        const checkpoint = path.dirname(make('elsewhere/model/config.json'));
+        const workspace = path.join(folder, 'two');
+        mkdirSync(workspace);
+        assert.equal((await placeRecipe(checkpoint, [workspace])).folder, workspace);
+        assert.equal((await placeRecipe(checkpoint, [])).folder, path.join(folder, 'elsewhere'));
+        assert.equal((await placeRecipe(workspace, [workspace])).folder, workspace);
+    });
+
+    it('takes the next free name', async () => {
+        const place = path.dirname(make('three/model.quant.yaml'));
+        assert.equal(await freeRecipePath(place, 'model'), path.join(place, 'model-2.quant.yaml'));
+        make('three/model-2.quant.yaml');
+        assert.equal(await freeRecipePath(place, 'model'), path.join(place, 'model-3.quant.yaml'));
+        assert.equal(await freeRecipePath(place, 'other'), path.join(place, 'other.quant.yaml'));
+    });
+
+    it('is told apart from folders that merely begin alike', () => {
+        assert.deepEqual([isWithin('/a/b', '/a'), isWithin('/a', '/a'), isWithin('/ab', '/a'), isWithin('/a/..b', '/a')], [true, true, false, true]);
+    });
+});
+
+describe('the recipe that the questions lead to', () => {
+    const { folder, remove } = temporaryFolder();
+    after(remove);
+    const choices = (change: Partial<RecipeChoices> = {}): RecipeChoices => ({
+        recipe: path.join(folder, 'm.quant.yaml'), checkpoint: path.join(folder, 'checkpoints', 'm'), output: path.join(folder, 'output', 'm-4'),
+        candidates: ['rtn-w4a16', 'gptq-w4a16-g64'], defaultUse: 'gptq-w4a16-g64', calibration: path.join(folder, 'calibration.jsonl'),
+        heldOut: path.join(folder, 'held-out.txt'), maximumTokens: 512, ...change,
+    });
+
+    it('says what was chosen, with relative paths and not more tokens than the model takes', () => {
+        assert.deepEqual(parse(recipeText(choices())), {
+            model: 'checkpoints/m', calibration: { data: 'calibration.jsonl', samples: 128, sequence_length: 512, seed: 0 },
+            candidates: ['rtn-w4a16', 'gptq-w4a16-g64'], quantize: { default: 'gptq-w4a16-g64' },
+            evaluate: { data: 'held-out.txt', samples: 64, sequence_length: 512 }, output: 'output/m-4',
+        });
+        const large = parse(recipeText(choices({ maximumTokens: 131_072 }))) as { calibration: { sequence_length: number } };
+        assert.equal(large.calibration.sequence_length, 2048);
+    });
+
+    it('leaves a name to fill in where no data was found, and no evaluation without held-out text', () => {
+        const parsed = parse(recipeText(choices({ calibration: undefined, heldOut: undefined }))) as Record<string, unknown>;
+        assert.deepEqual(parsed.calibration, { data: 'calibration.jsonl', samples: 128, sequence_length: 512, seed: 0 });
+        assert.equal('evaluate' in parsed, false);
+    });
+
+    it('survives every name that a folder may have', () => {
+        for (const name of ['a b', 'yes', '1.5', 'a: b', 'a #b', '"q"', '- x', 'ünï', '{x}', '*a']) {
+            const parsed = parse(recipeText(choices({ checkpoint: path.join(folder, name), output: path.join(folder, 'o', name) }))) as Record<string, unknown>;
+            assert.deepEqual([parsed.model, parsed.output], [name, `o/${name}`]);
+        }
+    });
+
+    it('is accepted by the engine, for the sample checkpoint', async () => {
+        const header = await readCheckpoint(sample, readSchemaFacts(schema).families);
+        mkdirSync(path.join(folder, 'checkpoints'));
+        symlinkSync(sample, path.join(folder, 'checkpoints', 'm'));
+        for (const name of ['calibration.jsonl', 'held-out.txt']) symlinkSync(path.join(root, 'samples', name), path.join(folder, name));
+        const written = choices({ candidates: sensibleCandidates(readSchemaFacts(schema).choices), defaultUse: 'rtn-w4a16', maximumTokens: header.maximumTokens });
+        writeFileSync(written.recipe, recipeText(written));
+        const env = { ...process.env, PYTHONPATH: path.join(root, 'engine') };
+        const report = JSON.parse(execFileSync(venvPython, ['-m', 'quant_engine', 'check', written.recipe, '--json'], { env, encoding: 'utf8' })) as CheckReport;
+        assert.deepEqual(report.diagnostics, []);
+    });
+
+    it('points the engine’s finger at the data that is missing, and at nothing else', () => {
+        const written = choices({ recipe: path.join(folder, 'no-data', 'm.quant.yaml'), calibration: undefined, heldOut: undefined, checkpoint: sample });
+        mkdirSync(path.dirname(written.recipe));
+        writeFileSync(written.recipe, recipeText(written));
+        const env = { ...process.env, PYTHONPATH: path.join(root, 'engine') };
+        const { stdout } = spawnSync(venvPython, ['-m', 'quant_engine', 'check', written.recipe, '--json'], { env, encoding: 'utf8' });
+        assert.deepEqual((JSON.parse(stdout) as CheckReport).diagnostics.map(({ code }) => code), ['data-missing']);
+    });
+});

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Result } from '../../../protocol/generated/result';
+import { root } from '../../../scripts/lib/paths.mjs';
+import { doctorMarkdown } from '../../../src/engine/doctor';
+import type { EngineState } from '../../../src/engine/engine';
+import { EngineError } from '../../../src/engine/errors';
+import { pipCommand } from '../../../src/engine/setUp';
+import { STATUS_COMMANDS, statusItem, type StatusMessage } from '../../../src/engine/status';
+import { runItem, runTooltip } from '../../../src/runs/describe';
+import { parseFindings, recipeProblems, stillbornCause } from '../../../src/runs/problems';
+import { resultsSnapshot, runningSnapshot } from '../../../src/runs/publish';
+import type { Run } from '../../../src/runs/run';
+import { record } from './helpers/runs';
+
+function run(change: Partial<Run> = {}): Run {
+    return {
+        directory: '/w/runs/1', id: '1', recipe: '/w/a.quant.yaml', name: 'a', state: 'running', progress: record().progress, created: '2026-11-22T07:06:50.000Z',
+        resumable: false, hasResult: false, record: record(), ...change,
+    };
+}
+
+describe('a run in the Runs view', () => {
+    it('has the words that the menus of package.json look for', () => {
+        const words = (change: Partial<Run>): string => runItem(run(change), 'en').contextValue;
+        assert.equal(words({}), 'run running result');
+        assert.equal(words({ state: 'done', hasResult: true }), 'run result checkpoint');
+        assert.equal(words({ state: 'failed' }), 'run');
+        assert.equal(words({ state: 'interrupted', resumable: true }), 'run resumable');
+        const manifest = readFileSync(path.join(root, 'package.json'), 'utf8');
+        for (const word of ['running', 'resumable', 'result', 'checkpoint']) assert.match(manifest, new RegExp(`viewItem =~ /\\\\\\\\b${word}\\\\\\\\b/`));
+    });
+
+    it('says how far it is, and what became of it', () => {
+        assert.match(runItem(run(), 'en').description, /^quantize 3\/6 · /);
+        assert.match(runItem(run({ state: 'cancelling' }), 'en').description, /^Cancelling…/);
+        assert.match(runItem(run({ state: 'done-with-fallbacks' }), 'en').description, /^done with fallbacks/);
+        assert.match(runItem(run({ state: 'failed' }), 'en').accessibleLabel, /^a, failed, started /);
+    });
+
+    it('keeps its identity while it changes', () => {
+        assert.equal(runItem(run(), 'en').id, runItem(run({ state: 'done', hasResult: true }), 'en').id);
+    });
+
+    it('shows values from files as text, not as Markdown', () => {
+        const hostile = run({ name: '[x](command:quant.doctor)', record: record({ model: '/m/<img src=x>', device: '**cpu**' }) });
+        const tooltip = runTooltip(hostile, undefined);
+        assert.ok(!tooltip.includes('](command:'));
+        assert.doesNotMatch(tooltip, /(^|[^\\])<img/);
+        assert.match(tooltip, /\\\*\\\*cpu\\\*\\\*/);
+    });
+});
+
+describe('what a run says about its recipe', () => {
+    const problem = { severity: 'warning', code: 'fallback', message: 'not positive definite', layer: 'model.layers.0.mlp.up_proj', line: 7, column: 12, end_line: 7, end_column: 22 } as const;
+
+    it('stands where the engine says, counted as the editor counts', () => {
+        const [found] = recipeProblems(record({ state: 'done-with-fallbacks' }), { problems: [problem] } as unknown as Result);
+        assert.deepEqual(found, {
+            severity: 'warning', code: 'fallback', message: 'model.layers.0.mlp.up_proj: not positive definite', start: { line: 6, character: 11 }, end: { line: 6, character: 21 },
+        });
+    });
+
+    it('stands on the first line when it has no place, with the advice', () => {
+        const error = { ...problem, severity: 'error', layer: null, line: null, column: null, end_line: null, end_column: null } as const;
+        const [found] = recipeProblems(record({ state: 'failed', error, advice: 'Use fewer tokens.' }), undefined);
+        assert.deepEqual([found?.start, found?.end, found?.message], [{ line: 0, character: 0 }, undefined, 'not positive definite\nUse fewer tokens.']);
+    });
+
+    it('is read from the output of a run that never began', () => {
+        const output = 'some noise\n/w/a b.quant.yaml:3:9: warning: odd [no-layer-matches]\n/w/a b.quant.yaml:4:2: error: unknown key "modle" [unknown-key]\n1 error\n';
+        assert.deepEqual(parseFindings(output).map(({ line, severity }) => [line, severity]), [[3, 'warning'], [4, 'error']]);
+        assert.equal(stillbornCause(output), 'line 4: unknown key "modle"');
+        assert.equal(stillbornCause('Traceback\n  File x\nError: the disk is full\n'), 'the disk is full');
+        assert.equal(stillbornCause('Traceback\nMemoryError\n'), 'MemoryError');
+        assert.match(stillbornCause(''), /no message/);
+    });
+});
+
+describe('what the language server is told', () => {
+    const uri = (file: string): string => `file://${file}`;
+    const runs = [
+        run({ directory: '/w/runs/4', id: '4' }),
+        run({ directory: '/w/runs/3', id: '3', state: 'failed' }),
+        run({ directory: '/w/runs/2', id: '2', state: 'done', hasResult: true }),
+        run({ directory: '/w/runs/1', id: '1', state: 'done', hasResult: true }),
+        run({ directory: '/w/runs/0', id: '0', state: 'done', hasResult: true, recipe: '/w/b.quant.yaml' }),
+    ];
+
+    it('is the newest finished result of each recipe', () => {
+        assert.deepEqual(resultsSnapshot(runs, uri).results, { 'file:///w/a.quant.yaml': '/w/runs/2/result.json', 'file:///w/b.quant.yaml': '/w/runs/0/result.json' });
+    });
+
+    it('is what runs now, and how far it is', () => {
+        assert.deepEqual(runningSnapshot(runs, uri).recipes, { 'file:///w/a.quant.yaml': { run: '4', label: 'quantize 3/6' } });
+    });
+});
+
+describe('the status bar item', () => {
+    const hello = { protocol: 1, engine: '0.1.0', python: '3.12.1', executable: '/py', pid: 5, host: 'gpu-box' };
+    const message = (engine: object, change: Partial<StatusMessage> = {}): StatusMessage => ({ engine: engine as EngineState, runs: [], devices: undefined, host: 'gpu_box', ...change });
+
+    it('is a pure function of one message', () => {
+        const texts = [
+            message({ kind: 'idle' }), message({ kind: 'starting' }), message({ kind: 'waiting', cause: 'x', milliseconds: 2000 }),
+            message({ kind: 'failed', error: new EngineError('python', 'no Python') }), message({ kind: 'idle' }, { runs: [run()] }),
+            message({ kind: 'idle' }, { runs: [run(), run()] }),
+        ].map((given) => [statusItem(given).text, statusItem(given).severity]);
+        assert.deepEqual(texts, [
+            ['$(circuit-board) Quant: idle', 'normal'], ['$(loading~spin) Quant: starting', 'normal'], ['$(circuit-board) Quant: restarting', 'warning'],
+            ['$(circuit-board) Quant: error', 'error'], ['$(loading~spin) Quant: quantize 3/6', 'normal'], ['$(loading~spin) Quant: 2 runs', 'normal'],
+        ]);
+    });
+
+    it('shows the memory of the first GPU, and every device in the tooltip', () => {
+        const devices = {
+            torch: '2.13.0', process_bytes: 1,
+            devices: [{ id: 'cpu', name: 'CPU', total_bytes: 64e9, free_bytes: 32e9 }, { id: 'cuda:0', name: 'RTX', total_bytes: 24e9, free_bytes: 21e9 }],
+        };
+        const item = statusItem(message({ kind: 'ready', session: { hello } }, { devices }));
+        assert.equal(item.text, '$(circuit-board) Quant: idle · 3.0 GB / 24.0 GB');
+        assert.match(item.tooltip, /gpu\\_box/);
+        assert.match(item.tooltip, /RTX/);
+    });
+
+    it('links only to commands that are trusted', () => {
+        for (const engine of [{ kind: 'idle' }, { kind: 'ready', session: { hello } }, { kind: 'failed', error: new EngineError('crashed', '[x](command:evil)') }]) {
+            const { tooltip } = statusItem(message(engine));
+            const commands = [...tooltip.matchAll(/\]\(command:([\w.]+)\)/g)].map(([, command]) => command ?? '');
+            assert.ok(commands.length >= 3);
+            assert.deepEqual(commands.filter((command) => !(STATUS_COMMANDS as readonly string[]).includes(command)), []);
+        }
+    });
+});
+
+describe('the doctor’s report', () => {
+    it('is one table that can be pasted anywhere', () => {
+        const text = doctorMarkdown([{ name: 'torch', status: 'fatal', found: 'a|b\nc', advice: 'install it' }], 'about');
+        assert.match(text, /\| ❌ fatal \| torch \| a\\\|b c \| install it \|/);
+    });
+
+    it('quotes only paths that need it', () => {
+        assert.equal(pipCommand('/usr/bin/python3', '/e/constraints.txt'), '/usr/bin/python3 -m pip install -r /e/constraints.txt');
+        assert.equal(pipCommand('/my python', '/e f/c.txt'), '"/my python" -m pip install -r "/e f/c.txt"');
+    });
+});
