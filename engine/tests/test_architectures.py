@@ -1,0 +1,155 @@
+"""The engine's block-by-block logits are transformers' own, for every architecture, and only one block is ever in
+memory."""
+
+import gc
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from quant_engine.architectures.decoder import DecoderModel, open_model
+from quant_engine.architectures.registry import supported
+from quant_engine.checkpoint import Checkpoint, list_linears
+from quant_engine.errors import QuantError
+
+
+def walk_logits(model: DecoderModel, batches: list[torch.Tensor], source: Checkpoint | None = None) -> list[torch.Tensor]:
+    states = model.embed(batches, source)
+    for index in range(model.block_count):
+        model.load_block(index, source)
+        for state in states:
+            state.hidden = model.run_block(index, state)
+        model.free_block(index)
+    head = model.load_head(source)
+    logits = [torch.cat(list(head.logits(state.hidden))).view(*state.hidden.shape[:2], -1) for state in states]
+    model.free_head()
+    return logits
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_logits_equal_the_whole_model(architecture: str, dtype: torch.dtype, tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model", architecture, dtype)
+    batches = [*tiny.tokens(2), *tiny.tokens(1, sequences=1, length=40)]
+    for batch, logits in zip(batches, walk_logits(open_model(Checkpoint.open(folder)), batches), strict=True):
+        reference = tiny.reference_logits(folder, batch)
+        assert logits.dtype == reference.dtype == dtype
+        assert torch.equal(logits, reference)
+
+
+def test_logits_in_chunks_are_the_same_but_for_the_last_bit(llama: Checkpoint):
+    model = open_model(llama)
+    (state,) = model.embed(tiny.tokens(1))
+    head = model.load_head()
+    chunks = list(head.logits(state.hidden, chunk=7))
+    assert [len(chunk) for chunk in chunks] == [7, 7, 7, 7, 7, 7, 6]
+    whole = torch.cat(list(head.logits(state.hidden)))
+    torch.testing.assert_close(torch.cat(chunks), whole, rtol=2**-7, atol=2**-9)
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_hidden_states_are_bit_identical(architecture: str, tmp_path: Path):
+    import transformers
+
+    folder = tiny.save_tiny(tmp_path / "model", architecture)
+    (batch,) = tiny.tokens(1)
+    whole = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        expected = whole.model(batch, output_hidden_states=True).hidden_states
+    model = open_model(Checkpoint.open(folder))
+    (state,) = model.embed([batch])
+    assert torch.equal(state.hidden, expected[0])
+    for index in range(model.block_count):
+        model.load_block(index)
+        state.hidden = model.run_block(index, state)
+        model.free_block(index)
+        if index + 1 < model.block_count:
+            assert torch.equal(state.hidden, expected[index + 1])
+    assert torch.equal(model.load_head().norm(state.hidden), expected[-1])
+
+
+def test_float16_tied_and_sharded_checkpoints(tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model", "qwen2", torch.float16, shard="60KB", tie_word_embeddings=True)
+    assert len(list(folder.glob("*.safetensors"))) > 2
+    (batch,) = tiny.tokens(1)
+    (logits,) = walk_logits(open_model(Checkpoint.open(folder)), [batch])
+    assert torch.equal(logits, tiny.reference_logits(folder, batch))
+
+
+def test_the_sliding_window_matters_in_these_tests(tmp_path: Path):
+    (batch,) = tiny.tokens(1)
+    logits = [
+        walk_logits(
+            open_model(Checkpoint.open(tiny.save_tiny(tmp_path / str(window), "mistral", sliding_window=window))),
+            [batch],
+        )[0]
+        for window in (8, None)
+    ]
+    assert torch.equal(logits[0][:, :8], logits[1][:, :8])
+    assert float((logits[0] - logits[1]).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_layers_that_share_an_input_are_found_in_execution_order(architecture: str, tmp_path: Path):
+    model = open_model(Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture)))
+    model.load_block(1)
+    groups = model.input_groups(1)
+    assert [[name.rpartition(".")[2] for name in names] for names in groups] == [
+        ["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"],
+    ]  # fmt: skip
+    listed = [linear.name for linear in list_linears(model.checkpoint) if linear.block == 1]
+    assert [name for names in groups for name in names] == listed
+
+
+def live_floats() -> int:
+    gc.collect()
+    tensors = {
+        item.untyped_storage().data_ptr(): item.untyped_storage().nbytes()
+        for item in gc.get_objects()
+        if type(item) in (torch.Tensor, torch.nn.Parameter) and item.device.type != "meta" and item.dtype == torch.bfloat16
+    }
+    return sum(tensors.values())
+
+
+def test_at_most_one_block_is_materialised(tmp_path: Path):
+    checkpoint = Checkpoint.open(tiny.save_tiny(tmp_path / "deep", num_hidden_layers=6))
+    block = sum(info.bytes for name, info in checkpoint.tensors.items() if name.startswith("model.layers.0."))
+    before = live_floats()
+    model = open_model(checkpoint)
+    states = model.embed(tiny.tokens(1, 1, 8))
+    hidden = sum(state.hidden.nbytes for state in states)
+    # Slack: masks and positions (8 tokens), never a matrix of the block (≥ 4096 bytes each).
+    slack = 4000
+    assert live_floats() - before <= hidden + slack
+    for index in range(model.block_count):
+        model.load_block(index)
+        assert block <= live_floats() - before <= block + 2 * hidden + slack
+        for state in states:
+            state.hidden = model.run_block(index, state)
+        model.free_block(index)
+        assert live_floats() - before <= 2 * hidden + slack
+
+
+def test_an_unknown_architecture_lists_the_supported_ones(tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model")
+    config = (folder / "config.json").read_text().replace("LlamaForCausalLM", "NovelForCausalLM")
+    (folder / "config.json").write_text(config)
+    checkpoint = Checkpoint.open(folder)
+    assert list_linears(checkpoint) == []
+    with pytest.raises(QuantError) as caught:
+        open_model(checkpoint)
+    assert caught.value.code == "model-unsupported"
+    assert '"NovelForCausalLM"' in caught.value.message
+    assert all(name in caught.value.message for name in supported())
+    assert supported() == ["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"]
+
+
+def test_weights_that_do_not_fit_the_config_are_named(tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model")
+    config = (folder / "config.json").read_text().replace('"intermediate_size": 128', '"intermediate_size": 96')
+    (folder / "config.json").write_text(config)
+    model = open_model(Checkpoint.open(folder))
+    with pytest.raises(QuantError, match=r"layers\.0\.mlp\.\w+\.weight has shape") as caught:
+        model.load_block(0)
+    assert caught.value.code == "model-broken"

@@ -1,0 +1,82 @@
+"""What is written loads with plain transformers, and computes exactly what the engine computes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from quant_engine.architectures.decoder import open_model
+from quant_engine.checkpoint import Checkpoint, CheckpointWriter, list_linears, quantization_config
+from quant_engine.formats.scheme import SCHEMES
+from quant_engine.uses import Use, parse_short
+from quant_engine.walk import quantize
+from test_architectures import walk_logits
+
+BATCHES = tiny.tokens(2, sequences=1)
+
+
+def written(source: Checkpoint, folder: Path, choose: Callable[[str], str | None], max_shard: int = 10**9) -> Checkpoint:
+    chosen: dict[str, Use | None] = {}
+    for linear in list_linears(source):
+        name = choose(linear.name)
+        chosen[linear.name] = parse_short(name) if name else None
+    writer = CheckpointWriter(folder / "output", source, folder / "state")
+    for _ in quantize(open_model(source), BATCHES, chosen, writer):
+        pass
+    return Checkpoint.open(writer.publish(quantization_config(chosen), max_shard))
+
+
+def assert_loads_exactly(output: Checkpoint, source: Checkpoint) -> None:
+    """Logits of transformers' whole quantized model = the engine's, walking the original model's blocks with the
+    output's weights."""
+    batch = BATCHES[0]
+    reference = tiny.reference_logits(output.path, batch)
+    (ours,) = walk_logits(open_model(source), [batch], output)
+    assert float((ours - reference).abs().max()) == 0
+    (itself,) = walk_logits(open_model(output), [batch])
+    assert torch.equal(itself, ours)
+    # The test can fail: the original's logits are elsewhere.
+    (original,) = walk_logits(open_model(source), [batch])
+    assert not torch.equal(original, ours)
+
+
+@pytest.mark.parametrize("size", ["g32", "channel"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_grouped_and_by_channel(scheme: str, size: str, llama: Checkpoint, tmp_path: Path):
+    output = written(llama, tmp_path, lambda name: None if name == "lm_head" else f"rtn-{scheme.lower()}-{size}")
+    assert output.quantization is not None and output.quantization.bits == [int(scheme[1])]
+    assert_loads_exactly(output, llama)
+
+
+def mixed(name: str) -> str | None:
+    """Several widths, groups and methods, a kept layer, a quantized head."""
+    if "layers.0.mlp" in name:
+        return "gptq-w3a16-g32"
+    if name.endswith("v_proj"):
+        return None
+    return "rtn-w8a16-channel" if name == "lm_head" else "gptq-w4a16-g32"
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_mixed_formats_of_every_architecture_sharded(architecture: str, tmp_path: Path):
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture))
+    output = written(source, tmp_path, mixed, max_shard=30_000)
+    assert output.quantization is not None and output.quantization.bits == [3, 4, 8]
+    assert len(list(output.path.glob("*.safetensors"))) > 2
+    assert_loads_exactly(output, source)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+def test_other_dtypes_with_a_tied_head(dtype: torch.dtype, tmp_path: Path):
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", "qwen3", dtype, tie_word_embeddings=True))
+    output = written(source, tmp_path, lambda name: "gptq-w4a16-g32")
+    assert next(info for name, info in output.tensors.items() if name.endswith("weight_scale")).dtype in ("F16", "F32")
+    assert_loads_exactly(output, source)
+
+
+def test_layers_of_a_quantized_checkpoint_are_listed_with_their_real_shape(llama: Checkpoint, tmp_path: Path):
+    output = written(llama, tmp_path, mixed)
+    assert list_linears(output) == list_linears(llama)
+    assert output.parameters == llama.parameters

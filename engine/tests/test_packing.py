@@ -1,0 +1,56 @@
+import pytest
+import torch
+from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32, unpack_from_int32
+
+from quant_engine.formats.packing import checkpoint_tensors, pack, unpack, words
+from quant_engine.methods.types import Quantized, Report
+
+
+def hexadecimal(packed: torch.Tensor) -> list[str]:
+    return [f"{word & 0xFFFFFFFF:08X}" for word in packed.flatten().tolist()]
+
+
+def test_four_bit_worked_example():
+    packed = pack(torch.tensor([[-8, -7, -1, 0, 1, 2, 6, 7]], dtype=torch.int8), 4)
+    assert packed.dtype == torch.int32 and packed.tolist() == [[-22444272]]
+    assert hexadecimal(packed) == ["FEA98710"]
+
+
+def test_eight_bit_worked_example():
+    assert pack(torch.tensor([[1, 2]], dtype=torch.int8), 8).tolist() == [[33409]]
+
+
+def test_three_bit_stream_straddles_words():
+    values = torch.tensor([[3 * k % 8 - 4 for k in range(32)]], dtype=torch.int8)
+    assert pack(values, 3).tolist() == [[-1733573736, -1013404733, -1413244757]]
+
+
+def test_zero_points_are_packed_along_the_rows():
+    zeros = torch.tensor([[-8], [-3], [0], [5], [7], [-1], [2], [4]], dtype=torch.int8)
+    quantized = Quantized(torch.zeros(8, 4, dtype=torch.int8), torch.ones(8, 1), zeros, Report())
+    tensors = checkpoint_tensors("layer", quantized, 4)
+    assert hexadecimal(tensors["layer.weight_zero_point"]) == ["CA7FD850"]
+    assert tensors["layer.weight_zero_point"].shape == (1, 1)
+
+
+def test_a_symmetric_module_stores_no_zero_point():
+    quantized = Quantized(torch.zeros(8, 40, dtype=torch.int8), torch.ones(8, 5), None, Report())
+    tensors = checkpoint_tensors("layer", quantized, 3)
+    assert sorted(tensors) == ["layer.weight_packed", "layer.weight_scale", "layer.weight_shape"]
+    assert tensors["layer.weight_packed"].shape == (8, 4)
+    assert tensors["layer.weight_shape"].tolist() == [8, 40] and tensors["layer.weight_shape"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("columns", [1, 5, 31, 32, 33, 64, 100])
+def test_round_trip_and_the_library_own_packer(bits: int, columns: int):
+    generator = torch.Generator().manual_seed(bits * 1000 + columns)
+    half = 1 << (bits - 1)
+    codes = torch.randint(-half, half, (7, columns), generator=generator, dtype=torch.int8)
+    packed = pack(codes, bits)
+    assert packed.shape == (7, words(columns, bits))
+    assert torch.equal(unpack(packed, bits, columns), codes)
+    assert torch.equal(packed, pack_to_int32(codes, bits))
+    assert torch.equal(unpack_from_int32(packed, bits, torch.Size((7, columns))), codes)
+    theirs = pack_to_int32(codes, bits, packed_dim=0)
+    assert torch.equal(pack(codes.t().contiguous(), bits).t(), theirs)
