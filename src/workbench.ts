@@ -8,7 +8,6 @@ import { registerCommands } from './commandTable';
 import { createEnginePart, type EnginePart } from './enginePart';
 import { PanelActions } from './panels/actions';
 import { SensitivityPanels } from './panels/panels';
-import { startLanguageClient, type RecipeLanguage } from './recipe/client';
 import { RunDiagnostics } from './runs/diagnostics';
 import { discoverRuns, watchRuns } from './runs/discover';
 import { startLanguageClient, type RecipeLanguage } from './recipe/client';
@@ -44,7 +43,7 @@ export class Workbench {
     private readonly panels: SensitivityPanels;
     private readonly actions: PanelActions;
     private readonly places: RunPlaces;
-    private language: RecipeLanguage | undefined;
+    private language: Promise<RecipeLanguage | undefined> = Promise.resolve(undefined);
     private searched: Promise<void> = Promise.resolve();
 
     constructor(private readonly context: vscode.ExtensionContext) {
@@ -77,11 +76,7 @@ export class Workbench {
         own(this.store.onChange(() => this.publishRuns()));
         own(vscode.workspace.onDidGrantWorkspaceTrust(() => this.startEnginePart()));
         this.startEnginePart();
-        this.startLanguage();
-        this.language = startLanguageClient(this.context, { clock: systemClock, log: this.log }).catch((error: unknown) => {
-            this.log.error(`the language server did not start: ${errorText(error)}`);
-            return undefined;
-        });
+        this.language = this.startLanguage();
         // Nobody waits for a search of the workspace: commands work at once.
         this.searched = Promise.all([this.store.refresh(), this.checkpoints.refresh()]).then(() => this.publishRuns());
         this.searched.catch((error: unknown) => this.log.error(`first search: ${String(error)}`));
@@ -89,19 +84,19 @@ export class Workbench {
 
     /** The engine is stopped; runs go on by themselves. */
     async stop(): Promise<void> {
-        await this.enginePart?.engine.stop();
-        await this.language?.stop();
+        const language = this.language.then((started) => started?.stop()).catch((error: unknown) => this.log.warn(`the language server: ${errorText(error)}`));
+        await Promise.all([this.enginePart?.engine.stop(), language]);
         this.enginePart?.life.dispose();
         this.enginePart = undefined;
         this.extensionLife.dispose();
     }
 
-    /** In every workspace: the server reads what a recipe names and starts nothing. */
-    private startLanguage(): void {
-        startLanguageClient(this.context, { clock: systemClock, log: this.log }).then((language) => {
-            this.language = language;
-            this.publishRuns();
-        }, (error: unknown) => this.log.error(`the language server did not start: ${errorText(error)}`));
+    /** In every workspace: the server only reads. Recipes are text until it has started; the rest works without it. */
+    private startLanguage(): Promise<RecipeLanguage | undefined> {
+        return startLanguageClient(this.context, { clock: systemClock, log: this.log }).catch((error: unknown) => {
+            this.log.error(`the language server did not start: ${errorText(error)}`);
+            return undefined;
+        });
     }
 
     private startEnginePart(): void {
