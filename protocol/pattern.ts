@@ -11,7 +11,7 @@ type Token = { readonly kind: 'many' } | { readonly kind: 'one'; readonly accept
 export function layerPattern(pattern: string): LayerPattern {
     const tokens = tokenize(pattern);
     if (tokens === undefined) return () => false;
-    return (name) => matchTokens(tokens, [...name]);
+    return (name) => matchTokens(tokens, name);
 }
 
 /** A predicate: whether any of the patterns matches. */
@@ -58,23 +58,31 @@ function characterSet(members: string): ((character: string) => boolean) | undef
     return (character) => ranges.some(([low, high]) => low <= character && character <= high) !== negated;
 }
 
+/** A whole character, also where it takes two code units. */
+function characterAt(text: string, position: number): string {
+    const unit = text.charCodeAt(position);
+    return unit >= 0xd800 && unit < 0xdc00 ? text.slice(position, position + 2) : text[position]!;
+}
+
 /** Greedy matching that returns to the last `*` only: O(tokens × characters). */
-function matchTokens(tokens: readonly Token[], name: readonly string[]): boolean {
+function matchTokens(tokens: readonly Token[], name: string): boolean {
     let token = 0;
     let position = 0;
     let star = -1;
     let starPosition = 0;
     while (position < name.length) {
         const current = tokens[token];
+        const character = characterAt(name, position);
         if (current?.kind === 'many') {
             star = token++;
             starPosition = position;
-        } else if (current?.accepts(name[position]!)) {
+        } else if (current?.accepts(character)) {
             token++;
-            position++;
+            position += character.length;
         } else if (star >= 0) {
             token = star + 1;
-            position = ++starPosition;
+            starPosition += characterAt(name, starPosition).length;
+            position = starPosition;
         } else {
             return false;
         }

@@ -1,4 +1,4 @@
-import { allPlaces, parseRecipe, type Place, type Recipe, type Span } from './recipe';
+import { parseRecipe, type Place, type Recipe, type Span } from './recipe';
 
 /** What could be written at a place of the text. */
 export interface Cursor {
@@ -40,7 +40,7 @@ function isSame(a: Cursor, b: Cursor): boolean {
 
 /** `isColonOurs`: the colon behind the mark was put there with it. */
 function findMark(recipe: Recipe, isColonOurs: boolean): Cursor[] {
-    for (const place of allPlaces(recipe.root)) {
+    for (const place of recipe.places) {
         if (place.key?.name.includes(MARK) && place.parent) return keyCursor(recipe, place, place.parent, isColonOurs);
         if (place.children.length === 0 && recipe.text.slice(place.span.start, place.span.end).includes(MARK)) return valueCursor(recipe, place);
     }

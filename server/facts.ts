@@ -1,7 +1,7 @@
 import type { CheckpointHeader } from '../protocol/checkpoint';
 import type { Result } from '../protocol/generated/result';
 import type { CheckpointErrorCode } from '../protocol/safetensors';
-import { allPlaces, type Place, type Recipe } from './recipe';
+import type { Place, Recipe } from './recipe';
 
 /** What is known of the world outside the document. The pure functions get it; `workspace.ts` finds it out. */
 export interface Facts {
@@ -46,7 +46,7 @@ export function namedPaths(recipe: Recipe): NamedPaths {
 
 /** Non-empty texts whose schema marks them with `format`. */
 export function placesWithFormat(recipe: Recipe, format: string): Place[] {
-    return [...allPlaces(recipe.root)].filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
+    return recipe.places.filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
 }
 
 /** Where the recipe names the checkpoint that it is about. */

@@ -10,7 +10,7 @@ import { bitsPerWeight, readShortName, readUse } from './uses';
 
 /** What is under the cursor: a key's meaning, a value's meaning, what a pattern matches, what a checkpoint is. */
 export function hover(recipe: Recipe, offset: number, facts: Facts): Hover | undefined {
-    const place = placeHolding(recipe.root, offset);
+    const place = placeHolding(recipe, offset);
     if (!place?.slot) return undefined;
     const onKey = place.key && place.key.start <= offset && offset <= place.key.end;
     if (onKey && place.key) return markdown(recipe, place.key, aboutKey(place.key.name, place.slot));

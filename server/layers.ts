@@ -29,15 +29,25 @@ export function decidedLayers(recipe: Recipe, header: CheckpointHeader): Map<num
         const index = rules.findIndex((matches) => matches(linear.name));
         if (index < 0 && linear.block === null) continue;
         const decider = index < 0 ? 'default' : index;
-        decided.set(decider, [...(decided.get(decider) ?? []), linear]);
+        const layers = decided.get(decider);
+        if (layers) layers.push(linear);
+        else decided.set(decider, [linear]);
     }
     return decided;
 }
 
 /** What a pattern without a match was probably meant to be, by the rule of docs/diagnostics.md. */
 export function nearestPattern(header: CheckpointHeader, pattern: string): string | undefined {
-    const names = header.linears.map(({ name }) => name);
-    return nearest(pattern, /[*?[]/.test(pattern) ? names.flatMap(patternsFor) : names);
+    return nearest(pattern, /[*?[]/.test(pattern) ? openPatterns(header) : header.linears.map(({ name }) => name));
+}
+
+/** Patterns of a checkpoint do not change while its header is known. */
+const open = new WeakMap<CheckpointHeader, readonly string[]>();
+
+function openPatterns(header: CheckpointHeader): readonly string[] {
+    let patterns = open.get(header);
+    if (!patterns) open.set(header, (patterns = [...new Set(header.linears.flatMap(({ name }) => patternsFor(name)))]));
+    return patterns;
 }
 
 /** Patterns that match a layer: its name with the numbers open, then `*.` and each ending of what follows the last number. */

@@ -41,6 +41,8 @@ export interface Recipe {
     readonly schema: RecipeSchema;
     readonly errors: readonly YAMLError[];
     readonly root: Place;
+    /** All places, in document order, a collection before what it holds. */
+    readonly places: readonly Place[];
     readonly lines: LineCounter;
 }
 
@@ -51,7 +53,7 @@ export function parseRecipe(text: string, schema: RecipeSchema): Recipe {
     const lines = new LineCounter();
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, strict: true });
     const root = new Annotator(text, document, schema).root();
-    return { text, schema, errors: document.errors, root, lines };
+    return { text, schema, errors: document.errors, root, places: listPlaces(root, []), lines };
 }
 
 interface Origin {
@@ -194,10 +196,10 @@ function scalarValue(value: unknown): Place['value'] {
     return typeof value === 'bigint' ? Number(value) : null;
 }
 
-/** All places below and including `place`, in document order. */
-export function* allPlaces(place: Place): Generator<Place> {
-    yield place;
-    for (const child of place.children) yield* allPlaces(child);
+function listPlaces(place: Place, places: Place[]): Place[] {
+    places.push(place);
+    for (const child of place.children) listPlaces(child, places);
+    return places;
 }
 
 export function childNamed(place: Place | undefined, name: string): Place | undefined {
@@ -212,9 +214,9 @@ export function placeAt(root: Place, path: Path): Place | undefined {
 }
 
 /** The innermost place whose key or value holds the offset. */
-export function placeHolding(root: Place, offset: number): Place | undefined {
+export function placeHolding({ places }: Recipe, offset: number): Place | undefined {
     let found: Place | undefined;
-    for (const place of allPlaces(root)) {
+    for (const place of places) {
         const inValue = place.span.start <= offset && offset <= place.span.end;
         const inKey = place.key !== undefined && place.key.start <= offset && offset <= place.key.end;
         if (inValue || inKey) found = place;

@@ -67,6 +67,7 @@ export class RecipeSchema {
     private readonly definitions: Readonly<Record<string, JsonSchema>>;
     private readonly slots = new Map<JsonSchema, Slot>();
     private readonly spellings = new Map<string, readonly string[]>();
+    private readonly patterns = new Map<string, RegExp>();
 
     constructor(document: JsonSchema) {
         this.definitions = document.$defs ?? {};
@@ -93,6 +94,12 @@ export class RecipeSchema {
     joinedSlot(schemas: readonly JsonSchema[]): Slot | undefined {
         const [first, ...rest] = schemas.map((schema) => this.slot(schema));
         return first && { ...first, alternatives: [...first.alternatives, ...rest.flatMap(({ alternatives }) => alternatives)] };
+    }
+
+    matches(pattern: string, text: string): boolean {
+        let compiled = this.patterns.get(pattern);
+        if (!compiled) this.patterns.set(pattern, (compiled = new RegExp(pattern, 'u')));
+        return compiled.test(text);
     }
 
     /** Every text that `pattern` accepts, when they are few enough to list; else none. */

@@ -2,7 +2,7 @@ import { FoldingRangeKind, SymbolKind, type DocumentLink, type DocumentSymbol, t
 import { placesWithFormat } from './facts';
 import { patternPlaces } from './layers';
 import { rangeOf } from './positions';
-import { allPlaces, childNamed, type Place, type Recipe, type Span } from './recipe';
+import { childNamed, type Place, type Recipe, type Span } from './recipe';
 import type { Kind } from './schema';
 
 const SYMBOL_KINDS: Readonly<Record<Kind, SymbolKind>> = {
@@ -36,7 +36,7 @@ function symbolName(place: Place): string {
 /** Sections that take more than one line, and blocks of comment lines. */
 export function foldingRanges(recipe: Recipe): FoldingRange[] {
     const ranges: FoldingRange[] = [];
-    for (const place of allPlaces(recipe.root)) {
+    for (const place of recipe.places) {
         if (place.parent === undefined || place.children.length === 0) continue;
         const { start, end } = rangeOf(recipe, { start: place.key?.start ?? place.span.start, end: place.span.end });
         if (end.line > start.line) ranges.push({ startLine: start.line, endLine: end.line });

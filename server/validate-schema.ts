@@ -72,7 +72,7 @@ export function schemaFindings(recipe: Recipe): Finding[] {
     }
 
     function checkScalar(place: Place, alternatives: readonly Alternative[]): void {
-        if (alternatives.some(({ schema }) => fits(place, schema))) return;
+        if (alternatives.some(({ schema }) => fits(recipe, place, schema))) return;
         const names = alternatives.flatMap((alternative) => listedValues(alternative).map(({ value }) => String(value)));
         const range = alternatives.map(({ schema }) => outOfRange(place, schema)).find((sentence) => sentence !== undefined);
         findings.push(range !== undefined ? error(recipe, 'out-of-range', place, range) : unknownValue(recipe, place, names));
@@ -97,10 +97,10 @@ function found(place: Place): string {
     return place.kind === 'boolean' || isSpecial(place) ? place.text : KIND_NAMES[place.kind];
 }
 
-function fits(place: Place, schema: JsonSchema): boolean {
+function fits(recipe: Recipe, place: Place, schema: JsonSchema): boolean {
     if (schema.const !== undefined && schema.const !== place.value) return false;
     if (schema.enum && !schema.enum.includes(place.value)) return false;
-    if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(place.text)) return false;
+    if (schema.pattern !== undefined && !recipe.schema.matches(schema.pattern, place.text)) return false;
     return outOfRange(place, schema) === undefined;
 }
 

@@ -20,7 +20,7 @@ export function groupSizeFindings(recipe: Recipe, header: CheckpointHeader, wron
         if (!use || !layer) return [];
         const sizes = divisors(layer.inputs);
         const message = `group size ${size} does not divide the input width ${layer.inputs} of ${layer.name}; divisors: ${sizes.join(', ')}`;
-        return [errorAt('group-size', use.sizePlace, message, sizeSpellings(use.sizePlace, fitting(sizes, layers)))];
+        return [errorAt('group-size', use.sizePlace, message, sizeSpellings(recipe, use.sizePlace, fitting(sizes, layers)))];
     });
 }
 
@@ -42,12 +42,12 @@ function fitting(sizes: readonly number[], layers: readonly Linear[]): number[] 
 const MAX_OFFERED = 4;
 
 /** What to write at the place that sets the size; nothing where the size is only the scheme's default. */
-function sizeSpellings(place: Place, sizes: readonly number[]): string[] {
+function sizeSpellings(recipe: Recipe, place: Place, sizes: readonly number[]): string[] {
     if (place.key?.name === 'group_size') return [...sizes.slice(0, MAX_OFFERED).map(String), 'channel'];
-    const patterns = (place.slot?.alternatives ?? []).flatMap(({ schema }) => schema.pattern ?? []).map((pattern) => new RegExp(pattern, 'u'));
+    const patterns = (place.slot?.alternatives ?? []).flatMap(({ schema }) => schema.pattern ?? []);
     const base = place.text.replace(/-(g\d+|channel)$/, '');
     const spellings = [...sizes.map((size) => `${base}-g${size}`), `${base}-channel`];
-    return spellings.filter((text) => patterns.some((pattern) => pattern.test(text)));
+    return spellings.filter((text) => patterns.some((pattern) => recipe.schema.matches(pattern, text)));
 }
 
 /** A budget below the smallest candidates, known from the shapes alone, should not cost a measurement first. */
