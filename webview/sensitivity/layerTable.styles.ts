@@ -9,6 +9,7 @@ export const layerTableStyles = css`
         height: 100%;
         overflow: auto;
         box-sizing: border-box;
+        contain: strict;
     }
     table {
         border-collapse: separate;

@@ -14,7 +14,8 @@ import { tableColumns, type TableColumn } from './tableColumns';
 const ROW_HEIGHT = 22;
 /** Above this many rows only those near the visible part exist. */
 const VIRTUAL_FROM = 200;
-const OVERSCAN = 10;
+/** Rows beyond the visible ones; few, because each costs a dozen cells at every step and new ones come within the same frame. */
+const OVERSCAN = 4;
 
 /** The map's twin: the same data as text, for reading, comparing and assistive technology. */
 @customElement('quant-layer-table')
@@ -198,9 +199,8 @@ export class LayerTable extends LitElement {
     /** Moves in steps, so that most scroll events change nothing. */
     private moveWindow(): void {
         if (this.rows.length <= VIRTUAL_FROM) return;
-        const step = OVERSCAN / 2;
-        const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW_HEIGHT / step) * step - OVERSCAN);
-        const end = first + Math.ceil(this.scroller.clientHeight / ROW_HEIGHT) + 2 * OVERSCAN + step;
+        const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW_HEIGHT / OVERSCAN) * OVERSCAN - OVERSCAN);
+        const end = first + Math.ceil(this.scroller.clientHeight / ROW_HEIGHT) + 3 * OVERSCAN;
         if (first !== this.window.first || end !== this.window.end) this.window = { first, end };
     }
 
