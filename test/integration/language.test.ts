@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as vscode from 'vscode';
+
+const PATIENCE_MS = 60_000;
+
+/** The diagnostics of a document as soon as they are as wanted. */
+async function diagnostics(uri: vscode.Uri, wanted: (codes: readonly string[]) => boolean): Promise<void> {
+    const codes = (): string[] => vscode.languages.getDiagnostics(uri).map(({ code }) => String(typeof code === 'object' ? code.value : code));
+    const end = Date.now() + PATIENCE_MS;
+    while (!wanted(codes())) {
+        if (Date.now() > end) throw new Error(`diagnostics are ${codes().join(', ') || 'none'}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+}
+
+describe('recipes in the editor', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'qw-'));
+    const uri = vscode.Uri.file(path.join(folder, 'some.quant.yaml'));
+    after(() => rmSync(folder, { recursive: true, force: true }));
+
+    it('are checked, completed and explained, and fixed', async () => {
+        writeFileSync(uri.fsPath, 'model: nowhere\ncalibration: { data: nowhere.txt }\nquantize:\n  defualt: gptq-w4a16\noutput: out\n');
+        const document = await vscode.workspace.openTextDocument(uri);
+        assert.equal(document.languageId, 'quant-recipe');
+        const editor = await vscode.window.showTextDocument(document);
+        await diagnostics(uri, (codes) => ['model-missing', 'data-missing', 'unknown-key', 'missing-key'].every((code) => codes.includes(code)));
+
+        const range = new vscode.Range(3, 3, 3, 3);
+        const actions = await vscode.commands.executeCommand<vscode.CodeAction[]>('vscode.executeCodeActionProvider', uri, range);
+        const fix = actions.find(({ title }) => title === 'Change to default');
+        assert.ok(fix?.isPreferred && fix.edit);
+        assert.ok(await vscode.workspace.applyEdit(fix.edit));
+        await diagnostics(uri, (codes) => codes.length === 2 && !codes.includes('unknown-key'));
+
+        const value = new vscode.Position(3, 11);
+        const completions = await vscode.commands.executeCommand<vscode.CompletionList>('vscode.executeCompletionItemProvider', uri, value);
+        assert.ok(completions.items.some(({ label }) => label === 'rtn-w4a16'));
+        const hovers = await vscode.commands.executeCommand<vscode.Hover[]>('vscode.executeHoverProvider', uri, value);
+        const explained = hovers.flatMap(({ contents }) => contents as vscode.MarkdownString[]).map((content) => content.value);
+        assert.match(explained.join('\n'), /4-bit/);
+        const lenses = await vscode.commands.executeCommand<vscode.CodeLens[]>('vscode.executeCodeLensProvider', uri);
+        assert.deepEqual(lenses.map(({ command }) => command?.command), ['quant.runRecipe']);
+        assert.ok(await editor.edit((edit) => edit.delete(new vscode.Range(0, 0, 1, 0))));
+        await diagnostics(uri, (codes) => codes.includes('missing-key') && !codes.includes('model-missing'));
+    });
+});
