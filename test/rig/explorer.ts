@@ -22,6 +22,9 @@ export class Explorer {
 
     /** Right-clicks a row and returns the titles in its menu. The menu stays open. */
     async openMenu(name: string): Promise<string[]> {
+        // The hover of a row, which appears while the mouse rests on it, would cover the next one.
+        const { width, height } = this.page.viewportSize() ?? { width: 0, height: 0 };
+        await this.page.mouse.move(width / 2, height / 2);
         await this.row(name).click({ button: 'right' });
         const items = this.menuItems();
         await items.first().waitFor();

@@ -2,6 +2,9 @@
 import type { Locator, Page } from 'playwright-core';
 import { until } from './wait';
 
+/** The label of a row; the row below it, where there is one, is its detail. */
+const label = '.quick-input-list-row:first-child .label-name';
+
 export class QuickInput {
     constructor(private readonly page: Page) {}
 
@@ -20,7 +23,7 @@ export class QuickInput {
     /** The labels of the visible rows. */
     async labels(): Promise<string[]> {
         await this.rows().first().waitFor();
-        return this.rows().locator('.label-name').allInnerTexts();
+        return (await this.rows().locator(label).allInnerTexts()).map((text) => text.trim());
     }
 
     /** Waits for a question whose title or placeholder contains a text. */
@@ -35,26 +38,32 @@ export class QuickInput {
         });
     }
 
-    row(label: string | RegExp): Locator {
-        return this.rows().filter({ has: this.page.locator('.label-name').filter({ hasText: label }) }).first();
+    row(text: string | RegExp): Locator {
+        return this.rows().filter({ has: this.page.locator(label).filter({ hasText: text }) }).first();
     }
 
     /** Chooses one row. */
-    async pick(label: string | RegExp): Promise<void> {
-        const row = this.row(label);
+    async pick(text: string | RegExp): Promise<void> {
+        const row = this.row(text);
         await row.waitFor();
         await row.click();
     }
 
-    /** Sets the ticks of a question with several answers to exactly these labels, and accepts. */
+    /** Sets the ticks of a question with several answers to exactly these labels, and accepts. Rows out of sight do not exist, so each is looked for. */
     async pickMany(labels: string[]): Promise<void> {
         await this.rows().first().waitFor();
-        for (const row of await this.rows().all()) {
-            const label = (await row.locator('.label-name').innerText()).trim();
-            const box = row.locator('.monaco-checkbox, .quick-input-list-checkbox').first();
-            const ticked = (await row.getAttribute('aria-checked')) === 'true' || (await box.getAttribute('aria-checked')) === 'true';
-            if (ticked !== labels.includes(label)) await box.click();
+        const ticked = this.widget.locator('.quick-input-count');
+        await until('no row to be ticked', async () => {
+            if ((await ticked.innerText()).startsWith('0')) return true;
+            await this.widget.locator('.quick-input-header > .monaco-checkbox').click();
+            return false;
+        });
+        for (const [index, text] of labels.entries()) {
+            await this.input.fill(text);
+            await this.exact(text).locator('.monaco-checkbox, .quick-input-list-checkbox').first().click();
+            await until(`${text} to be ticked`, async () => (await ticked.innerText()).startsWith(String(index + 1)));
         }
+        await this.input.fill('');
         await this.accept();
     }
 
@@ -124,6 +133,6 @@ export class QuickInput {
     }
 
     private exact(title: string): Locator {
-        return this.rows().filter({ has: this.page.locator('.label-name').getByText(title, { exact: true }) }).first();
+        return this.rows().filter({ has: this.page.locator(label).getByText(title, { exact: true }) }).first();
     }
 }

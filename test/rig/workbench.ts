@@ -99,17 +99,23 @@ export class Workbench {
         if (message.type() === 'error' && /Content Security Policy/i.test(message.text())) this.violations.push(message.text());
     }
 
-    /** The workbench is restored, has its theme and shows the folder. */
-    async ready(): Promise<void> {
+    /** The workbench is restored and has its theme. */
+    private async restored(): Promise<void> {
         await this.page.waitForFunction(() => 'driver' in globalThis, undefined, { timeout: 60_000 });
         await this.page.evaluate(() => (globalThis as unknown as { driver: { whenWorkbenchRestored(): Promise<void> } }).driver.whenWorkbenchRestored());
         await this.page.locator('.monaco-workbench[class*=vscode-theme-]').waitFor({ timeout: 30_000 });
+    }
+
+    /** … and shows the folder. */
+    async ready(): Promise<void> {
+        await this.restored();
         await this.page.locator('.explorer-folders-view .monaco-list').waitFor({ timeout: 30_000 });
     }
 
+    /** Reloads the window; the side bar comes back with the view it had. */
     async reload(): Promise<void> {
         await this.page.reload();
-        await this.ready();
+        await this.restored();
     }
 
     /** Runs a command of the palette by its whole title ("Quant: Run Recipe"). */
