@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHUNK_TOKENS = 8192
-_PANEL = 1024
+_PANEL = 512
 
 
 def statistics_of(inputs: Iterable[Tensor]) -> Statistics:

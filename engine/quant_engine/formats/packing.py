@@ -7,6 +7,7 @@ the two are incompatible).
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from quant_engine.lazy import torch
@@ -24,6 +25,8 @@ def words(elements: int, bits: int) -> int:
 
 def pack(codes: Tensor, bits: int) -> Tensor:
     """codes (rows × n, int8, signed) → (rows × ceil(n·bits/32), int32), packed along the columns. bits: 1 … 8."""
+    if 8 % bits == 0:
+        return _pack_bytes(codes, bits)
     rows, count = codes.shape
     unsigned = torch.zeros(rows, -(-count // 32) * 32, dtype=torch.int64, device=codes.device)
     unsigned[:, :count] = codes
@@ -37,6 +40,20 @@ def pack(codes: Tensor, bits: int) -> Tensor:
         packed[:, :, word] |= shifted & 0xFFFFFFFF
         packed[:, :, word + 1] |= shifted >> 32
     return _to_int32(packed[:, :, :bits]).reshape(rows, -1)[:, : words(count, bits)].contiguous()
+
+
+def _pack_bytes(codes: Tensor, bits: int) -> Tensor:
+    """`pack` where elements do not straddle bytes (1, 2, 4, 8 bits): the first element of a byte in its lowest bits."""
+    rows, count = codes.shape
+    padded = torch.zeros(rows, words(count, bits) * (32 // bits), dtype=torch.uint8, device=codes.device)
+    padded[:, :count] = (codes.to(torch.int16) + (1 << (bits - 1))).to(torch.uint8)
+    per_byte = 8 // bits
+    stream = padded[:, ::per_byte].clone()
+    for element in range(1, per_byte):
+        stream |= padded[:, element::per_byte] << (element * bits)
+    if sys.byteorder == "big":
+        stream = stream.view(rows, -1, 4).flip(-1).reshape(rows, -1)
+    return stream.contiguous().view(torch.int32)
 
 
 def unpack(packed: Tensor, bits: int, count: int) -> Tensor:

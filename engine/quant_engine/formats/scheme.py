@@ -73,9 +73,7 @@ def _weight_only(bits: int) -> Scheme:
     return Scheme(
         name=f"W{bits}A16",
         weights=WeightFormat(num_bits=bits),
-        description=(
-            f"{bits}-bit integer weights, symmetric, a scale for each {DEFAULT_GROUP_SIZE} inputs; 16-bit activations."
-        ),
+        description=(f"{bits}-bit integer weights, symmetric, a scale for each {DEFAULT_GROUP_SIZE} inputs; 16-bit activations."),
     )
 
 

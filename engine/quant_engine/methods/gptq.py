@@ -11,6 +11,7 @@ from pydantic import Field
 from quant_engine.formats.affine import compute_dtype, find_grid
 from quant_engine.lazy import torch
 from quant_engine.linalg.factor import factor
+from quant_engine.linalg.threads import one_thread
 from quant_engine.methods.registry import Arguments, method
 from quant_engine.methods.rtn import RtnArguments, rtn
 from quant_engine.methods.types import Factor, Quantized, Report
@@ -95,18 +96,19 @@ def _columns(
     for start in range(0, columns, block_size):
         stop = min(start + block_size, columns)
         E = torch.empty(stop - start, rows, dtype=W.dtype, device=W.device)
-        for i in range(start, stop):
-            done = i - start
-            w = Wt[i] if done == 0 else torch.addmv(Wt[i], E[:done].t(), U[start:i, i], alpha=-1)
-            s, z = St[groups[i]], None if Zt is None else Zt[groups[i]]
-            q = w / s
-            if z is not None:
-                q += z
-            q.round_().clamp_(lowest, highest)
-            codes[i] = q
-            if z is not None:
-                q -= z
-            torch.addcmul(w, q, s, value=-1, out=E[done]).div_(diagonal[i])
+        with one_thread():
+            for i in range(start, stop):
+                done = i - start
+                w = Wt[i] if done == 0 else torch.addmv(Wt[i], E[:done].t(), U[start:i, i], alpha=-1)
+                s, z = St[groups[i]], None if Zt is None else Zt[groups[i]]
+                q = w / s
+                if z is not None:
+                    q += z
+                q.round_().clamp_(lowest, highest)
+                codes[i] = q
+                if z is not None:
+                    q -= z
+                torch.addcmul(w, q, s, value=-1, out=E[done]).div_(diagonal[i])
         losses += E.double().square_().sum(0).div_(2)
         if stop < columns:
             Wt[stop:].addmm_(U[start:stop, stop:].t(), E, alpha=-1)

@@ -20,9 +20,7 @@ class RtnArguments(Arguments):
 
 
 @method("rtn", title="Round to nearest", arguments=RtnArguments, needs_calibration=False)
-def rtn(
-    weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: RtnArguments
-) -> Quantized:
+def rtn(weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: RtnArguments) -> Quantized:
     """Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
 
     weight: W (out × in); its dtype is that of the scales. statistics is not looked at.
