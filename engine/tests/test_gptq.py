@@ -7,10 +7,10 @@ import torch
 
 from quant_engine.formats.affine import encode, find_grid
 from quant_engine.formats.scheme import WeightFormat
-from quant_engine.linalg.factor import factor
+from quant_engine.linalg.factor import Factor, factor
 from quant_engine.methods.gptq import GptqArguments, _columns, gptq
 from quant_engine.methods.rtn import RtnArguments, rtn
-from quant_engine.methods.types import Factor, Statistics
+from quant_engine.methods.types import Statistics
 
 X = torch.tensor([[1.0, 2, 0], [0, 1, 1], [2, 1, 1], [1, 1, 2]], dtype=torch.float64)
 STEP = torch.tensor([[0.1]], dtype=torch.float64)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from quant_engine.lazy import torch
-from quant_engine.methods.types import Factor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,6 +13,25 @@ if TYPE_CHECKING:
     from quant_engine.methods.types import Statistics
 
 _SMALLEST_SPLIT = 256
+
+
+@dataclass
+class Factor:
+    """Inverse-Hessian factor of one Gram matrix, ready for the column loop.
+
+    upper: U (in × in, float32, upper triangular) with (G_damped / mean diag G)⁻¹ = Uᵀ U, in processing order.
+    order: processing order of the columns (in,), int64; None: natural order.
+    damping: relative damping really used (times mean diagonal); tried: every value tried, in order.
+    """
+
+    upper: Tensor
+    order: Tensor | None
+    damping: float
+    tried: tuple[float, ...]
+    dead: Tensor
+    """Input columns (bool, in) that calibration never excited, in the layer's own order."""
+    mean_diagonal: float
+    """Mean of diag G: what `upper` is relative to."""
 
 
 def factor(statistics: Statistics, damping: float, ordered: bool) -> Factor | None:

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from quant_engine.formats.affine import compute_dtype, find_grid
 from quant_engine.lazy import torch
-from quant_engine.linalg.factor import factor
+from quant_engine.linalg.factor import Factor, factor
 from quant_engine.linalg.threads import one_thread
 from quant_engine.methods.registry import Arguments, method
 from quant_engine.methods.rtn import RtnArguments, rtn
-from quant_engine.methods.types import Factor, Quantized, Report
+from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
     from torch import Tensor

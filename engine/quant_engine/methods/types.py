@@ -8,24 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-
-@dataclass
-class Factor:
-    """Inverse-Hessian factor of one Gram matrix, ready for the column loop.
-
-    upper: U (in × in, float32, upper triangular) with (G_damped / mean diag G)⁻¹ = Uᵀ U, in processing order.
-    order: processing order of the columns (in,), int64; None: natural order.
-    damping: relative damping really used (times mean diagonal); tried: every value tried, in order.
-    """
-
-    upper: Tensor
-    order: Tensor | None
-    damping: float
-    tried: tuple[float, ...]
-    dead: Tensor
-    """Input columns (bool, in) that calibration never excited, in the layer's own order."""
-    mean_diagonal: float
-    """Mean of diag G: what `upper` is relative to."""
+    from quant_engine.linalg.factor import Factor
 
 
 @dataclass
