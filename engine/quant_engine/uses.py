@@ -64,7 +64,7 @@ class Use(BaseModel):
 
 def _model(method: Method) -> type[Use]:
     scheme = Literal[method.schemes]  # type: ignore[valid-type]
-    documentation = {name: SCHEMES[name].description for name in method.schemes}
+    documentation: Any = {name: SCHEMES[name].description for name in method.schemes}
     fields: dict[str, Any] = {
         "method": (Literal[method.name], Field(description=f"**{method.title}**. {method.summary}", title=method.title)),
         "scheme": (

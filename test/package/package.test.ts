@@ -31,7 +31,7 @@ describe('the package', () => {
             /^package(\.nls)?\.json$/, /^(readme\.md|changelog\.md|license(\.txt|\.md)?)$/i,
             /^dist\/(extension|server)\.js$/, /^dist\/webview\/[\w-]+\.js$/, /^dist\/webview\/codicon\.(css|ttf)$/,
             /^engine\/(pyproject\.toml|constraints\.txt)$/, /^engine\/quant_engine\/([a-z_]+\/)*[a-z_0-9]+\.py$/,
-            /^schemas\/\w+\.schema\.json$/, /^syntaxes\/[\w.-]+\.json$/, /^media\/[\w-]+\.(svg|png|md)$/, /^l10n\/[\w.-]+\.json$/,
+            /^schemas\/\w+\.schema\.json$/, /^syntaxes\/[\w.-]+\.json$/, /^media\/[\w-]+\.(svg|png|md)$/, /^l10n\/[\w.-]+\.json$/, /^docs\/diagnostics\.md$/,
         ];
         assert.deepEqual(names.filter((file) => !allowed.some((pattern) => pattern.test(file))), []);
     });
