@@ -53,7 +53,8 @@ export class EngineClient implements Session {
 
     async request<P, R>(type: RequestType<P, R, void>, params: RequestParam<P>, token = CancellationToken.None): Promise<R> {
         try {
-            return await this.connection.sendRequest(type, params, token);
+            // By name: the message types of two bundles (tests have their own) are not the same objects.
+            return await this.connection.sendRequest<R>(type.method, params, token);
         } catch (error) {
             // An answer that says no is the engine's own word; anything else means that there is no engine any more.
             if (isRefusal(error)) throw error;

@@ -74,11 +74,12 @@ export class RunService {
         const { exitCode, failure } = await launched.ended;
         this.launched.delete(launched.directory);
         log.info(`run ${launched.directory}: ended with ${failure ?? `exit code ${String(exitCode)}`}`);
+        const cancelled = store.get(launched.directory)?.state === 'cancelling';
         const { born } = await store.ended(launched.directory);
         if (born) return;
         const output = await words(launched);
         await removeStillborn(launched.directory);
         await store.look(launched.directory);
-        stillborn(recipe, failure ?? stillbornCause(output), output);
+        if (!cancelled) stillborn(recipe, failure ?? stillbornCause(output), output);
     }
 }

@@ -66,6 +66,17 @@ describe('starting runs', () => {
         dispose();
     });
 
+    it('is silent about a process that was cancelled before it became a run', async () => {
+        const { service, stillborn, store, dispose } = setUp(running('setTimeout(() => {}, 60_000)'));
+        const file = recipe('cancelled');
+        const run = await service.start(file);
+        assert.equal(await service.cancel(run), 'asked');
+        await until('the end', () => store.all.length === 0);
+        await until('the directory to go', () => !existsSync(path.join(path.dirname(file), 'runs')));
+        assert.deepEqual(stillborn, []);
+        dispose();
+    });
+
     it('says why when the process cannot even be started', async () => {
         const { service, stillborn, dispose } = setUp(() => Promise.resolve({ file: '/nowhere/python', args: [], env: {} }));
         await service.start(recipe('impossible'));

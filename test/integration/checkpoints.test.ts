@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { cpSync, rmSync, unlinkSync } from 'node:fs';
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { CHECKPOINT, inWorkspace, until, workbenchApi } from './api';
+
+describe('checkpoints in the workspace', () => {
+    const names = async (): Promise<string[]> => (await workbenchApi()).checkpoints.all.map(({ fsPath }) => path.basename(fsPath));
+
+    it('are found when the window opens, and nothing else is', async () => {
+        assert.deepEqual(await names(), [CHECKPOINT]);
+    });
+
+    it('are known by their folder and by every file in it', async () => {
+        const { checkpoints } = await workbenchApi();
+        const folder = vscode.Uri.file(inWorkspace('checkpoints', CHECKPOINT));
+        for (const uri of [folder, vscode.Uri.joinPath(folder, 'config.json'), vscode.Uri.joinPath(folder, 'model.safetensors')]) {
+            assert.equal(checkpoints.containing(uri)?.fsPath, folder.fsPath);
+        }
+        assert.equal(checkpoints.containing(vscode.Uri.joinPath(folder, '..')), undefined);
+    });
+
+    it('appear when they are copied in, and go when a file or the folder goes', async () => {
+        const copy = inWorkspace('checkpoints', 'copy');
+        const original = inWorkspace('checkpoints', CHECKPOINT);
+        const known = (wanted: boolean): Promise<boolean> => until(`copy to be ${wanted ? 'known' : 'forgotten'}`, async () => (await names()).includes('copy') === wanted);
+        cpSync(original, copy, { recursive: true });
+        await known(true);
+        unlinkSync(path.join(copy, 'config.json'));
+        await known(false);
+        cpSync(original, copy, { recursive: true });
+        await known(true);
+        rmSync(copy, { recursive: true });
+        await known(false);
+    });
+});
