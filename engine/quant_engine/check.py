@@ -78,8 +78,9 @@ def check(
 ) -> Checked:
     """Check the recipe at `path` (or `text` in its place, relative paths still counting from `path`).
 
-    overrides: `path=value` in the order of the command line. shown: how diagnostics name the file. runs: where the run directory will be (default: `runs` beside the recipe). ignore_output: the
-    output may exist (a run that is resumed, or a recipe that only measures). free: bytes free at a path.
+    overrides: `path=value` in the order of the command line. shown: how diagnostics name the file. runs: where the run directory will
+    be (default: `runs` beside the recipe). ignore_output: the output may exist (a run that is resumed, or one that only measures).
+    free: bytes free at a path.
     """
     checked = Checked(path, read_recipe(path) if text is None else text)
     try:

@@ -67,7 +67,10 @@ class FileCheck:
         try:
             checkpoint = Checkpoint.open(path)
         except QuantError as error:
-            raise QuantError(error.message.replace(str(path), written), code=error.code) from None
+            message = error.message.replace(str(path), written)
+            # The reader keeps what to do apart; a finding is one sentence.
+            message += ": convert them to safetensors" if error.code == "model-not-safetensors" else ""
+            raise QuantError(message, code=error.code) from None
         if checkpoint.quantization is not None:
             message = f'"{written}" is already quantized ({checkpoint.quantization.method})'
             raise QuantError(message, code="model-quantized")

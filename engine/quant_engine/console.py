@@ -23,8 +23,8 @@ class RemainingColumn(ProgressColumn):
     """Time left, once there are enough finished units to tell."""
 
     def render(self, task: Task) -> Text:
-        elapsed, done, first = task.elapsed or 0.0, task.completed, task.fields.get("first", 0)
-        if task.finished or done - first < _STABLE_UNITS or elapsed < _STABLE_SECONDS:
+        elapsed, done, first = task.elapsed or 0.0, task.completed, task.fields["first"]
+        if first is None or task.finished or done - first < _STABLE_UNITS or elapsed < _STABLE_SECONDS:
             return Text("")
         seconds = int(elapsed / (done - first) * ((task.total or done) - done))
         return Text(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left", style="cyan")

@@ -32,6 +32,9 @@ def console() -> Console:
 def print_result(out: Console, result: Result, folder: Path) -> None:
     """Layer tables, sizes and scores, where everything is, problems."""
     for table in layer_tables(result, out):
+        # Printed apart, a title is not wrapped to the width of its table.
+        out.print(Text(str(table.title), style="bold"))
+        table.title = None
         out.print(table)
     out.print(summary_table(result))
     if result.output:
@@ -66,7 +69,7 @@ def _fits(table: Table, out: Console) -> bool:
 
 
 def _table(result: Result, candidates: Sequence[str], done: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     parts = [f"SQNR of the candidates in dB{' (* = applied)' if done or result.output else ''}"] if candidates else []
     table.title = "; ".join(parts + (["what was done"] if done else []))
     table.add_column("block\nlayer", no_wrap=True, vertical="bottom")
@@ -77,8 +80,8 @@ def _table(result: Result, candidates: Sequence[str], done: bool) -> Table:
         table.add_column("achieved\ndB", justify="right", no_wrap=True)
         table.add_column("damping", justify="right", no_wrap=True)
         table.add_column("bits", justify="right", no_wrap=True)
-    for index, layer in enumerate(result.layers):
-        following = result.layers[index + 1] if index + 1 < len(result.layers) else layer
+    layers = [layer for layer in result.layers if done or layer.candidates]
+    for layer, following in zip(layers, [*layers[1:], *layers[-1:]], strict=True):
         cells = [_candidate(layer, label) for label in candidates]
         table.add_row(_name(layer), *cells, *(_done(layer) if done else []), end_section=following.block != layer.block)
     return table
@@ -135,7 +138,7 @@ def summary_table(result: Result) -> Table:
     else:
         table.add_row("size", format_bytes(sizes.original_bytes), "", "")
     bits = f"{sizes.bits_per_weight:.2f}"
-    table.add_row("bits per weight", "", bits, f"{sizes.model_bits_per_weight:.2f} over the whole model")
+    table.add_row("bits per weight", "", bits, f"{sizes.model_bits_per_weight:.2f} with all other tensors")
     if scores.perplexity:
         table.add_row(
             "perplexity",
@@ -144,7 +147,7 @@ def summary_table(result: Result) -> Table:
             _sample(scores.perplexity),
         )
     if scores.kl:
-        table.add_row("KL divergence", "", _score(scores.kl, 4), "nats for each token")
+        table.add_row("KL divergence", "", _score(scores.kl, 4), "nats")
     if scores.same_top:
         table.add_row("same top token", "", _score(scores.same_top, 1, 100, " %"), "")
     seconds = sum(result.seconds.values())
@@ -159,7 +162,7 @@ def _score(score: Score | None, digits: int, factor: float = 1.0, unit: str = ""
 
 
 def _sample(score: Score) -> str:
-    return f"{score.tokens:,} tokens, {score.samples} sequences"
+    return f"on {score.tokens:,} tokens"
 
 
 def problem_line(problem: Problem, recipe: str) -> str:

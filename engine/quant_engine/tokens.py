@@ -2,8 +2,8 @@
 
 Documents are tokenized without special tokens, joined with the end-of-sequence token between them, and the stream is cut into
 sequences of equal length. Calibration draws documents in an order given by the seed and stops as soon as it has enough; held-out
-sequences are spread evenly over the whole file. When both keys name the same file, its last quarter (every fourth document, or the last quarter
-of a single one) is the held-out part and calibration never sees it.
+sequences are spread evenly over the whole file. When both keys name the same file, its last quarter (every fourth document, or the
+last quarter of a single one) is the held-out part and calibration never sees it.
 """
 
 from __future__ import annotations

@@ -15,17 +15,24 @@ WORDS = "the a model layer weight scale block token text code of and to in is it
 
 def make_checkpoint(folder: Path, blocks: int = 3) -> Path:
     """A Llama of random weights: width 64, a vocabulary of single bytes, head untied."""
-    import tiny
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
+
+    import tiny
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate(["<eos>", *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    sizes = {"vocab_size": len(vocabulary), "num_hidden_layers": blocks, "max_position_embeddings": 256}
-    tiny.save_tiny(folder, **sizes, eos_token_id=0, bos_token_id=None)
+    tiny.save_tiny(
+        folder,
+        vocab_size=len(vocabulary),
+        num_hidden_layers=blocks,
+        max_position_embeddings=256,
+        eos_token_id=0,
+        bos_token_id=None,
+    )
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>").save_pretrained(folder)
     return folder
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+
 from quant_engine.architectures.decoder import open_model
 from quant_engine.benchmarks.perplexity import Evaluated, evaluate
 from quant_engine.benchmarks.statistics import Estimate, exponential, ratio
@@ -14,7 +16,6 @@ from quant_engine.checkpoint import Checkpoint
 from quant_engine.run import Request, start
 from quant_engine.tokens import held_out_tokens, load_tokenizer
 from small_workspace import make_workspace
-from torch import Tensor
 
 
 @pytest.fixture(scope="module")

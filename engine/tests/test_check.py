@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_workspace import ENGINE, make_workspace, quant_engine
 
 from quant_engine.check import check
 from quant_engine.nearest import distance, nearest
+from small_workspace import ENGINE, make_workspace, quant_engine
 
 CORPUS = ENGINE.parent / "test" / "corpus"
 CASES = json.loads((CORPUS / "expected.json").read_text())

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_workspace import ENGINE, quant_engine
 
 from quant_engine import doctor, requirements
 from quant_engine.protocol import DoctorReport
+from small_workspace import ENGINE, quant_engine
 
 
 def test_the_report_covers_everything_and_follows_the_protocol() -> None:

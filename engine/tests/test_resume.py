@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from quant_engine.errors import QuantError
 from quant_engine.events import RunRecord
 from quant_engine.result import Result

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
+
 from quant_engine.errors import QuantError
 from quant_engine.events import AnyEvent, RunRecord
 from quant_engine.result import Result

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_workspace import ENGINE, environment, make_workspace, quant_engine
 
 from quant_engine import schema
+from small_workspace import ENGINE, environment, make_workspace, quant_engine
 
 SCHEMAS = ENGINE.parent / "schemas"
 TOY = '''\

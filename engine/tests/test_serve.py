@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+
 from quant_engine import __version__, protocol
 from quant_engine.errors import QuantError
 from quant_engine.rpc import MAX_MESSAGE_BYTES, ChannelError, Server, Token, read_message
@@ -32,7 +33,7 @@ class Client:
 
     def __init__(self, command: list[str]) -> None:
         # A file: nobody reads while the process runs, and a full pipe would stop it.
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from quant_engine.errors import QuantError
 from quant_engine.texts import documents, has_text
 from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer, split
