@@ -41,7 +41,7 @@ export class QuantizeCommand {
             return undefined;
         }
         const target = vscode.Uri.file(recipe);
-        await vscode.window.showTextDocument(target);
+        await vscode.window.showTextDocument(target, { preview: false });
         return target;
     }
 
