@@ -66,7 +66,7 @@ class LiveProgress:
     def _advance(self, event: events.Progress) -> None:
         task = self._progress.tasks[self._task]
         first = event.done if task.fields["first"] is None else task.fields["first"]
-        count = f"{event.done}/{event.total} {self._unit}"
+        count = f"{event.done}/{event.total} {_counted(self._unit, event.total)}"
         message = "" if event.done == event.total else event.message
         self._progress.update(self._task, completed=event.done, message=message, count=count, first=first)
 
@@ -85,12 +85,16 @@ class PlainProgress:
 
     def _line(self, event: Event) -> str | None:
         if isinstance(event, events.PhaseStarted):
-            return f"{event.phase}: {event.total} {event.unit}"
+            return f"{event.phase}: {event.total} {_counted(event.unit, event.total)}"
         if isinstance(event, events.Progress) and event.message:
             return (
                 f"{event.phase}: {event.done}/{event.total} {event.message} ({time.monotonic() - self._started:.0f} s)"
             )
         return fallback_line(event) if isinstance(event, events.Fallback) else None
+
+
+def _counted(unit: str, count: int) -> str:
+    return unit.removesuffix("s") if count == 1 else unit
 
 
 def fallback_line(event: events.Fallback) -> str:

@@ -122,6 +122,7 @@ def _execute(directory: RunDirectory, request: Request, checked: Checked, resume
     with listening() as cancellation, _logging_to(directory.folder / directory.record.log):
         _connect(cancellation, directory)
         work = Work(request.action, request.recipe, checked, checked.recipe, request.device, directory, cancellation)
+        work.seconds = directory.kept_seconds()
         result: Result | None = None
         try:
             directory.event(events.Started, pid=os.getpid(), resumed=resumed)

@@ -17,14 +17,8 @@ from quant_engine.errors import QuantError
 from quant_engine.events import Event, RunRecord
 from quant_engine.result import Result
 
-RECORD, EVENTS, RESULT, RECIPE, REQUEST, STATE = (
-    "run.json",
-    "events.jsonl",
-    "result.json",
-    "recipe.quant.yaml",
-    "request.json",
-    "state",
-)
+RECORD, EVENTS, RESULT = "run.json", "events.jsonl", "result.json"
+RECIPE, REQUEST, STATE, SECONDS = "recipe.quant.yaml", "request.json", "state", "seconds.json"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
 
 
@@ -136,6 +130,15 @@ class RunDirectory:
         with self._lock:
             if self.record.state in ("starting", "running"):
                 self.update(state="cancelling")
+
+    def keep_seconds(self, seconds: dict[str, float]) -> None:
+        """Time spent in each phase so far; a resumed run adds to it."""
+        if self.state_folder.is_dir():
+            replace_text(self.state_folder / SECONDS, json.dumps(seconds))
+
+    def kept_seconds(self) -> dict[str, float]:
+        path = self.state_folder / SECONDS
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def write_result(self, result: Result) -> None:
         replace_text(self.folder / RESULT, result.model_dump_json(indent=1) + "\n")

@@ -89,6 +89,7 @@ class Work:
             yield
         finally:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - started
+            self.directory.keep_seconds(self.seconds)
 
     def tick(self, message: str) -> None:
         """One more unit of the current phase is done. Raises Cancelled when the run was asked to stop."""

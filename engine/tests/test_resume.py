@@ -62,8 +62,11 @@ def test_sigint_stops_at_the_block_and_the_rest_follows(workspace: Path, tmp_pat
     assert (code, record.state, record.resumable) == (130, "cancelled", True)
     assert record.progress is not None and (record.progress.phase, record.progress.done) == (phase, done)
     assert (tmp_path / "out").exists() is (phase == "evaluate")
+    spent = json.loads((folder / "state" / "seconds.json").read_text())
     resumed = quant_engine("run", "--resume", folder, "--json")
     assert resumed.returncode == 0, resumed.stderr
+    seconds = json.loads(resumed.stdout)["seconds"]
+    assert phase in spent and all(seconds[name] >= round(spent[name], 3) for name in spent)
     assert_same_as_uninterrupted(workspace, tmp_path, folder)
     totals = [line for line in resumed.stderr.splitlines() if line.startswith(f"{phase}: ")]
     skipped = 0 if phase == "evaluate" else done
@@ -129,6 +132,7 @@ def test_what_differs_is_named(workspace: Path, tmp_path: Path) -> None:
     recipe = make_workspace(place)
     _, folder = stopped(place, tmp_path, "SIGINT", "quantize", 1)
     before = files(folder / "state")
+    good = files(place)
     text = place / "calibration.jsonl"
     text.write_text(text.read_text().replace("the", "teh"))
     config = place / "model" / "config.json"
@@ -137,12 +141,16 @@ def test_what_differs_is_named(workspace: Path, tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "calibration tokens" in refused.stderr and "checkpoint.config.json" in refused.stderr
     assert "[resume-mismatch]" in refused.stderr
-    assert files(folder / "state") == before
+    after = files(folder / "state")
+    assert {name for name in after if after[name] != before.get(name)} == {"seconds.json"}
     assert not (tmp_path / "out").exists()
     recipe.write_text(recipe.read_text().replace("samples: 8", "samples: 9"))
     with pytest.raises(QuantError) as caught:
         resume(folder, recipe=recipe)
     assert caught.value.code == "resume-mismatch" and "recipe.calibration.samples" in caught.value.message
+    for name, data in good.items():
+        (place / name).write_bytes(data)
+    assert resume(folder, recipe=recipe).exit_code == 0, "what differed was restored"
 
 
 def test_a_done_run_a_running_run_and_no_run_cannot_be_resumed(workspace: Path, tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""The explanations keep up with the code."""
+
+from __future__ import annotations
+
+import re
+
+from small_workspace import ENGINE
+
+DOCS = ENGINE.parent / "docs"
+CODE = re.compile(r'(?:code=|Finding\(|self\._add\([^"]*|problem\("warning", )"([a-z]+(?:-[a-z]+)*)"')
+
+
+def codes_in_source() -> set[str]:
+    files = [path.read_text() for path in (ENGINE / "quant_engine").rglob("*.py")]
+    return {code for text in files for code in CODE.findall(text)}
+
+
+def test_every_code_is_explained() -> None:
+    text = (DOCS / "diagnostics.md").read_text()
+    codes = codes_in_source()
+    assert {"unknown-key", "fallback", "internal", "resume-mismatch", "group-size", "some-code"} - codes == {"some-code"}
+    assert sorted(code for code in codes if f"`{code}`" not in text) == []
+
+
+def test_every_diagnostic_of_a_recipe_has_its_section() -> None:
+    text = (DOCS / "diagnostics.md").read_text()
+    linked = re.findall(r"^\| \[`([a-z-]+)`\]\(#([a-z-]+)\)", text, re.MULTILINE)
+    assert len(linked) > 15
+    for code, anchor in linked:
+        assert code == anchor and f"\n## {code}\n" in text
+
+
+def test_links_in_the_run_directory_page_lead_somewhere() -> None:
+    page = DOCS / "run-directory.md"
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    assert targets and all((page.parent / target).exists() for target in targets)
