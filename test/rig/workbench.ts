@@ -112,9 +112,11 @@ export class Workbench {
         await this.page.locator('.explorer-folders-view .monaco-list').waitFor({ timeout: 30_000 });
     }
 
-    /** Reloads the window; the side bar comes back with the view it had. */
+    /** Reloads the window as a user does: a reload of the page alone would lose what was opened just before. The side bar comes back with the view it had. */
     async reload(): Promise<void> {
-        await this.page.reload();
+        const loaded = this.page.waitForEvent('load', { timeout: 60_000 });
+        await this.command('Developer: Reload Window');
+        await loaded;
         await this.restored();
     }
 

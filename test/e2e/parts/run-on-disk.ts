@@ -1,4 +1,5 @@
 // Run directories as the engine writes them, read by the test itself, and the processes behind them.
+import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import type { Result } from '../../../protocol/generated/result';
@@ -26,15 +27,18 @@ export function readResult(directory: string): Result {
     return JSON.parse(readFileSync(path.join(directory, RUN_FILES.result), 'utf8')) as Result;
 }
 
-/** Waits for the only run of a recipe to be as a test asks; the run's directory. */
+/** Waits for the only run of a recipe to be as a test asks; the run's directory. One that fails instead is not waited for any longer. */
 export async function runThat(workspace: Workspace, recipe: string, is: string, fits: (run: RunRecord) => boolean): Promise<string> {
-    return until(`the run of ${recipe} that ${is}`, () => {
+    let run: RunRecord | undefined;
+    const found = await until(`the run of ${recipe} that ${is}`, () => {
         const directories = runDirectories(workspace, recipe);
         const [directory] = directories;
-        const run = directory === undefined ? undefined : readRun(directory);
-        if (directory !== undefined && directories.length === 1 && run && fits(run)) return directory;
-        throw new Error(JSON.stringify({ directories, state: run?.state, progress: run?.progress, error: run?.error }));
+        run = directory === undefined ? undefined : readRun(directory);
+        if (directory !== undefined && directories.length === 1 && run && (fits(run) || run.state === 'failed')) return directory;
+        throw new Error(JSON.stringify({ directories, state: run?.state, progress: run?.progress }));
     }, RUN_TIME);
+    assert.ok(run && fits(run), `the run of ${recipe} failed: ${JSON.stringify(run)}`);
+    return found;
 }
 
 /** Waits until a run has finished a block, and holds it there. */
