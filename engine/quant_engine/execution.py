@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -62,7 +63,7 @@ def report(outcome: Outcome, recipe: Path | None, sink: TextIO | None) -> None:
     if record is not None and record.error is not None:
         _explain_failure(outcome)
     elif record is not None and record.state == "cancelled":
-        how = f"; continue with: quant-engine {record.action} --resume {outcome.folder}" if record.resumable else ""
+        how = f"; continue with: {_continuation(outcome)}" if record.resumable else ""
         typer.echo(f"Cancelled{how}", err=True)
     if sink:
         print_json(sink, outcome.result or record or CheckReport(diagnostics=outcome.checked.diagnostics))
@@ -70,6 +71,11 @@ def report(outcome: Outcome, recipe: Path | None, sink: TextIO | None) -> None:
         from quant_engine.report import console, print_result
 
         print_result(console(), outcome.result, outcome.folder)
+
+
+def _continuation(outcome: Outcome) -> str:
+    assert outcome.record is not None
+    return shlex.join(["quant-engine", outcome.record.action, "--resume", str(outcome.folder)])
 
 
 def _explain_failure(outcome: Outcome) -> None:
@@ -82,7 +88,7 @@ def _explain_failure(outcome: Outcome) -> None:
         typer.echo(record.advice, err=True)
     typer.echo(f"Log: {outcome.folder / record.log}", err=True)
     if record.resumable:
-        typer.echo(f"Continue with: quant-engine {record.action} --resume {outcome.folder}", err=True)
+        typer.echo(f"Continue with: {_continuation(outcome)}", err=True)
 
 
 def _quiet_libraries() -> None:
