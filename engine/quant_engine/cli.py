@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from quant_engine.requirements import INSTALL, missing_packages, python_problem
+from quant_engine.requirements import INSTALL, NEWER_PYTHON, missing_packages, python_problem
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> None:
@@ -15,17 +19,21 @@ def main() -> None:
         from quant_engine.stdio import claim
 
         claim()
-    problem = python_problem()
-    if problem is None and command != "doctor":
-        missing = missing_packages()
-        problem = f"missing packages: {', '.join(missing)}" if missing else None
     if command == "doctor":
         from quant_engine.doctor import main as doctor
 
         sys.exit(doctor(sys.argv[2:]))
-    if problem is not None:
-        sys.stderr.write(f"quant-engine: {problem}. {INSTALL.format(sys.executable)}\n")
-        sys.exit(2)
+    old = python_problem()
+    if old is not None:
+        _refuse(old, NEWER_PYTHON)
+    missing = missing_packages()
+    if missing:
+        _refuse("missing packages: " + ", ".join(missing), INSTALL.format(sys.executable))
     from quant_engine.commands import run_app
 
     run_app()
+
+
+def _refuse(problem: str, advice: str) -> NoReturn:
+    sys.stderr.write(f"quant-engine: {problem}. {advice}\n")
+    sys.exit(2)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from quant_engine.requirements import INSTALL, OLDEST_PYTHON, REQUIREMENTS, found_version, python_problem, satisfies
+from quant_engine.requirements import INSTALL, NEWER_PYTHON, REQUIREMENTS, found_version, python_problem, satisfies
 
 FULFILLED, WARNING, FATAL = "fulfilled", "warning", "fatal"
 _MEMORY = 4_000_000_000
@@ -38,7 +38,7 @@ def check_python() -> Check:
     problem = python_problem()
     if problem:
         return Check(
-            "Python", FATAL, found, f"Install Python {'.'.join(map(str, OLDEST_PYTHON))} or later and choose it."
+            "Python", FATAL, found, NEWER_PYTHON
         )
     return Check("Python", FULFILLED, found)
 

@@ -21,6 +21,7 @@ REQUIREMENTS = {
     "rich": (">=14",),
     "typer": (">=0.16",),
 }
+NEWER_PYTHON = "Install Python {} or later and choose it.".format(".".join(map(str, OLDEST_PYTHON)))
 INSTALL = 'Run {} -m pip install -r constraints.txt in the engine\'s folder, or "Quant: Set Up Engine" in the editor.'
 
 

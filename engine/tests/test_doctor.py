@@ -65,7 +65,9 @@ def test_an_old_python_can_read_as_far_as_the_sentence(
     with pytest.raises(SystemExit) as caught:
         cli.main()
     assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("quant-engine: Python 3.8.1 is too old")
+    assert capsys.readouterr().err == (
+        "quant-engine: Python 3.8.1 is too old: the engine needs 3.10 or later. Install Python 3.10 or later and choose it.\n"
+    )
 
 
 def test_the_requirements_are_those_of_the_package() -> None:
