@@ -1,32 +1,102 @@
-// `npm run screenshots`: the pictures of the documentation, taken from the real workbench in three themes.
-//   npm run screenshots [-- --only recipe]
+// `npm run screenshots`: the pictures of the documentation, taken from the real workbench on a real run of the sample.
+//   npm run screenshots [-- --only panel,recipe]
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
-import { root } from './lib/paths.mjs';
+import { environment, root, venvPython } from './lib/paths.mjs';
 import { setUpOrExit } from './setup.mjs';
 
-/** @typedef {import('../test/rig/index').Workbench} Workbench */
-
 /**
- * What is on a picture: each scene brings the workbench there; pictures are named <scene>-<theme>.png. Scenes follow one
- * another in the same workbench.
- * @type {{ name: string, show: (workbench: Workbench) => Promise<void> }[]}
+ * @typedef {import('../test/rig/index').Workbench} Workbench
+ * @typedef {import('../test/rig/index').Theme} Theme
+ *
+ * @typedef {object} Scene Pictures are named NAME.png, or NAME-THEME.png where there are several.
+ * @property {string} name
+ * @property {Theme[]} themes
+ * @property {(workbench: Workbench) => Promise<void>} show brings an opened workbench there
  */
+
+/** @type {Partial<Record<Theme, string>>} */
+const short = { 'Light Modern': 'light', 'Dark Modern': 'dark', 'Default High Contrast': 'high-contrast' };
+const allThemes = /** @type {Theme[]} */ (Object.keys(short));
+
+/** @type {Scene[]} */
 const scenes = [
-    {
-        name: 'recipe',
-        show: async (workbench) => {
-            await workbench.openFile('mixed.quant.yaml');
-            await workbench.editor.waitForMode('Quant Recipe');
-        },
-    },
+    { name: 'panel', themes: allThemes, show: showPanel },
+    { name: 'recipe', themes: allThemes, show: showRecipe },
+    { name: 'wizard', themes: ['Dark Modern'], show: showWizard },
+    { name: 'runs', themes: ['Dark Modern'], show: showRuns },
 ];
 
-/** @type {[import('../test/rig/index').Theme, string][]} */
-const themes = [['Light Modern', 'light'], ['Dark Modern', 'dark'], ['Default High Contrast', 'high-contrast']];
+/** @param {Workbench} workbench */
+async function showPanel(workbench) {
+    await workbench.page.keyboard.press('Control+b');
+    await workbench.openFile('mixed.quant.yaml');
+    await workbench.editor.lenses().filter({ hasText: 'Show last result' }).click();
+    const map = workbench.panels.only.locator('quant-heat-map');
+    await map.waitFor();
+    // The recipe needs less room than the map beside it.
+    const { mouse } = workbench.page;
+    const beside = await workbench.page.locator('.editor-group-container').last().boundingBox();
+    if (!beside) throw new Error('The panel does not stand beside the recipe.');
+    await mouse.move(beside.x, 450);
+    await mouse.down();
+    await mouse.move(450, 450, { steps: 5 });
+    await mouse.up();
+    await mouse.move(700, 20);
+}
+
+/** @param {Workbench} workbench */
+async function showRecipe(workbench) {
+    const { editor, page } = workbench;
+    await page.keyboard.press('Control+b');
+    await workbench.openFile('mixed.quant.yaml');
+    const text = readFileSync(workbench.workspace.path('mixed.quant.yaml'), 'utf8').split('\n');
+    const rule = text.findIndex((line) => line.includes('.down_proj"'));
+    const end = text[rule]?.indexOf('_proj"') ?? 0;
+    // A pattern that matches no layer, with what the editor has to say about it.
+    await editor.goTo(rule + 1, end + 1);
+    await page.keyboard.press('Backspace');
+    await editor.squiggles('warning').first().waitFor();
+    await workbench.command('Show or Focus Hover');
+    await page.locator('.monaco-hover:not(.hidden) .monaco-hover-content').first().waitFor();
+}
+
+/** @param {Workbench} workbench */
+async function showWizard(workbench) {
+    await workbench.explorer.expand('checkpoints');
+    await workbench.explorer.choose('tiny-llama-pydoc', 'Quantize…');
+    await workbench.quick.asked('What should the sensitivity page compare');
+}
+
+/** @param {Workbench} workbench */
+async function showRuns(workbench) {
+    const { page } = workbench;
+    await workbench.openFile('w3.quant.yaml');
+    await page.locator('.activitybar [aria-label^="Quant Workbench"]').first().click();
+    await workbench.command('Quant: Run Recipe');
+    const row = page.locator('[id="workbench.view.extension.quant"] .monaco-list-row').filter({ hasText: /w3.*quantize \d\/\d/ });
+    await row.waitFor({ timeout: 180_000 });
+    await row.hover();
+}
+
+/**
+ * A finished run of a sample recipe, as a person makes it on the command line.
+ * @param {string} folder
+ * @param {string} recipe
+ * @returns {Promise<void>}
+ */
+async function runRecipe(folder, recipe) {
+    const args = ['-m', 'quant_engine', 'run', recipe];
+    const child = spawn(venvPython, args, { cwd: folder, env: environment({ PYTHONPATH: path.join(root, 'engine') }), stdio: ['ignore', 'ignore', 'inherit'] });
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    if (code !== 0) throw new Error(`The run of ${recipe} ended with code ${code}.`);
+}
 
 const { values } = parseArgs({ options: { only: { type: 'string' } } });
+const only = values.only?.split(',');
 await setUpOrExit('npm', 'python', 'vscode', 'chromium');
 const { build, buildTests } = await import('./build.mjs');
 await build();
@@ -34,15 +104,25 @@ await buildTests();
 /** @type {typeof import('../test/rig/index')} */
 const rig = await import(pathToFileURL(path.join(root, 'out', 'rig', 'index.mjs')).href);
 
-const settings = { 'editor.minimap.enabled': false, 'files.exclude': { '**/.vscode': true }, 'window.commandCenter': false };
-await rig.withWorkbench({ viewport: { width: 1280, height: 800 }, settings }, async (workbench) => {
-    for (const scene of scenes.filter(({ name }) => !values.only || values.only === name)) {
-        await workbench.theme('Light Modern');
-        await scene.show(workbench);
-        for (const [theme, short] of themes) {
-            await workbench.theme(theme);
-            console.log(path.relative(root, await workbench.screenshot(`docs/images/${scene.name}-${short}.png`)));
-        }
+const settings = {
+    'editor.minimap.enabled': false, 'files.exclude': { '**/.vscode': true }, 'window.commandCenter': false, 'window.title': 'Quant Workbench',
+    'editor.fontSize': 13, 'editor.wordWrap': 'on', 'breadcrumbs.enabled': false, 'editor.stickyScroll.enabled': false,
+};
+const workspace = rig.copyWorkspace(rig.samples);
+try {
+    await runRecipe(workspace.folder, 'mixed.quant.yaml');
+    for (const { name, themes, show } of scenes.filter((scene) => !only || only.includes(scene.name))) {
+        await rig.withWorkbench({ workspace, viewport: { width: 1440, height: 900 }, settings }, async (workbench) => {
+            await workbench.theme(themes[0] ?? 'Light Modern');
+            await show(workbench);
+            for (const theme of themes) {
+                if (themes.length > 1) await workbench.theme(theme);
+                const file = themes.length > 1 ? `${name}-${short[theme]}.png` : `${name}.png`;
+                console.log(path.relative(root, await workbench.screenshot(path.join('docs', 'images', file))));
+            }
+        });
     }
-});
+} finally {
+    workspace.remove();
+}
 process.exit(0);

@@ -1,5 +1,5 @@
 // The real VS Code workbench in Chromium: opened on a copy of a workspace, driven like a user does, always cleaned up.
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { chromium, type Browser, type BrowserContext, type ConsoleMessage, type Locator, type Page } from 'playwright-core';
 import { root } from '../../scripts/lib/paths.mjs';
@@ -38,7 +38,7 @@ export async function launchBrowser(): Promise<Browser> {
         handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,
         args: [
             ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-            '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+            '--disable-gpu', '--disable-lcd-text', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
         ],
     });
 }
@@ -72,7 +72,8 @@ export class Workbench {
         let server: Server | undefined;
         let browser: Browser | undefined;
         try {
-            if (options.theme) setTheme(workspace, options.theme);
+            // A theme that the workspace asks for already is not taken over when the window opens; one that it asks for later is.
+            if (existsSync(workspace.path(settingsFile))) workspace.write(settingsFile, '{}');
             [server, browser] = await Promise.all([startServer(options), launchBrowser()]);
             const context = await browser.newContext({
                 viewport: options.viewport ?? { width: 1400, height: 900 },
@@ -85,7 +86,7 @@ export class Workbench {
             await options.prepare?.(page);
             await page.goto(server.url(workspace.folder, options.tests));
             if (options.wait !== false) await workbench.ready();
-            if (options.theme) await workbench.themeShown(options.theme);
+            if (options.theme) await workbench.theme(options.theme);
             return workbench;
         } catch (error) {
             await browser?.close();
@@ -211,8 +212,10 @@ export class Workbench {
     }
 }
 
+const settingsFile = '.vscode/settings.json';
+
 function setTheme(workspace: Workspace, theme: Theme): void {
-    workspace.write('.vscode/settings.json', JSON.stringify({ 'workbench.colorTheme': theme }, undefined, 4));
+    workspace.write(settingsFile, JSON.stringify({ 'workbench.colorTheme': theme }, undefined, 4));
 }
 
 /** Opens a workbench for one piece of work and closes it whatever happens. */
