@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks the run to stop at the next block, the second ends it now.
+"""SIGINT and SIGTERM: the first asks the run to stop at the next layer, the second ends it now.
 
 Python runs signal handlers between bytecodes of the main thread, which may be inside one long tensor operation. So the signals are
 taken from a wake-up pipe by a thread of their own: the run's state says `cancelling` at once, and a second signal always works.

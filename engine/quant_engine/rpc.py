@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 with Content-Length framing, the server's side (docs/decisions/0004-own-rpc-framing.md).
+"""JSON-RPC 2.0 with Content-Length framing, the server's side (docs/decisions/0006-own-rpc-framing.md).
 
 A reader thread takes messages off the channel, so that a cancellation is heard while a request is being worked on; requests are
 answered one after the other in the calling thread.

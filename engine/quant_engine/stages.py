@@ -74,7 +74,13 @@ def measure(work: Work) -> None:
         if done == blocks and journal.head_done >= head:
             return
         for block in walk(
-            work.model, work.tokens.batches, work.candidates, start=done, hidden=journal.hidden(), head=head
+            work.model,
+            work.tokens.batches,
+            work.candidates,
+            start=done,
+            hidden=journal.hidden(),
+            head=head,
+            tick=work.stop_if_asked,
         ):
             journal.add(block.block, [_measured_json(layer) for layer in block.layers], block.hidden)
             for layer in block.layers:
@@ -114,7 +120,10 @@ def quantize(work: Work) -> None:
     with work.phase("quantize", blocks + head, "blocks", done + journal.head_done):
         if done == blocks and journal.head_done >= head:
             return
-        for block in walk(work.model, work.tokens.batches, uses, writer, start=done, hidden=journal.hidden()):
+        hidden = journal.hidden()
+        for block in walk(
+            work.model, work.tokens.batches, uses, writer, start=done, hidden=hidden, tick=work.stop_if_asked
+        ):
             journal.add(
                 block.block,
                 [asdict(layer) | {"achieved": _json(layer.achieved)} for layer in block.layers],

@@ -99,6 +99,7 @@ class Work:
         self.stop_if_asked()
 
     def stop_if_asked(self) -> None:
+        """For the walks to call between layers: a block that is left half done is done again by a resume."""
         if self.cancellation.asked:
             raise Cancelled
 

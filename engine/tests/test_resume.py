@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from quant_engine.errors import QuantError
-from quant_engine.events import RunRecord
+from quant_engine.events import Event, PhaseStarted, RunRecord
+from quant_engine.journal import Journal
 from quant_engine.result import Result
 from quant_engine.run import Request, resume, start
 from small_workspace import environment, files, make_workspace, quant_engine
@@ -173,3 +175,19 @@ def test_a_done_run_a_running_run_and_no_run_cannot_be_resumed(workspace: Path, 
     # The same number, but another process: the run's own is gone.
     (folder / "run.json").write_text(record.model_copy(update={**mine, "pid_started": 1.0}).model_dump_json())
     assert resume(folder).exit_code == 0
+
+
+def test_a_cancel_stops_between_layers_not_only_between_blocks(workspace: Path, tmp_path: Path) -> None:
+    def ask_while_the_first_block_is_measured(event: Event) -> None:
+        if isinstance(event, PhaseStarted) and event.phase == "measure":
+            os.kill(os.getpid(), signal.SIGINT)
+            (folder,) = runs.iterdir()
+            while '"cancelling"' not in (folder / "run.json").read_text():
+                time.sleep(0.01)
+
+    runs = tmp_path / "runs"
+    request = Request("run", workspace / "small.quant.yaml", (f"output={tmp_path / 'out'}",), "cpu", runs)
+    outcome = start(request, on_event=ask_while_the_first_block_is_measured)
+    assert outcome.exit_code == 130 and outcome.record is not None and outcome.folder is not None
+    assert (outcome.record.state, outcome.record.resumable) == ("cancelled", True)
+    assert not Journal(outcome.folder / "state" / "measure").done
