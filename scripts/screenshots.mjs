@@ -15,6 +15,8 @@ import { setUpOrExit } from './setup.mjs';
  * @typedef {object} Scene Pictures are named NAME.png, or NAME-THEME.png where there are several.
  * @property {string} name
  * @property {Theme[]} themes
+ * @property {{ width: number, height: number }} viewport as small as the scene allows: the pictures are part of the repository
+ * @property {Record<string, unknown>} [settings]
  * @property {(workbench: Workbench) => Promise<void>} show brings an opened workbench there
  */
 
@@ -24,10 +26,10 @@ const allThemes = /** @type {Theme[]} */ (Object.keys(short));
 
 /** @type {Scene[]} */
 const scenes = [
-    { name: 'panel', themes: allThemes, show: showPanel },
-    { name: 'recipe', themes: allThemes, show: showRecipe },
-    { name: 'wizard', themes: ['Dark Modern'], show: showWizard },
-    { name: 'runs', themes: ['Dark Modern'], show: showRuns },
+    { name: 'panel', themes: allThemes, viewport: { width: 1320, height: 710 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showPanel },
+    { name: 'recipe', themes: allThemes, viewport: { width: 1200, height: 540 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showRecipe },
+    { name: 'wizard', themes: ['Dark Modern'], viewport: { width: 1100, height: 560 }, show: showWizard },
+    { name: 'runs', themes: ['Dark Modern'], viewport: { width: 1100, height: 520 }, show: showRuns },
 ];
 
 /** @param {Workbench} workbench */
@@ -41,9 +43,9 @@ async function showPanel(workbench) {
     const { mouse } = workbench.page;
     const beside = await workbench.page.locator('.editor-group-container').last().boundingBox();
     if (!beside) throw new Error('The panel does not stand beside the recipe.');
-    await mouse.move(beside.x, 450);
+    await mouse.move(beside.x, 400);
     await mouse.down();
-    await mouse.move(450, 450, { steps: 5 });
+    await mouse.move(380, 400, { steps: 5 });
     await mouse.up();
     await mouse.move(700, 20);
 }
@@ -104,15 +106,15 @@ await buildTests();
 /** @type {typeof import('../test/rig/index')} */
 const rig = await import(pathToFileURL(path.join(root, 'out', 'rig', 'index.mjs')).href);
 
-const settings = {
+const usualSettings = {
     'editor.minimap.enabled': false, 'files.exclude': { '**/.vscode': true }, 'window.commandCenter': false, 'window.title': 'Quant Workbench',
-    'editor.fontSize': 13, 'editor.wordWrap': 'on', 'breadcrumbs.enabled': false, 'editor.stickyScroll.enabled': false,
+    'editor.fontSize': 12, 'editor.wordWrap': 'on', 'breadcrumbs.enabled': false, 'editor.stickyScroll.enabled': false,
 };
 const workspace = rig.copyWorkspace(rig.samples);
 try {
     await runRecipe(workspace.folder, 'mixed.quant.yaml');
-    for (const { name, themes, show } of scenes.filter((scene) => !only || only.includes(scene.name))) {
-        await rig.withWorkbench({ workspace, viewport: { width: 1440, height: 900 }, settings }, async (workbench) => {
+    for (const { name, themes, viewport, show, settings = {} } of scenes.filter((scene) => !only || only.includes(scene.name))) {
+        await rig.withWorkbench({ workspace, viewport, settings: { ...usualSettings, ...settings } }, async (workbench) => {
             await workbench.theme(themes[0] ?? 'Light Modern');
             await show(workbench);
             for (const theme of themes) {

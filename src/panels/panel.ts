@@ -48,7 +48,9 @@ export class SensitivityPanel implements vscode.Disposable {
             }),
         );
         panel.webview.options = panelOptions(parts.extensionUri);
-        panel.iconPath = vscode.Uri.joinPath(parts.extensionUri, 'media', 'quant.svg');
+        // A tab shows the file as it is, without the theme's own colour.
+        const icon = (theme: string): vscode.Uri => vscode.Uri.joinPath(parts.extensionUri, 'media', `quant-${theme}.svg`);
+        panel.iconPath = { light: icon('light'), dark: icon('dark') };
         panel.webview.html = this.html();
     }
 
