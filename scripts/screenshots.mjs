@@ -18,6 +18,7 @@ import { setUpOrExit } from './setup.mjs';
  * @property {{ width: number, height: number }} viewport as small as the scene allows: the pictures are part of the repository
  * @property {Record<string, unknown>} [settings]
  * @property {(workbench: Workbench) => Promise<void>} show brings an opened workbench there
+ * @property {(workbench: Workbench) => Promise<void>} [refresh] what a change of the theme puts away
  */
 
 /** @type {Partial<Record<Theme, string>>} */
@@ -26,8 +27,8 @@ const allThemes = /** @type {Theme[]} */ (Object.keys(short));
 
 /** @type {Scene[]} */
 const scenes = [
-    { name: 'panel', themes: allThemes, viewport: { width: 1320, height: 710 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showPanel },
-    { name: 'recipe', themes: allThemes, viewport: { width: 1200, height: 540 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showRecipe },
+    { name: 'panel', themes: allThemes, viewport: { width: 1400, height: 670 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showPanel },
+    { name: 'recipe', themes: allThemes, viewport: { width: 1200, height: 540 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showRecipe, refresh: showHover },
     { name: 'wizard', themes: ['Dark Modern'], viewport: { width: 1100, height: 560 }, show: showWizard },
     { name: 'runs', themes: ['Dark Modern'], viewport: { width: 1100, height: 520 }, show: showRuns },
 ];
@@ -45,7 +46,7 @@ async function showPanel(workbench) {
     if (!beside) throw new Error('The panel does not stand beside the recipe.');
     await mouse.move(beside.x, 400);
     await mouse.down();
-    await mouse.move(380, 400, { steps: 5 });
+    await mouse.move(385, 400, { steps: 5 });
     await mouse.up();
     await mouse.move(700, 20);
 }
@@ -62,8 +63,13 @@ async function showRecipe(workbench) {
     await editor.goTo(rule + 1, end + 1);
     await page.keyboard.press('Backspace');
     await editor.squiggles('warning').first().waitFor();
+}
+
+/** @param {Workbench} workbench */
+async function showHover(workbench) {
     await workbench.command('Show or Focus Hover');
-    await page.locator('.monaco-hover:not(.hidden) .monaco-hover-content').first().waitFor();
+    // The fix is the last thing to arrive.
+    await workbench.page.locator('.monaco-hover:not(.hidden)').getByText('Quick Fix').waitFor();
 }
 
 /** @param {Workbench} workbench */
@@ -113,12 +119,13 @@ const usualSettings = {
 const workspace = rig.copyWorkspace(rig.samples);
 try {
     await runRecipe(workspace.folder, 'mixed.quant.yaml');
-    for (const { name, themes, viewport, show, settings = {} } of scenes.filter((scene) => !only || only.includes(scene.name))) {
+    for (const { name, themes, viewport, show, refresh, settings = {} } of scenes.filter((scene) => !only || only.includes(scene.name))) {
         await rig.withWorkbench({ workspace, viewport, settings: { ...usualSettings, ...settings } }, async (workbench) => {
             await workbench.theme(themes[0] ?? 'Light Modern');
             await show(workbench);
             for (const theme of themes) {
                 if (themes.length > 1) await workbench.theme(theme);
+                await refresh?.(workbench);
                 const file = themes.length > 1 ? `${name}-${short[theme]}.png` : `${name}.png`;
                 console.log(path.relative(root, await workbench.screenshot(path.join('docs', 'images', file))));
             }
