@@ -3,12 +3,14 @@ import type { Finding } from './finding';
 import { rangeOf } from './positions';
 import type { Recipe } from './recipe';
 
+const SEVERITIES = { error: DiagnosticSeverity.Error, warning: DiagnosticSeverity.Warning, information: DiagnosticSeverity.Information } as const;
+
 /** A finding as the editor shows it; `url` is the page that explains all codes. */
 export function diagnostic(recipe: Recipe, uri: string, finding: Finding, url: string): Diagnostic {
     const { related } = finding;
     return {
         range: rangeOf(recipe, finding.span),
-        severity: finding.severity === 'error' ? DiagnosticSeverity.Error : DiagnosticSeverity.Warning,
+        severity: SEVERITIES[finding.severity],
         source: 'quant',
         code: finding.code,
         codeDescription: url ? { href: `${url}#${finding.code}` } : undefined,

@@ -36,12 +36,19 @@ export interface NamedPaths {
     readonly checkpoints: readonly string[];
     /** Data files. */
     readonly data: readonly string[];
+    /** With the numbered names beside each. */
     readonly outputs: readonly string[];
 }
 
 export function namedPaths(recipe: Recipe): NamedPaths {
     const of = (format: string): string[] => [...new Set(placesWithFormat(recipe, format).map(({ text }) => text))];
-    return { checkpoints: of('checkpoint'), data: of('path'), outputs: of('output') };
+    return { checkpoints: of('checkpoint'), data: of('path'), outputs: of('output').flatMap((output) => [output, ...numberedOutputs(output)]) };
+}
+
+/** Names to go on with when an output folder exists: `out-2`, `out-3` … */
+export function numberedOutputs(output: string): string[] {
+    const base = output.replace(/\/+$/, '').replace(/-\d+$/, '');
+    return Array.from({ length: 12 }, (_, index) => `${base}-${index + 2}`).filter((name) => name !== output);
 }
 
 /** Non-empty texts whose schema marks them with `format`. */

@@ -8,7 +8,7 @@ export type Code =
 /** One entry of docs/diagnostics.md at one place of the recipe. */
 export interface Finding {
     readonly code: Code;
-    readonly severity: 'error' | 'warning';
+    readonly severity: 'error' | 'warning' | 'information';
     readonly span: Span;
     readonly message: string;
     /** Of the value, or the absent key, that is wrong. */

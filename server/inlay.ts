@@ -87,5 +87,7 @@ function candidateHint(run: LastRun, place: Place): Hint[] {
         `SQNR over ${countOfLayers(summary.count)}: mean ${decibels(summary.mean)}, lowest **${decibels(summary.smallest)}** (\`${summary.worstLayer}\`).`,
         `Run ${run.name}`,
     ].join('\n\n');
-    return [{ at: place.span.end, label: `${decibels(summary.mean)}, min ${summary.smallest.toFixed(1)}`, tooltip }];
+    // VS Code cuts the hints of one line off after 43 characters: in a list on one line they are kept short.
+    const lowest = summary.smallest.toFixed(1);
+    return [{ at: place.span.end, label: place.parent?.flow ? `≥ ${lowest}` : `${decibels(summary.mean)}, min ${lowest}`, tooltip }];
 }

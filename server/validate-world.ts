@@ -1,6 +1,6 @@
 import * as path from 'node:path';
 import type { CheckpointHeader } from '../protocol/checkpoint';
-import { modelPlace, placesWithFormat, type Facts } from './facts';
+import { modelPlace, numberedOutputs, placesWithFormat, type Facts } from './facts';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { matchingLayers, nearestPattern, patternPlaces, rulePlaces } from './layers';
 import { placeAt, type Place, type Recipe } from './recipe';
@@ -61,7 +61,10 @@ function outputFindings(place: Place, model: Place | undefined, facts: Facts): F
     const modelPath = model && facts.files.get(model.text)?.realPath;
     if (fact && modelPath === fact.realPath) return [errorAt('output-is-model', place, 'the output is the checkpoint itself')];
     if (!fact || fact.kind === 'missing') return [];
-    return [errorAt('output-exists', place, `"${place.text}" exists already; choose another folder or remove it`)];
+    const free = numberedOutputs(place.text).find((text) => facts.files.get(text)?.kind === 'missing');
+    const finding = errorAt('output-exists', place, `"${place.text}" exists already; choose another folder or remove it`, free ? [free] : []);
+    // After a run that went well this is how things are, and no mistake of the recipe.
+    return [facts.result?.result.output === fact.realPath ? { ...finding, severity: 'information' } : finding];
 }
 
 function sequenceFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPlaces): Finding[] {

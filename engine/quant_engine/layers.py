@@ -11,6 +11,7 @@ from quant_engine.errors import QuantError
 from quant_engine.formats.packing import checkpoint_tensors
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
+from quant_engine.methods.types import Quantized
 from quant_engine.result import Measurement
 from quant_engine.sensitivity import energies, measurement
 from quant_engine.uses import USE_MODELS, Use
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from quant_engine.checkpoint import LinearInfo
-    from quant_engine.methods.types import Quantized, Statistics
+    from quant_engine.methods.types import Statistics
+
+
+_ROWS = 32768
+"""Rows that a method gets at once: bounds its working memory for an lm_head of a large vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,11 @@ class _Stack:
         self.weight = torch.cat([layer.weight for layer in layers]) if len(layers) > 1 else layers[0].weight
 
     def quantize(self, use: Use, statistics: Statistics) -> Quantized:
-        return METHODS[use.method].quantize(self.weight, statistics, use.weight_format, use.arguments)
+        method = METHODS[use.method]
+        parts = [
+            method.quantize(rows, statistics, use.weight_format, use.arguments) for rows in self.weight.split(_ROWS)
+        ]
+        return parts[0] if len(parts) == 1 else Quantized.stack(parts)
 
     def noises(self, quantized: Quantized, statistics: Statistics) -> list[float]:
         difference = quantized.dequantize().float().sub_(self.weight.float())

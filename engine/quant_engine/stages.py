@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from quant_engine import events
 from quant_engine.atomic import replace_text
 from quant_engine.journal import Journal, code_hash, flatten, hold_identity
-from quant_engine.recipe import Rule, matches
 from quant_engine.result import Measurement
 from quant_engine.work import Work
 from quant_engine.yaml_source import Key
@@ -61,13 +60,13 @@ def prepare(work: Work) -> None:
 
 
 def measure(work: Work) -> None:
-    """Every candidate on every layer, from one pass of the float model."""
+    """Every candidate on every layer, lm_head too (whether to quantize it is the reader's question), from one pass of the float model."""
     from quant_engine.walk import measure as walk
 
     if not work.candidates:
         return
     journal = Journal(work.directory.state_folder / "measure")
-    head = _head_is_target(work)
+    head = any(linear.block is None for linear in work.model.linears)
     _recall_measured(work, journal)
     done, blocks = journal.done, work.model.block_count
     with work.phase("measure", blocks + head, "blocks", done + journal.head_done):
@@ -190,15 +189,6 @@ def _note_short(work: Work, data: TokenData, key: Key) -> None:
     if data.short:
         message = f"the text gives only {data.sequences} of {data.wanted} sequences of {data.length} tokens"
         work.problem("warning", "data-short", message, key)
-
-
-def _head_is_target(work: Work) -> bool:
-    """Whether the first rule that matches lm_head quantizes it; it then takes part in the measurement."""
-    heads = [linear.name for linear in work.model.linears if linear.block is None]
-    deciding: list[Rule] = [
-        rule for rule in work.recipe.quantize.rules if any(matches(rule.patterns, name) for name in heads)
-    ]
-    return bool(deciding) and deciding[0].resolved is not None
 
 
 def _title(block: int | None) -> str:

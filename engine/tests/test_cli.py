@@ -109,7 +109,7 @@ def test_a_run_prints_layers_scores_and_places(workspace: Path, done: subprocess
         assert text in done.stdout
     progress = [line for line in done.stderr.splitlines() if line.startswith(("measure: ", "quantize: "))]
     assert [line.partition(" (")[0] for line in progress] == [
-        "measure: 2 blocks", "measure: 1/2 block 0", "measure: 2/2 block 1",
+        "measure: 3 blocks", "measure: 1/3 block 0", "measure: 2/3 block 1", "measure: 3/3 lm_head",
         "quantize: 2 blocks", "quantize: 1/2 block 0", "quantize: 2/2 block 1",
     ]  # fmt: skip
 

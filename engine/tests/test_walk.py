@@ -13,9 +13,11 @@ from torch import nn
 
 import tiny
 from quant_engine.architectures.decoder import open_model
+from quant_engine.calibration import statistics_of
 from quant_engine.checkpoint import Checkpoint, CheckpointWriter, list_linears
 from quant_engine.errors import QuantError
 from quant_engine.formats.packing import unpack
+from quant_engine.layers import Layer, measure_group
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Statistics
 from quant_engine.uses import Use, parse_short
@@ -237,3 +239,17 @@ def test_a_layer_that_gets_no_signal_falls_back_and_says_so(tmp_path: Path):
     assert (down.asked, down.applied) == ("gptq-w4a16-g32", "rtn-w4a16-g32")
     assert down.fallback and down.achieved.state == "zero-signal" and down.achieved.fallback == down.fallback
     assert all(layer.fallback is None for layer in first.layers if layer is not down)
+
+
+def test_rows_in_parts_give_what_one_call_gives(monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(0)
+    module = torch.nn.Linear(64, 100, bias=False, dtype=torch.bfloat16).requires_grad_(False)
+    layer = Layer("lm_head", "lm_head input", module)
+    statistics = statistics_of([torch.randn(300, 64).bfloat16()])
+    for label in ("rtn-w4a16-g32", "gptq-w3a16-g32"):
+        whole = measure_group([layer], statistics, [parse_short(label)], lambda: None)[0]
+        monkeypatch.setattr("quant_engine.layers._ROWS", 33)
+        parts = measure_group([layer], statistics, [parse_short(label)], lambda: None)[0]
+        monkeypatch.undo()
+        assert parts.signal == whole.signal
+        assert parts.candidates[label].noise == pytest.approx(whole.candidates[label].noise, rel=1e-4)

@@ -4,6 +4,7 @@ import { errorText } from '../base/log';
 import type { Notifier } from '../ui/notify';
 import type { RunProgress } from './progress';
 import type { Run } from './run';
+import { chooseOutput } from './chooseOutput';
 import { selectRecipe, selectRun, type Target } from './select';
 import type { RunService } from './service';
 import { isActive } from './state';
@@ -37,7 +38,9 @@ export class RunCommands {
         }
         if (!(await this.save(uri))) return undefined;
         try {
-            const run = await service.start(uri.fsPath);
+            const place = await chooseOutput(uri);
+            if (place === 'dismissed') return undefined;
+            const run = await service.start(uri.fsPath, place.output);
             progress.announce(run, (started) => this.cancelRun(store.get(started.directory) ?? started));
             return run;
         } catch (error) {

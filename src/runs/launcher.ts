@@ -27,11 +27,11 @@ export interface LaunchEnd {
     readonly failure: string | undefined;
 }
 
-/** Makes a run directory and starts the run in it. */
-export async function startRun(recipe: string, engine: EngineCommand, clock: Clock): Promise<Launched> {
+/** Makes a run directory and starts the run in it. output: where to write instead of the folder that the recipe names. */
+export async function startRun(recipe: string, engine: EngineCommand, clock: Clock, output?: string): Promise<Launched> {
     await engine(); // Without a usable Python no directory is made.
     const { id, directory } = await makeDirectory(recipe, clock);
-    return launch(directory, path.dirname(recipe), await engine('run', recipe, '--id', id));
+    return launch(directory, path.dirname(recipe), await engine('run', recipe, '--id', id, ...(output === undefined ? [] : ['--output', output])));
 }
 
 /** Starts a process that continues a run with the recipe that ran, whatever has become of the file since. */

@@ -31,9 +31,9 @@ export class RunService {
     }
 
     /** Starts a recipe that is saved on disk; resolves once its process was started. */
-    async start(recipe: string): Promise<Run> {
+    async start(recipe: string, output?: string): Promise<Run> {
         const { engine, clock, store, log } = this.options;
-        const launched = await startRun(recipe, engine, clock);
+        const launched = await startRun(recipe, engine, clock, output);
         log.info(`run ${launched.directory}: started, pid ${String(launched.pid)}`);
         store.begin(launched.directory, recipe);
         return this.attend(launched, recipe);

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from quant_engine.lazy import torch
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from quant_engine.linalg.factor import Factor
@@ -59,6 +63,19 @@ class Quantized:
     scales: Tensor
     zeros: Tensor | None
     report: Report
+
+    @classmethod
+    def stack(cls, parts: Sequence[Quantized]) -> Quantized:
+        """Codes of the parts' rows, one after the other, made with the same statistics; a part's fallback is everyone's."""
+        zeros = [part.zeros for part in parts if part.zeros is not None]
+        report = next((part.report for part in parts if part.report.fallback), parts[0].report)
+        losses = [part.report.row_losses for part in parts if part.report.row_losses is not None]
+        return cls(
+            torch.cat([part.codes for part in parts]),
+            torch.cat([part.scales for part in parts]),
+            torch.cat(zeros) if zeros else None,
+            replace(report, row_losses=torch.cat(losses) if losses else None),
+        )
 
     def rows(self, start: int, stop: int) -> Quantized:
         """The part that belongs to rows start…stop: layers sharing an input are quantized as one stacked matrix."""

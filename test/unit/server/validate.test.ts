@@ -61,6 +61,7 @@ describe('validation', () => {
 
     it('refuses an output that exists, or that is the model', () => {
         assert.deepEqual(found(plain, file('out', { kind: 'folder', realPath: '/out', text: undefined })), ['output-exists: out']);
+        assert.deepEqual(validate(recipe(plain), file('out', { kind: 'folder', realPath: '/out', text: undefined })).map(({ severity }) => severity), ['error']);
         assert.deepEqual(found(plain, file('out', { kind: 'folder', realPath: '/models/tiny', text: undefined })), ['output-is-model: out']);
     });
 
