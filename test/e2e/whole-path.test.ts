@@ -1,6 +1,6 @@
 // The path that the product is for, by mouse and keyboard: checkpoint → recipe → run → panel and hints → quantized checkpoint.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { Workbench } from '../rig';
 import {
     endRuns, fix, keepPicture, lineOf, problems, quick, readResult, RunsView, runThat, RUN_TIME, save, SensitivityView, typeOver, waitForProblem,
@@ -184,6 +184,19 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         const config = JSON.parse(readFileSync(workspace.path(output, 'config.json'), 'utf8')) as { quantization_config?: { quant_method?: string } };
         assert.equal(config.quantization_config?.quant_method, 'compressed-tensors');
         assert.ok(existsSync(workspace.path(output, 'model.safetensors')));
+    });
+
+    it('is no mistake afterwards: the folder is only pointed out, and another run asks where to write', async () => {
+        const { editor, page, quick: question, workspace } = workbench;
+        await workbench.waitFor('the folder to be pointed out', async () => (await editor.squiggles('info').count()) > 0);
+        assert.equal(await editor.squiggles('error').count(), 0);
+        const before = readdirSync(workspace.path('runs'));
+        await workbench.command('Quant: Run Recipe');
+        await question.asked(`${output} exists already`);
+        assert.deepEqual(await question.labels(), [`Write to ${output}-2`, 'Edit the recipe']);
+        await page.keyboard.press('Escape');
+        await question.widget.waitFor({ state: 'hidden' });
+        assert.deepEqual(readdirSync(workspace.path('runs')), before);
     });
 
     it('has met no error on the way', async () => {

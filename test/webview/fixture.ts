@@ -98,8 +98,8 @@ export function sampleLayers(): LayerResult[] {
 export function resultOf(layers: LayerResult[], candidates: readonly string[] = CANDIDATES): Result {
     const score = { samples: 64, tokens: 16320 };
     return {
-        format: 1, run: '20260101T120000Z-mixed', action: 'run', recipe: '/work/samples/mixed.quant.yaml',
-        model: '/work/samples/checkpoints/tiny-llama-pydoc', architecture: 'LlamaForCausalLM', output: '/work/samples/output/tiny-llama-mixed',
+        format: 1, run: '20260101T120000Z-mixed', action: 'run', recipe: '/ws/samples/mixed.quant.yaml',
+        model: '/ws/samples/checkpoints/tiny-llama-pydoc', architecture: 'LlamaForCausalLM', output: '/ws/samples/output/tiny-llama-mixed',
         candidates: [...candidates], layers,
         sizes: { original_bytes: 9_842_176, quantized_bytes: 4_201_600, bits_per_weight: 5.31, model_bits_per_weight: 6.83 },
         scores: {
@@ -114,8 +114,8 @@ export function resultOf(layers: LayerResult[], candidates: readonly string[] = 
 
 export function runOf(change: Partial<RunRecord> = {}): RunRecord {
     return {
-        format: 1, run: '20260101T120000Z-mixed', action: 'run', recipe: '/work/samples/mixed.quant.yaml',
-        model: '/work/samples/checkpoints/tiny-llama-pydoc', output: null, state: 'done', progress: null,
+        format: 1, run: '20260101T120000Z-mixed', action: 'run', recipe: '/ws/samples/mixed.quant.yaml',
+        model: '/ws/samples/checkpoints/tiny-llama-pydoc', output: null, state: 'done', progress: null,
         created: '2026-01-01T12:00:00Z', updated: new Date().toISOString(), finished: '2026-01-01T12:00:43Z',
         pid: 1, pid_started: 1, host: 'box', device: 'cpu', environment: {}, resumable: false, error: null, advice: null, log: 'run.log',
         ...change,
@@ -124,7 +124,7 @@ export function runOf(change: Partial<RunRecord> = {}): RunRecord {
 
 export function snapshotOf(change: Partial<Snapshot> = {}): Snapshot {
     return {
-        type: 'snapshot', version: PANEL_PROTOCOL_VERSION, runDirectory: '/work/samples/runs/20260101T120000Z-mixed',
+        type: 'snapshot', version: PANEL_PROTOCOL_VERSION, runDirectory: '/ws/samples/runs/20260101T120000Z-mixed',
         run: runOf(), result: null, live: null, strings: {}, locale: 'en', ...change,
     };
 }

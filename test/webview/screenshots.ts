@@ -71,7 +71,7 @@ async function main([folder = 'screenshots', run]: readonly string[]): Promise<v
     await shoot('empty', { theme: 'dark' }, (panel) => panel.send(snapshotOf({ run: runOf({ state: 'starting', finished: null }) })));
     await shoot('loading', { theme: 'light' }, () => Promise.resolve());
     await shoot('gone', { theme: 'light' }, (panel) =>
-        panel.send({ type: 'gone', version: 1, runDirectory: '/work/samples/runs/20260101T120000Z-mixed', reason: 'Its directory was deleted.' }));
+        panel.send({ type: 'gone', version: 1, runDirectory: '/ws/samples/runs/20260101T120000Z-mixed', reason: 'Its directory was deleted.' }));
     await shoot('cancelled', { theme: 'dark' }, (panel) => panel.send({ ...liveSnapshot(), run: runOf({ state: 'cancelled', resumable: true }) }));
     await shoot('stale', { theme: 'light' }, (panel) => {
         const live = liveSnapshot();

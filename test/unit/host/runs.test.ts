@@ -74,10 +74,10 @@ describe('run directories', () => {
 
     it('are named by time, plain enough for the engine and every file system', () => {
         const time = Date.UTC(2026, 10, 22, 7, 6, 50, 123);
-        assert.equal(runId('/work/my model.quant.yaml', time), '20261122T070650Z-my-model');
-        assert.equal(runId('/work/quant.yaml', time, 2), '20261122T070650Z-quant-2');
-        assert.match(runId('/work/模型.quant.yaml', time), /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/);
-        assert.match(runId(`/work/${'x'.repeat(400)}.quant.yaml`, time, 12), /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/);
+        assert.equal(runId('/ws/my model.quant.yaml', time), '20261122T070650Z-my-model');
+        assert.equal(runId('/ws/quant.yaml', time, 2), '20261122T070650Z-quant-2');
+        assert.match(runId('/ws/模型.quant.yaml', time), /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/);
+        assert.match(runId(`/ws/${'x'.repeat(400)}.quant.yaml`, time, 12), /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/);
     });
 });
 
@@ -138,7 +138,7 @@ describe('the store of runs', () => {
     it('shows a run from the start of its process, and forgets one that never came to life', async () => {
         const runs = store(living);
         const directory = path.join(folder, 'runs', 'unborn');
-        runs.begin(directory, '/work/a.quant.yaml');
+        runs.begin(directory, '/ws/a.quant.yaml');
         assert.equal(runs.get(directory)?.state, 'starting');
         await poll(runs);
         assert.equal(runs.get(directory)?.state, 'starting');
@@ -152,7 +152,7 @@ describe('the store of runs', () => {
         const directory = writeRun(folder, 'resumed', { record: record({ state: 'cancelled', pid: 11 }) });
         const runs = store(living, [directory]);
         await runs.refresh();
-        runs.begin(directory, '/work/a.quant.yaml');
+        runs.begin(directory, '/ws/a.quant.yaml');
         await poll(runs);
         assert.equal(runs.get(directory)?.state, 'starting');
         writeRun(folder, 'resumed', { record: record({ state: 'running', pid: 12, updated: 'later' }) });
@@ -166,7 +166,7 @@ describe('the store of runs', () => {
         const directory = writeRun(folder, 'refused', { record: record({ state: 'cancelled', pid: 11 }) });
         const runs = store(living, [directory]);
         await runs.refresh();
-        runs.begin(directory, '/work/a.quant.yaml');
+        runs.begin(directory, '/ws/a.quant.yaml');
         assert.deepEqual(await runs.ended(directory), { born: false });
         assert.equal(runs.get(directory)?.state, 'cancelled');
         runs.dispose();
