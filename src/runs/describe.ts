@@ -28,12 +28,12 @@ const ICONS: Readonly<Record<RunState, readonly [icon: string, color?: string]>>
     'done-with-fallbacks': ['warning', 'problemsWarningIcon.foreground'],
 };
 
-export function runItem(run: Run, locale: string): RunItem {
+export function runItem(run: Run, locale: string, now = new Date()): RunItem {
     const [icon, color] = ICONS[run.state];
     const what = runStatus(run);
     const when = formatTime(run.created, locale);
     return {
-        id: run.directory, label: run.name, description: `${what} · ${when}`, icon, color, contextValue: contextValue(run),
+        id: run.directory, label: run.name, description: `${what} · ${shortTime(run.created, locale, now)}`, icon, color, contextValue: contextValue(run),
         accessibleLabel: l10n.t('{0}, {1}, started {2}', run.name, what, when),
     };
 }
@@ -85,6 +85,12 @@ export function stateName(state: RunState): string {
 function formatTime(iso: string, locale: string): string {
     const time = new Date(iso);
     return Number.isNaN(time.getTime()) ? iso : time.toLocaleString(locale, { dateStyle: 'medium', timeStyle: 'short' });
+}
+
+/** The time alone for a run of today: a view is narrow. */
+function shortTime(iso: string, locale: string, now: Date): string {
+    const time = new Date(iso);
+    return time.toDateString() === now.toDateString() ? time.toLocaleTimeString(locale, { timeStyle: 'short' }) : formatTime(iso, locale);
 }
 
 /** The tooltip, in Markdown. Values come from files and are escaped. */

@@ -39,6 +39,13 @@ describe('a run in the Runs view', () => {
         assert.match(runItem(run({ state: 'failed' }), 'en').accessibleLabel, /^a, failed, started /);
     });
 
+    it('says the time of a run of today, and the date of an older one', () => {
+        const created = new Date(2026, 10, 22, 8, 34);
+        const item = (now: Date): string => runItem(run({ created: created.toISOString() }), 'en', now).description;
+        assert.match(item(new Date(2026, 10, 22, 23, 59)), / · 8:34\sAM$/);
+        assert.match(item(new Date(2026, 10, 23, 0, 1)), / · Nov 22, 2026, 8:34\sAM$/);
+    });
+
     it('keeps its identity while it changes', () => {
         assert.equal(runItem(run(), 'en').id, runItem(run({ state: 'done', hasResult: true }), 'en').id);
     });
