@@ -17,7 +17,7 @@ await build({ production: true });
 function stage() {
     const folder = mkdtempSync(path.join(tmpdir(), 'qw-'));
     onExit(() => rmSync(folder, { recursive: true, force: true }));
-    for (const part of ['dist', 'engine', 'schemas', 'syntaxes', 'media', 'l10n']) {
+    for (const part of ['dist', 'docs', 'engine', 'schemas', 'syntaxes', 'media', 'l10n']) {
         const source = path.join(root, part);
         if (existsSync(source)) cpSync(source, path.join(folder, part), { recursive: true, filter: (file) => !file.endsWith('.egg-info') });
     }
@@ -29,7 +29,9 @@ function stage() {
 
 const { name, version, repository } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 const file = path.join(root, `${name}-${version}.vsix`);
-const args = ['package', '--no-dependencies', '--out', file, ...(repository ? [] : ['--allow-missing-repository'])];
+// Without a public repository there is no address that the README's relative links could be rewritten to.
+const local = repository ? [] : ['--allow-missing-repository', '--no-rewrite-relative-links'];
+const args = ['package', '--no-dependencies', '--out', file, ...local];
 const result = await run(node, [packageFile('@vscode/vsce', 'vsce'), ...args], { cwd: stage(), env: environment({ NO_COLOR: '1' }), timeout: 120_000 });
 console.log(result.output.trimEnd());
 if (result.code !== 0 || !existsSync(file)) process.exit(1);

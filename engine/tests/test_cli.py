@@ -129,6 +129,7 @@ def test_reports_fit_the_terminal(workspace: Path, done: subprocess.CompletedPro
     assert "…" not in shown and "self_attn.q_proj" in shown
 
 
+@pytest.mark.usefixtures("done")
 def test_json_is_the_only_thing_on_stdout(workspace: Path, tmp_path: Path) -> None:
     options = ["--output", tmp_path / "out", "--runs", tmp_path / "runs", "--set", "evaluate=null", "--id", "mine", "--json"]
     ran = quant_engine("run", "small.quant.yaml", *options, cwd=workspace)

@@ -164,6 +164,7 @@ def test_a_failure_is_recorded_and_leaves_no_output(workspace: Path, tmp_path: P
     assert "tokenizer" in (folder / "engine.log").read_text()
 
 
+@pytest.mark.usefixtures("outcome")
 def test_a_defect_is_a_failure_too(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from quant_engine import walk
 
