@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { get } from 'node:http';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { optionsOrExit } from './lib/options.mjs';
 import { root } from './lib/paths.mjs';
 import { onExit, onSignal } from './lib/process.mjs';
 import { setUpOrExit } from './setup.mjs';
@@ -42,17 +42,17 @@ function openBrowser(url) {
     spawn(command ?? 'xdg-open', args, { stdio: 'ignore', detached: true }).once('error', () => undefined).unref();
 }
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = optionsOrExit({
     allowPositionals: true,
     options: { check: { type: 'boolean' }, port: { type: 'string', default: '0' }, 'no-open': { type: 'boolean' } },
-});
+}, 'npm run code [-- FOLDER] [--port N] [--no-open] [--check]');
 const folder = path.resolve(positionals[0] ?? path.join(root, 'samples'));
 
 await setUpOrExit('npm', 'python', 'vscode');
 const { build } = await import('./build.mjs');
 await build();
 const { startServer } = await import('./lib/vscode-server.mjs');
-const server = await startServer({ extensionsFolder: extensionsFolder(), port: Number(values.port), settings: { 'workbench.reduceMotion': 'auto' }, driver: false });
+const server = await startServer({ extensionsFolder: extensionsFolder(), port: Number(values.port), settings: { 'workbench.reduceMotion': 'auto' }, driver: false, untilClosed: true });
 const url = server.url(folder);
 if (values.check) {
     const status = await statusOf(url);

@@ -1,6 +1,6 @@
 // `npm test`: set-up, build, then every suite; the last line is `N passed, N failed`.
 //   npm test [-- --only unit,engine]
-import { parseArgs } from 'node:util';
+import { optionsOrExit } from './lib/options.mjs';
 import { node, root } from './lib/paths.mjs';
 import { run } from './lib/process.mjs';
 import { checkResult, failure } from './lib/results.mjs';
@@ -14,7 +14,11 @@ import { setUp, setUpOrExit } from './setup.mjs';
  * @typedef {import('./lib/suites.mjs').Need} Need
  */
 
-const { values } = parseArgs({ options: { only: { type: 'string' } } });
+const help = `npm test [-- --only SUITE[,SUITE…]]
+
+Suites:
+${suites.map(({ name, title }) => `  ${name.padEnd(11)} ${title}`).join('\n')}`;
+const { values } = optionsOrExit({ options: { only: { type: 'string' } } }, help);
 const only = values.only?.split(',').map((name) => name.trim());
 const unknown = only?.filter((name) => !suites.some((suite) => suite.name === name)) ?? [];
 if (unknown.length > 0) {

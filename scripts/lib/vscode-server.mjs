@@ -25,6 +25,7 @@ export const userSettings = {
  * @property {boolean} [trust] false leaves workspace trust on, as a user has it
  * @property {NodeJS.ProcessEnv} [env] reaches the extension host and what it starts
  * @property {number} [port]
+ * @property {boolean} [untilClosed] true: it waits for a page however long; otherwise it ends itself five minutes after the last one
  * @property {boolean} [driver] false: as a user has it. Otherwise an extension under development is accepted, the page has
  *     `driver`, and notifications do not pop up
  *
@@ -76,7 +77,7 @@ function collectOutput(child) {
  * @param {ServerOptions} [options]
  * @returns {Promise<Server>}
  */
-export async function startServer({ extension = root, extensionsFolder, settings = {}, trust = true, env, port = 0, driver = true } = {}) {
+export async function startServer({ extension = root, extensionsFolder, settings = {}, trust = true, env, port = 0, driver = true, untilClosed = false } = {}) {
     const data = temporaryFolder();
     const removeData = () => rmSync(data, { recursive: true, force: true, maxRetries: 3 });
     const forget = onExit(removeData);
@@ -85,7 +86,8 @@ export async function startServer({ extension = root, extensionsFolder, settings
     writeFileSync(path.join(user, 'settings.json'), JSON.stringify({ ...userSettings, ...settings }, undefined, 4));
     const child = serverMain([
         '--host', '127.0.0.1', '--port', String(port), '--without-connection-token',
-        '--enable-remote-auto-shutdown', '--reconnection-grace-time', '20',
+        '--reconnection-grace-time', '20',
+        ...(untilClosed ? [] : ['--enable-remote-auto-shutdown']),
         ...(driver ? ['--enable-smoke-test-driver'] : []),
         ...(trust ? ['--disable-workspace-trust'] : []),
         ...(extensionsFolder ? ['--extensions-dir', extensionsFolder] : []),
