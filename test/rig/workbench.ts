@@ -36,6 +36,8 @@ export async function launchBrowser(): Promise<Browser> {
         executablePath,
         // Signals are answered in one place, scripts/lib/process.mjs.
         handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false,
+        // Pictures show what a user sees, scrollbars included.
+        ignoreDefaultArgs: ['--hide-scrollbars'],
         args: [
             ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
             '--disable-gpu', '--disable-lcd-text', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',

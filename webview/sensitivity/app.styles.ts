@@ -11,7 +11,12 @@ export const appStyles = css`
         color: var(--vscode-foreground);
         font-family: var(--vscode-font-family);
         font-size: var(--vscode-font-size);
-        scrollbar-color: auto;
+        /* Inherited by everything that scrolls in here; rules for ::-webkit-scrollbar would not reach into shadow roots. */
+        scrollbar-color: var(--vscode-scrollbarSlider-background) transparent;
+    }
+    :host-context(.vscode-high-contrast),
+    :host-context(.vscode-high-contrast-light) {
+        scrollbar-color: var(--vscode-contrastBorder) transparent;
     }
     main {
         display: flex;
