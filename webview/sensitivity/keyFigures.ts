@@ -20,14 +20,21 @@ interface Figure {
 export class KeyFigures extends LitElement {
     static override styles = css`
         :host {
-            display: flex;
-            flex-wrap: wrap;
+            display: grid;
+            grid-auto-flow: column;
+            grid-auto-columns: auto;
             gap: 8px 26px;
+        }
+        /* Too narrow for one row: two rows of the same length, so that no figure stands alone. */
+        @media (max-width: 1080px) {
+            :host {
+                grid-auto-flow: row;
+                grid-template-columns: repeat(var(--half, 3), minmax(0, 1fr));
+            }
         }
         @media (max-width: 700px) {
             :host {
-                display: grid;
-                grid-template-columns: repeat(auto-fill, minmax(195px, 1fr));
+                grid-template-columns: repeat(auto-fit, minmax(195px, 1fr));
             }
         }
         .label {
@@ -92,7 +99,9 @@ export class KeyFigures extends LitElement {
     @property({ attribute: false }) formats!: Formats;
 
     protected override render(): TemplateResult[] {
-        return this.figures().map(
+        const figures = this.figures();
+        this.style.setProperty('--half', String(figures.length > 3 ? Math.ceil(figures.length / 2) : Math.max(figures.length, 1)));
+        return figures.map(
             ({ label, hint, value, note, name }) => html`<div data-figure=${name} title=${hint}>
                 <div class="label">${label}</div>
                 <div class="value">${value}</div>
