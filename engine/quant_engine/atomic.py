@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from quant_engine.checkpoint.durable import replace, write_bytes
@@ -11,5 +12,10 @@ from quant_engine.checkpoint.durable import replace, write_bytes
 def replace_text(path: Path, text: str) -> None:
     """Write `text` to a temporary file beside `path`, flush it to the disk and rename it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    write_bytes(temporary, text.encode())
-    replace(temporary, path)
+    try:
+        write_bytes(temporary, text.encode())
+        replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.atomic import replace_text
-from quant_engine.checkpoint.durable import replace
+from quant_engine.checkpoint.durable import save_tensors
 from quant_engine.errors import QuantError
 
 if TYPE_CHECKING:
@@ -66,11 +66,7 @@ class Journal:
         return [tensors[str(index)] for index in range(len(tensors))]
 
     def _save_hidden(self, path: Path, hidden: Sequence[Tensor]) -> None:
-        from safetensors.torch import save_file
-
-        temporary = path.with_name(f".{path.name}")
-        save_file({str(index): tensor.detach().cpu().contiguous() for index, tensor in enumerate(hidden)}, temporary)
-        replace(temporary, path)
+        save_tensors(path, path.with_name(f".{path.name}"), {str(n): tensor for n, tensor in enumerate(hidden)})
 
 
 def code_hash() -> str:

@@ -6,13 +6,14 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from quant_engine import events, stages
 from quant_engine.cancel import CANCELLED_EXIT, Cancellation, listening
 from quant_engine.check import Checked, check
+from quant_engine.checkpoint.durable import write_failure
 from quant_engine.environment import versions
 from quant_engine.errors import Cancelled, QuantError
 from quant_engine.events import Event, RunRecord
@@ -146,11 +147,18 @@ def _execute(directory: RunDirectory, request: Request, checked: Checked, resume
             )
         except Exception as error:
             log.exception("unexpected failure")
-            advice = f"This is a defect of the engine or of a library; {directory.record.log} in the run directory has the details."
-            code = _failed(work, QuantError(f"{type(error).__name__}: {error}", code="internal", advice=advice))
+            code = _failed(work, _explained(error, directory))
         finally:
             directory.close()
     return Outcome(code, checked, directory.record, directory.folder, result)
+
+
+def _explained(error: Exception, directory: RunDirectory) -> QuantError:
+    """A failure of the system under a file (an OSError of a library may have no number), or a defect."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return write_failure(error, Path(os.fsdecode(error.filename)) if error.filename else directory.folder)
+    advice = f"This is a defect of the engine or of a library; {directory.record.log} in the run directory has the details."
+    return QuantError(f"{type(error).__name__}: {error}", code="internal", advice=advice)
 
 
 def _connect(cancellation: Cancellation, directory: RunDirectory) -> None:
@@ -170,25 +178,30 @@ def _done(work: Work, result: Result) -> int:
 
 def _cancelled(directory: RunDirectory) -> int:
     resumable = directory.record.resumable
-    directory.event(
-        events.Cancelled, message="Stopped; it can be resumed." if resumable else "Stopped before anything was done."
-    )
-    directory.update(state="cancelled", finished=now())
+    message = "Stopped; it can be resumed." if resumable else "Stopped before anything was done."
+    directory.stop(events.Cancelled, {"message": message}, state="cancelled", finished=now())
     return EXIT["cancelled"]
 
 
 def _failed(work: Work, error: QuantError) -> int:
     problem = Problem(severity="error", code=error.code, message=error.message, **work.place(error.key))
     log.error("%s [%s]", error.message, error.code)
-    work.directory.event(events.Failed, problem=problem, advice=error.advice)
-    work.directory.update(state="failed", finished=now(), error=problem, advice=error.advice)
+    said = {"problem": problem, "advice": error.advice}
+    work.directory.stop(events.Failed, said, state="failed", finished=now(), error=problem, advice=error.advice)
     return BAD_RECIPE if error.code == "resume-mismatch" else EXIT["failed"]
+
+
+class _RunLog(logging.FileHandler):
+    """A log that cannot be written (a full disk) is no reason to fill the terminal: the run's own error says it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        pass
 
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Everything that this process logs goes to the run's log file."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _RunLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level = root.level
@@ -199,4 +212,5 @@ def _logging_to(path: Path) -> Iterator[None]:
     finally:
         root.setLevel(level)
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

@@ -8,6 +8,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,16 @@ class RunDirectory:
         if self._on_event:
             self._on_event(event)
 
+    def stop(self, event: type[Event], said: dict[str, Any], **fields: Any) -> None:
+        """Event and record of a run that did not end well: it is heard also when the disk can no longer be written."""
+        try:
+            self.event(event, **said)
+        except OSError:
+            if self._on_event:
+                self._on_event(event(sequence=self._sequence, time=now(), **said))
+        with suppress(OSError):
+            self.update(**fields)
+
     def update(self, **fields: Any) -> None:
         """Change fields of the record and replace run.json."""
         with self._lock:
@@ -151,9 +162,12 @@ class RunDirectory:
         shutil.rmtree(self.state_folder, ignore_errors=True)
 
     def close(self) -> None:
+        """Whoever wrote a line has heard of a disk that is full; what is still in the buffer cannot be saved here."""
         with self._lock:
-            os.fsync(self._events.fileno())
-            self._events.close()
+            with suppress(OSError):
+                os.fsync(self._events.fileno())
+            with suppress(OSError):
+                self._events.close()
 
     def _write_record(self) -> None:
         replace_text(self.folder / RECORD, self.record.model_dump_json(indent=1) + "\n")

@@ -231,3 +231,26 @@ def test_inspect_says_the_same_of_a_broken_checkpoint(workspace: Path, change: C
     assert refused.returncode == 2 and refused.stdout == ""
     assert "[model-" in refused.stderr and "Traceback" not in refused.stderr
     assert len(refused.stderr.splitlines()) == 2, "one error and what to do"
+
+
+@pytest.mark.parametrize(("number", "code"), [("ENOSPC", "disk-space"), ("EACCES", "output-write")])
+def test_a_run_directory_that_can_no_longer_be_written_is_said(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, number: str, code: str
+) -> None:
+    import errno
+
+    from quant_engine import events, run_directory
+
+    def refuse(path: Path, text: str) -> None:
+        raise OSError(getattr(errno, number), "refused by the disk", str(path))
+
+    def listen(event: events.Event) -> None:
+        heard.append(event)
+        monkeypatch.setattr(run_directory, "replace_text", refuse)
+
+    heard: list[events.Event] = []
+    failed = start(Request("run", workspace / "small.quant.yaml", device="cpu"), on_event=listen)
+    assert failed.exit_code == 1 and failed.record is not None and failed.record.error is not None
+    assert failed.record.error.code == code and "run.json" in failed.record.error.message
+    last = heard[-1]
+    assert isinstance(last, events.Failed) and last.problem.code == code

@@ -4,12 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import tiny
+from quant_engine.atomic import replace_text
 from quant_engine.checkpoint import Checkpoint, CheckpointWriter, list_linears, quantization_config, write
+from quant_engine.checkpoint.durable import save_tensors
 from quant_engine.errors import QuantError
 from quant_engine.formats.packing import checkpoint_tensors
+from quant_engine.journal import Journal
 from quant_engine.methods.rtn import RtnArguments, rtn
 from quant_engine.uses import parse_short
 
@@ -129,7 +133,7 @@ def test_a_small_disk_is_refused_before_writing(llama: Checkpoint, tmp_path: Pat
     writer = CheckpointWriter(tmp_path / "deep" / "output", llama, tmp_path / "state")
     fill(writer, llama)
     monkeypatch.setattr(write.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(QuantError, match="are free") as caught:
+    with pytest.raises(QuantError, match=r"needs \d+\.\d kB, 1\.0 kB are free") as caught:
         writer.publish(config_of(llama))
     assert caught.value.code == "disk-space"
     assert not (tmp_path / "deep").exists()
@@ -184,3 +188,41 @@ def test_the_config_is_what_the_library_understands(llama: Checkpoint):
     for config in (config_of(llama), quantization_config(layers)):
         assert config is not None
         assert QuantizationConfig.model_validate(config).format == "pack-quantized"
+
+
+def full_disk(tensors: dict[str, torch.Tensor], file: Path) -> None:
+    """A full disk as safetensors reports it."""
+    file.write_bytes(b"the beginning")
+    raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def test_a_full_disk_under_a_piece_is_said(llama: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    writer = CheckpointWriter(tmp_path / "output", llama, tmp_path / "state")
+    monkeypatch.setattr("safetensors.torch.save_file", full_disk)
+    with pytest.raises(QuantError, match="the disk became full while .*block-00000") as caught:
+        writer.put("block-00000", {"x.weight_packed": torch.zeros(8)})
+    assert (caught.value.code, caught.value.key) == ("disk-space", ("output",))
+    assert list((tmp_path / "state" / "pieces").iterdir()) == []
+
+
+def test_a_full_disk_under_hidden_states_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    journal = Journal(tmp_path)
+    monkeypatch.setattr("safetensors.torch.save_file", full_disk)
+    with pytest.raises(QuantError) as caught:
+        journal.add(0, [], [torch.zeros(8)])
+    assert caught.value.code == "disk-space"
+    assert list(tmp_path.iterdir()) == [] and journal.done == 0
+
+
+def test_what_cannot_be_saved_otherwise_names_the_file(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(QuantError, match="cannot write .*absent") as caught:
+        save_tensors(tmp_path / "x", tmp_path / "absent" / "x", {"a": torch.zeros(1)})
+    assert caught.value.code == "output-write"
+
+
+def test_a_text_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path: Path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError):
+        replace_text(tmp_path / "taken", "x")
+    assert [file.name for file in tmp_path.iterdir()] == ["taken"]

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quant_engine.errors import QuantError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_FULL_TEXTS = (*map(os.strerror, _FULL), "(os error 112)")
+"""What safetensors quotes; the last is Windows' ERROR_DISK_FULL, whose text is in the user's language."""
 
 
 def sync_file(file: Path) -> None:
@@ -36,3 +47,35 @@ def write_bytes(file: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def save_tensors(file: Path, temporary: Path, tensors: dict[str, Tensor], key: tuple[str | int, ...] = ()) -> None:
+    """Write a safetensors file under the name `temporary`, flush it and rename it to `file`; a failure leaves neither.
+
+    Raises QuantError(code="disk-space") or ("output-write"); key: the recipe's key that is to blame.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary)
+        replace(temporary, file)
+    except (OSError, SafetensorError) as error:
+        raise write_failure(error, temporary, key) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_failure(error: Exception, file: Path, key: tuple[str | int, ...] = ()) -> QuantError:
+    """What to tell of an OSError, or of safetensors' own error, which has the system's error in its text alone."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _FULL or (number is None and any(text in str(error) for text in _FULL_TEXTS)):
+        return no_room(f"the disk became full while {file} was written", key)
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    advice = "Check the folder's permissions."
+    return QuantError(f"cannot write {file}: {reason}", code="output-write", advice=advice, key=key)
+
+
+def no_room(message: str, key: tuple[str | int, ...] = ()) -> QuantError:
+    advice = "Free some space or choose an output on another disk."
+    return QuantError(message, code="disk-space", advice=advice, key=key)

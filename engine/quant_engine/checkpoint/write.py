@@ -8,11 +8,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quant_engine.checkpoint.durable import replace, sync_folder, write_bytes
+from quant_engine.checkpoint.durable import no_room, save_tensors, sync_folder, write_bytes, write_failure
 from quant_engine.checkpoint.files import CONFIG, INDEX, SINGLE
 from quant_engine.checkpoint.header import TensorInfo, read_header
 from quant_engine.checkpoint.shards import plan, write_shard
 from quant_engine.errors import QuantError
+from quant_engine.preflight import format_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from quant_engine.checkpoint.read import Checkpoint
 
 REPLACING = "weight_packed"
+_OUTPUT = ("output",)
 
 
 class CheckpointWriter:
@@ -39,17 +41,11 @@ class CheckpointWriter:
 
     def put(self, piece: str, tensors: dict[str, Tensor]) -> None:
         """Write one piece durably: temporary name, fsync, rename. A piece written again is replaced."""
-        from safetensors.torch import save_file
-
-        self._pieces.mkdir(parents=True, exist_ok=True)
-        temporary = self._pieces / f".{piece}.partial"
         try:
-            save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary)
-            replace(temporary, self._piece(piece))
+            self._pieces.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _disk(error, temporary) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            raise write_failure(error, self._pieces, _OUTPUT) from error
+        save_tensors(self._piece(piece), self._pieces / f".{piece}.partial", tensors, _OUTPUT)
 
     def has(self, piece: str) -> bool:
         """Whether the piece is completely on disk, from this process or one before it."""
@@ -76,7 +72,7 @@ class CheckpointWriter:
             partial.rename(self.output)
             sync_folder(self.output.parent)
         except OSError as error:
-            raise _disk(error, self.output) from error
+            raise write_failure(error, self.output, _OUTPUT) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         self.discard()
@@ -143,26 +139,7 @@ class CheckpointWriter:
         parent = next(folder for folder in self.output.absolute().parents if folder.exists())
         free = shutil.disk_usage(parent).free
         if needed > free:
-            raise _no_room(f'"{self.output}" needs {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free')
-
-
-def _no_room(message: str) -> QuantError:
-    return QuantError(
-        message, code="disk-space", advice="Free some space or choose an output on another disk.", key=("output",)
-    )
-
-
-def _disk(error: OSError, path: Path) -> QuantError:
-    import errno
-
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return _no_room(f"the disk became full while {path} was written")
-    return QuantError(
-        f"cannot write {path}: {error.strerror or error}",
-        code="output-write",
-        advice="Check the folder's permissions.",
-        key=("output",),
-    )
+            raise no_room(f'"{self.output}" needs {format_bytes(needed)}, {format_bytes(free)} are free', _OUTPUT)
 
 
 def _json(document: dict[str, Any]) -> bytes:
