@@ -49,7 +49,7 @@ def gram_of(layer: nn.Linear, model: nn.Module, batches: list[torch.Tensor]) -> 
 def run(model: nn.Module, batches: list[torch.Tensor]) -> None:
     with torch.no_grad():
         for batch in batches:
-            model(batch, use_cache=False, logits_to_keep=1)
+            model(batch, use_cache=False)
 
 
 def one(model: nn.Module, layer: nn.Linear, quantized: torch.Tensor, batches: list[torch.Tensor]) -> tuple[float, float]:

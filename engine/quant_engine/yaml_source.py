@@ -178,8 +178,9 @@ class Source(Lines):
             raise YamlError(f"character #x{_code_point(error.character):04x} is not allowed", error.position) from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
+            found = _wrong_indentation(self.text, error.problem or "", mark.index) if mark else None
             message = ", ".join(part for part in (error.context, error.problem) if part)
-            raise YamlError(message, mark.index if mark else 0) from None
+            raise found or YamlError(message, mark.index if mark else 0) from None
         except RecursionError:
             raise YamlError("nested too deeply", 0) from None
         return None if node is None else self._convert(node, ())
@@ -224,6 +225,23 @@ class Source(Lines):
         if node.style in ("|", ">"):
             span = Span(span.start, span.start + len(self.text[span.start : span.end].rstrip()))
         return Scalar(core_value(node.value) if node.tag == _PLAIN else node.value, node.value, span)
+
+
+def _wrong_indentation(text: str, problem: str, offset: int) -> YamlError | None:
+    """The two sentences that the parser has for the most frequent mistake, in words that say where and what to do."""
+    start = text.rfind("\n", 0, offset) + 1
+    line = text[start:].split("\n", 1)[0]
+    indent = len(line) - len(line.lstrip(" "))
+    key = line.strip().partition(":")[0]
+    if problem.startswith("mapping values are not allowed") and text[start:offset].strip() == key:
+        below = "below a key that has its value already"
+    elif problem.startswith("expected <block end>") and offset == start + indent:
+        below = "at none of the levels above it"
+    else:
+        return None
+    columns = "1 column" if indent == 1 else f"{indent} columns"
+    message = f'wrong indentation: "{key}" stands {columns} deep, {below}; align it with the keys that it belongs to'
+    return YamlError(message, start + indent)
 
 
 def _code_point(character: int | str) -> int:

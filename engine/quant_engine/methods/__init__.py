@@ -17,6 +17,6 @@ for _module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.
     if _module.name not in _NOT_METHODS:
         importlib.import_module(f"{__name__}.{_module.name}")
 
-METHODS: dict[str, Method] = dict(sorted(registered().items()))
+METHODS: dict[str, Method] = dict(sorted(registered().items(), key=lambda item: (item[1].rank, item[0])))
 
 __all__ = ["METHODS", "Method"]

@@ -42,6 +42,7 @@ class Method:
     arguments: type[Arguments]
     schemes: tuple[str, ...]
     needs_calibration: bool
+    rank: int
     quantize: QuantizeFunction
 
 
@@ -56,9 +57,10 @@ def method(
     arguments: type[Arguments] = Arguments,
     schemes: tuple[str, ...] | None = None,
     needs_calibration: bool = True,
+    rank: int = 100,
 ) -> Callable[[F], F]:
     """Register a method under `name`; the first paragraph of its docstring is the help text. A name taken twice is an
-    error."""
+    error. rank: lists of methods, and what the editor proposes first, are in this order, then by name."""
 
     def register(function: F) -> F:
         if name in _METHODS:
@@ -76,6 +78,7 @@ def method(
             arguments=arguments,
             schemes=schemes or tuple(SCHEMES),
             needs_calibration=needs_calibration,
+            rank=rank,
             quantize=function,
         )
         return function

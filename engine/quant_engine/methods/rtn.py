@@ -19,7 +19,7 @@ class RtnArguments(Arguments):
     pass
 
 
-@method("rtn", title="Round to nearest", arguments=RtnArguments, needs_calibration=False)
+@method("rtn", title="Round to nearest", arguments=RtnArguments, needs_calibration=False, rank=900)
 def rtn(weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: RtnArguments) -> Quantized:
     """Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
 

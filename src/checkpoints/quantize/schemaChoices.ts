@@ -74,8 +74,8 @@ export function sensibleCandidates(choices: readonly MethodChoice[]): string[] {
     return sensible.length > 0 ? sensible : choices.slice(0, 2).map(({ label }) => label);
 }
 
-/** Of the chosen candidates the one to apply: four bits if possible, and rather a calibrated method than plain rounding. */
+/** Of the chosen candidates the one to apply: four bits if possible; among equals the first in the schema's order, which is the engine's ranking. */
 export function sensibleDefault(candidates: readonly MethodChoice[]): MethodChoice | undefined {
-    const rank = ({ format, method }: MethodChoice): number => Math.abs((format?.bits ?? 16) - 4) * 4 + (format?.symmetric ? 0 : 2) + (method === 'rtn' ? 1 : 0);
+    const rank = ({ format }: MethodChoice): number => Math.abs((format?.bits ?? 16) - 4) * 2 + (format?.symmetric ? 0 : 1);
     return [...candidates].sort((a, b) => rank(a) - rank(b))[0];
 }

@@ -95,7 +95,8 @@ describe('completion of values', () => {
     });
 
     it('offers schemes and methods of the long form', () => {
-        assert.deepEqual(labels('candidates: [{ method: | }]').filter((label) => !label.startsWith('{')).sort(), ['gptq', 'rtn']);
+        const methods = labels('candidates: [{ method: | }]');
+        assert.ok(methods.includes('gptq') && methods.includes('rtn'));
         assert.ok(labels('candidates: [{ method: gptq, scheme: | }]').includes('W4A16'));
         assert.ok(labels('candidates:\n  - method: gptq\n    scheme: W4|\n').includes('W4A16'));
     });
