@@ -48,7 +48,7 @@ class GptqArguments(Arguments):
     )
 
 
-@method("gptq", title="GPTQ", arguments=GptqArguments)
+@method("gptq", title="GPTQ", arguments=GptqArguments, rank=10)
 def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: GptqArguments) -> Quantized:
     """Quantizes column by column and makes up for each column's error in the columns after it, by second-order
     statistics of the inputs.
@@ -61,7 +61,7 @@ def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, ar
     found = factor(statistics, arguments.damping, ordered=arguments.actorder == "weight")
     if found is None:
         plain = rtn(weight, statistics, weight_format, RtnArguments())
-        reason = "no damping up to 1 made the input statistics invertible: the inputs are all zero or not finite"
+        reason = "no damping up to 1 made the input statistics invertible; inputs that are all zero are one cause"
         return replace(plain, report=Report(fallback=reason, applied="rtn"))
     W = weight.to(compute_dtype(weight), copy=True)
     W[:, found.dead] = 0
