@@ -71,7 +71,11 @@ class QuantizedLayer:
 def measure_group(
     layers: Sequence[Layer], statistics: Statistics, candidates: Sequence[Use], tick: Callable[[], None]
 ) -> list[MeasuredLayer]:
-    """Every candidate on layers that share the input of `statistics`, one call of its method for all of them."""
+    """Every candidate on layers that share the input of `statistics`, one call of its method for all of them.
+
+    Raises QuantError(code="not-finite").
+    """
+    _refuse_not_finite(layers, statistics)
     stack = _Stack(layers)
     signals = energies(stack.weight, statistics.gram, stack.sizes)
     found: list[dict[str, Measurement]] = [{} for _ in layers]
@@ -94,7 +98,8 @@ def quantize_group(
     tick: Callable[[], None],
 ) -> list[QuantizedLayer]:
     """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them is added to
-    `tensors`."""
+    `tensors`. Raises QuantError(code="not-finite")."""
+    _refuse_not_finite(layers, statistics)
     done: dict[str, QuantizedLayer] = {}
     for use in dict.fromkeys(assignment.get(layer.name) for layer in layers):
         if use is None:
@@ -135,6 +140,16 @@ def check_fits(linears: Iterable[LinearInfo], uses_of: Callable[[str], Sequence[
                     code="group-size",
                     advice="Choose a group size that divides it, or `channel`.",
                 )
+
+
+def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:
+    """An input that is infinite or no number reaches its own square on the Gram matrix's diagonal."""
+    if not bool(torch.isfinite(statistics.gram.diagonal()).all()):
+        raise QuantError(
+            f"the inputs of {layers[0].name} are not all finite",
+            code="not-finite",
+            advice="The checkpoint overflows in its dtype or is damaged: check its weights, or use bfloat16.",
+        )
 
 
 class _Stack:

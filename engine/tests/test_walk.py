@@ -17,7 +17,7 @@ from quant_engine.calibration import statistics_of
 from quant_engine.checkpoint import Checkpoint, CheckpointWriter, list_linears
 from quant_engine.errors import QuantError
 from quant_engine.formats.packing import unpack
-from quant_engine.layers import Layer, measure_group
+from quant_engine.layers import Layer, measure_group, quantize_group
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Statistics
 from quant_engine.uses import Use, parse_short
@@ -253,3 +253,20 @@ def test_rows_in_parts_give_what_one_call_gives(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.undo()
         assert parts.signal == whole.signal
         assert parts.candidates[label].noise == pytest.approx(whole.candidates[label].noise, rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_inputs_that_are_not_finite_stop_at_the_first_layer_that_reads_them(value: float):
+    def layer(name: str) -> Layer:
+        return Layer(name, "input", torch.nn.Linear(64, 8, bias=False, dtype=torch.bfloat16).requires_grad_(False))
+
+    X = torch.randn(300, 64).bfloat16()
+    X[7, 5] = value
+    layers, use = [layer("q_proj"), layer("k_proj")], parse_short("gptq-w4a16-g32")
+    before = layers[0].weight.clone()
+    with pytest.raises(QuantError, match="the inputs of q_proj are not all finite") as measured:
+        measure_group(layers, statistics_of([X]), [use], lambda: None)
+    with pytest.raises(QuantError) as quantized:
+        quantize_group(layers, statistics_of([X]), {"q_proj": use, "k_proj": use}, {}, lambda: None)
+    assert (measured.value.code, quantized.value.code) == ("not-finite", "not-finite")
+    assert torch.equal(layers[0].weight, before)
