@@ -56,6 +56,8 @@ export const appStyles = css`
     }
     .spoken {
         position: absolute;
+        /* Below the panel, where it would stand by itself, its one pixel would make the page scroll. */
+        top: 0;
         width: 1px;
         height: 1px;
         overflow: hidden;
