@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import tiny
 from quant_engine.checkpoint import Checkpoint, list_linears
 from quant_engine.errors import QuantError
+from quant_engine.journal import hold_identity
 
 
 @pytest.fixture
@@ -203,6 +204,28 @@ def test_identity_changes_with_header_size_and_config(folder: Path):
     second = Checkpoint.open(folder).identity()
     assert second["model.safetensors"] != first["model.safetensors"]
     assert second["config.json"] == first["config.json"]
+
+
+@pytest.mark.parametrize("elements", [100, 3_000_000], ids=["read whole", "sampled"])
+def test_other_weights_under_the_same_header_are_named(elements: int, folder: Path, tmp_path: Path):
+    file, kept = folder / "model.safetensors", tmp_path / "kept" / "identity.json"
+    save_file({"x": torch.full((elements,), 1.0)}, file)
+    hold_identity(kept, Checkpoint.open(folder).identity())
+    hold_identity(kept, Checkpoint.open(folder).identity())
+    save_file({"x": torch.full((elements,), 2.0)}, file)
+    with pytest.raises(QuantError, match="cannot be continued: model.safetensors") as caught:
+        hold_identity(kept, Checkpoint.open(folder).identity())
+    assert caught.value.code == "resume-mismatch"
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_the_first_and_the_last_weight_count(place: int, folder: Path):
+    file, weights = folder / "model.safetensors", torch.zeros(3_000_000)
+    save_file({"x": weights}, file)
+    before = Checkpoint.open(folder).identity()
+    weights[place] = 1
+    save_file({"x": weights}, file)
+    assert Checkpoint.open(folder).identity() != before
 
 
 def test_quantization_of_other_tools_is_recognised(folder: Path):
