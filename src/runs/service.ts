@@ -72,8 +72,10 @@ export class RunService {
     private async untilEnd(launched: Launched, recipe: string): Promise<void> {
         const { store, log, stillborn } = this.options;
         const { exitCode, failure } = await launched.ended;
-        this.launched.delete(launched.directory);
         log.info(`run ${launched.directory}: ended with ${failure ?? `exit code ${String(exitCode)}`}`);
+        // A cancelled run can be resumed as soon as its record says so, a moment before its process is gone: the directory is then the new one's.
+        if (this.launched.get(launched.directory) !== launched) return;
+        this.launched.delete(launched.directory);
         const cancelled = store.get(launched.directory)?.state === 'cancelling';
         const { born } = await store.ended(launched.directory);
         if (born) return;
