@@ -3,6 +3,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import { systemClock } from './base/clock';
 import { DisposableList } from './base/events';
+import type { CheckpointRegistry } from './checkpoints/registry';
 import { runCommand } from './engine/command';
 import { EngineCommands } from './engine/commands';
 import { Engine } from './engine/engine';
@@ -38,11 +39,12 @@ export interface EnginePartInput {
     readonly reports: Reports;
     readonly store: RunStore;
     readonly places: RunPlaces;
+    readonly checkpoints: CheckpointRegistry;
     readonly openResults: NoticeActions['openResults'];
     readonly visible: NoticeActions['visible'];
 }
 
-export function createEnginePart({ context, log, notify, reports, store, places, openResults, visible }: EnginePartInput): EnginePart {
+export function createEnginePart({ context, log, notify, reports, store, places, checkpoints, openResults, visible }: EnginePartInput): EnginePart {
     const life = new DisposableList();
     const enginePath = context.asAbsolutePath('engine');
     const probe = pythonProbe(enginePath);
@@ -64,7 +66,7 @@ export function createEnginePart({ context, log, notify, reports, store, places,
         showLog: (run) => places.showLog(run.directory),
         resume: (run) => runCommands.resume(run.directory),
     }));
-    life.add(showStatus(engine, store));
+    life.add(showStatus(engine, store, checkpoints));
     life.add(vscode.workspace.onDidChangeConfiguration((change) => {
         if (!change.affectsConfiguration('quant.pythonPath') && !change.affectsConfiguration('quant.engineArguments')) return;
         engine.reconsider().catch((error: unknown) => log.error(`after a change of settings: ${String(error)}`));

@@ -43,7 +43,8 @@ export class Workbench {
     private readonly panels: SensitivityPanels;
     private readonly actions: PanelActions;
     private readonly places: RunPlaces;
-    private language: Promise<RecipeLanguage | undefined> = Promise.resolve(undefined);
+    /** undefined until the first recipe is opened: a window without one needs no server. */
+    private language: Promise<RecipeLanguage | undefined> | undefined;
     private searched: Promise<void> = Promise.resolve();
 
     constructor(private readonly context: vscode.ExtensionContext) {
@@ -66,6 +67,8 @@ export class Workbench {
 
     start(): void {
         const own = <T extends { dispose(): void }>(item: T): T => this.extensionLife.add(item);
+        // First of all: until it has answered, the explorer's menu lacks its item.
+        const checkpoints = this.checkpoints.first();
         own(registerCommands<EnginePart>({
             parts: () => this.enginePart, always: this.alwaysCommands(), whenOn: this.engineCommands(), whenOff: () => this.explainOff(),
             failed: (command, error) => this.notify.error(vscode.l10n.t('{0} failed: {1}', command, errorText(error))),
@@ -76,34 +79,37 @@ export class Workbench {
         own(this.store.onChange(() => this.publishRuns()));
         own(vscode.workspace.onDidGrantWorkspaceTrust(() => this.startEnginePart()));
         this.startEnginePart();
-        this.language = this.startLanguage();
+        own(vscode.workspace.onDidOpenTextDocument((document) => this.startLanguage(document)));
+        vscode.workspace.textDocuments.forEach((document) => this.startLanguage(document));
         // Nobody waits for a search of the workspace: commands work at once.
-        this.searched = Promise.all([this.store.refresh(), this.checkpoints.refresh()]).then(() => this.publishRuns());
+        this.searched = Promise.all([this.store.refresh(), checkpoints.searched]).then(() => this.publishRuns());
         this.searched.catch((error: unknown) => this.log.error(`first search: ${String(error)}`));
     }
 
     /** The engine is stopped; runs go on by themselves. */
     async stop(): Promise<void> {
-        const language = this.language.then((started) => started?.stop()).catch((error: unknown) => this.log.warn(`the language server: ${errorText(error)}`));
+        const language = this.language?.then((started) => started?.stop()).catch((error: unknown) => this.log.warn(`the language server: ${errorText(error)}`));
         await Promise.all([this.enginePart?.engine.stop(), language]);
         this.enginePart?.life.dispose();
         this.enginePart = undefined;
         this.extensionLife.dispose();
     }
 
-    /** In every workspace: the server only reads. Recipes are text until it has started; the rest works without it. */
-    private startLanguage(): Promise<RecipeLanguage | undefined> {
-        return startLanguageClient(this.context, { clock: systemClock, log: this.log }).catch((error: unknown) => {
+    /** In every workspace: the server only reads. A recipe is text until it has started; the rest works without it. */
+    private startLanguage({ languageId }: vscode.TextDocument): void {
+        if (this.language || languageId !== 'quant-recipe') return;
+        this.language = startLanguageClient(this.context, { clock: systemClock, log: this.log }).catch((error: unknown) => {
             this.log.error(`the language server did not start: ${errorText(error)}`);
             return undefined;
         });
+        this.publishRuns();
     }
 
     private startEnginePart(): void {
         if (this.enginePart || !vscode.workspace.isTrusted || isVirtualWorkspace()) return;
         this.enginePart = createEnginePart({
             context: this.context, log: this.log, notify: this.notify, reports: this.reports, store: this.store, places: this.places,
-            openResults: (run) => this.panels.show(run), visible: (run) => this.panels.visible(run.directory),
+            checkpoints: this.checkpoints, openResults: (run) => this.panels.show(run), visible: (run) => this.panels.visible(run.directory),
         });
     }
 
@@ -152,7 +158,7 @@ export class Workbench {
         void vscode.commands.executeCommand('setContext', 'quant.runningCount', active.length);
         const uriOf = (file: string): string => vscode.Uri.file(file).toString();
         const [results, running] = [resultsSnapshot(all, uriOf), runningSnapshot(all, uriOf)];
-        void this.language.then((language) => {
+        void this.language?.then((language) => {
             language?.setResults(results);
             language?.setRunning(running);
         });

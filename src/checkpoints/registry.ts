@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { Debouncer, type Clock } from '../base/clock';
 import type { Log } from '../base/log';
 import { CHECKPOINT_FILES, checkpointFolders, concernsRecognition, MAX_CHECKPOINTS, NEVER_CHECKPOINTS } from './recognise';
+import { topLevels } from './topLevels';
 
 const QUIET = 300;
 
@@ -43,6 +44,13 @@ export class CheckpointRegistry implements vscode.Disposable {
         return this.folders.find((folder) => folder.toString() === uri.toString() || folder.toString() === parent);
     }
 
+    /** The top levels of the workspace at once, so that menus are right as soon as the explorer is there; then everything. */
+    first(): { readonly glanced: Promise<void>; readonly searched: Promise<void> } {
+        const glanced = this.glance().catch((error: unknown) => this.log.error(`a first look for checkpoints: ${String(error)}`));
+        this.scan = glanced;
+        return { glanced, searched: this.refresh() };
+    }
+
     refresh(): Promise<void> {
         this.scan = this.scan.then(() => this.search()).catch((error: unknown) => this.log.error(`searching for checkpoints: ${String(error)}`));
         return this.scan;
@@ -59,15 +67,25 @@ export class CheckpointRegistry implements vscode.Disposable {
         if (within || concernsRecognition(name)) this.debouncer.trigger();
     }
 
+    private async glance(): Promise<void> {
+        // Elsewhere than on a disk every listing may be a request over the network.
+        const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
+        const found = await Promise.all(folders.map(({ uri }) => topLevels(uri, listFolder, (folder, name) => vscode.Uri.joinPath(folder, name))));
+        await this.take(found.flat().flatMap(({ folder, files }) => files.filter(concernsRecognition).map((name) => vscode.Uri.joinPath(folder, name))));
+    }
+
     private async search(): Promise<void> {
-        const files = await vscode.workspace.findFiles(CHECKPOINT_FILES, NEVER_CHECKPOINTS);
+        await this.take(await vscode.workspace.findFiles(CHECKPOINT_FILES, NEVER_CHECKPOINTS));
+        this.log.info(`checkpoints: ${this.folders.length} in the workspace`);
+    }
+
+    private async take(files: readonly vscode.Uri[]): Promise<void> {
         const byPath = new Map(files.map((uri) => [path.posix.dirname(uri.path), uri]));
         const paths = checkpointFolders(files.map((uri) => uri.path));
         if (paths.length > MAX_CHECKPOINTS) {
             this.log.warn(`${paths.length} checkpoint folders found; the first ${MAX_CHECKPOINTS} are offered in the explorer`);
         }
         this.folders = paths.slice(0, MAX_CHECKPOINTS).flatMap((folder) => byPath.get(folder)?.with({ path: folder }) ?? []);
-        this.log.info(`checkpoints: ${this.folders.length} in the workspace`);
         await this.publish();
         this.changed.fire(this.folders);
     }
@@ -75,7 +93,14 @@ export class CheckpointRegistry implements vscode.Disposable {
     /** `resourcePath` is the fsPath of local files and the plain path elsewhere, so both spellings are published. */
     private async publish(): Promise<void> {
         const spellings = new Set(this.folders.flatMap((uri) => [uri.fsPath, uri.path]));
-        await vscode.commands.executeCommand('setContext', 'quant.checkpointFolders', [...spellings]);
-        await vscode.commands.executeCommand('setContext', 'quant.checkpointCount', this.folders.length);
+        await Promise.all([
+            vscode.commands.executeCommand('setContext', 'quant.checkpointFolders', [...spellings]),
+            vscode.commands.executeCommand('setContext', 'quant.checkpointCount', this.folders.length),
+        ]);
     }
+}
+
+async function listFolder(folder: vscode.Uri): Promise<{ name: string; isFolder: boolean }[]> {
+    const entries = await vscode.workspace.fs.readDirectory(folder);
+    return entries.map(([name, type]) => ({ name, isFolder: (type & vscode.FileType.Directory) !== 0 }));
 }

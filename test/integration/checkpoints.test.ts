@@ -11,6 +11,18 @@ describe('checkpoints in the workspace', () => {
         assert.deepEqual(await names(), [CHECKPOINT]);
     });
 
+    it('are known from the top levels alone, before the whole workspace was searched', async () => {
+        const { checkpoints } = await workbenchApi();
+        const told: string[][] = [];
+        const listener = checkpoints.onDidChange((folders) => told.push(folders.map(({ fsPath }) => path.basename(fsPath))));
+        const { glanced, searched } = checkpoints.first();
+        await glanced;
+        assert.deepEqual(told, [[CHECKPOINT]]);
+        await searched;
+        listener.dispose();
+        assert.deepEqual(told, [[CHECKPOINT], [CHECKPOINT]]);
+    });
+
     it('are known by their folder and by every file in it', async () => {
         const { checkpoints } = await workbenchApi();
         const folder = vscode.Uri.file(inWorkspace('checkpoints', CHECKPOINT));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
 import { readCheckpoint, type CheckpointHeader } from '../../../protocol/checkpoint';
@@ -12,6 +13,7 @@ import { freeRecipePath, isWithin, placeRecipe } from '../../../src/checkpoints/
 import { recipeText, type RecipeChoices } from '../../../src/checkpoints/quantize/recipeText';
 import { readSchemaFacts, sensibleCandidates, sensibleDefault } from '../../../src/checkpoints/quantize/schemaChoices';
 import { checkpointFolders, concernsRecognition } from '../../../src/checkpoints/recognise';
+import { topLevels } from '../../../src/checkpoints/topLevels';
 import { temporaryFolder } from './helpers/runs';
 
 const schema = readFileSync(path.join(root, 'schemas', 'recipe.schema.json'), 'utf8');
@@ -30,6 +32,40 @@ describe('recognising checkpoints', () => {
     it('knows which file names can change the answer', () => {
         assert.deepEqual(['config.json', 'x.safetensors', 'pytorch_model.bin', 'tokenizer.json', 'README.md'].map(concernsRecognition), [true, true, true, false, false]);
     });
+});
+
+describe('the first look at a workspace', () => {
+    const { folder, remove } = temporaryFolder();
+    after(remove);
+    const list = async (where: string): Promise<{ name: string; isFolder: boolean }[]> =>
+        (await readdir(where, { withFileTypes: true })).map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }));
+    const look = async (root: string): Promise<string[]> => {
+        const found = await topLevels(root, list, (place, name) => path.join(place, name));
+        return checkpointFolders(found.flatMap(({ folder: place, files }) => files.map((name) => path.join(place, name)))).map((place) => path.relative(root, place));
+    };
+
+    it('finds checkpoints three folders deep, and leaves deeper ones and crowded folders to the search', async () => {
+        for (const place of ['', 'a', 'models/owner/name', 'a/b/c/d', 'node_modules/x', '.cache/x']) {
+            mkdirSync(path.join(folder, 'w', place), { recursive: true });
+            for (const name of ['config.json', 'model.safetensors']) writeFileSync(path.join(folder, 'w', place, name), '');
+        }
+        assert.deepEqual(await look(path.join(folder, 'w')), ['', 'a', path.join('models', 'owner', 'name')]);
+    });
+
+    it('lists a bounded number of folders, and goes on where one cannot be listed', async () => {
+        let listed = 0;
+        const endless = (where: string): Promise<{ name: string; isFolder: boolean }[]> => {
+            listed++;
+            if (where.endsWith('/7')) return Promise.reject(new Error('no access'));
+            return Promise.resolve(Array.from({ length: 100 }, (_, index) => ({ name: String(index), isFolder: true })));
+        };
+        const found = await topLevels('/w', endless, (place, name) => `${place}/${name}`);
+        assert.equal(listed, 400);
+        assert.equal(found.length, 400);
+        assert.deepEqual(found.find(({ folder: place }) => place === '/w/7')?.files, []);
+    });
+
+    it('has nothing to say of a folder that does not exist', async () => assert.deepEqual(await look(path.join(folder, 'nothing')), []));
 });
 
 describe('the choices that the schema offers', () => {
