@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 def catalog(name: str | None) -> list[dict[str, Any]]:
     """Every method, or the one named. Raises QuantError(code="unknown-method")."""
     if name is not None and name not in METHODS:
-        raise QuantError(f'unknown method "{name}"; {suggestion(name, [*METHODS])}', code="unknown-method")
+        raise QuantError(
+            f'unknown method "{name}"; {suggestion(name, [*METHODS])}',
+            code="unknown-method",
+            advice="quant-engine methods lists them all.",
+        )
     return [_entry(method) for method in METHODS.values() if name in (None, method.name)]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pydantic
 
 from quant_engine import preflight
+from quant_engine.advice import ADVICE
 from quant_engine.check_files import FileCheck
 from quant_engine.errors import QuantError
 from quant_engine.overrides import apply_overrides
@@ -74,13 +75,14 @@ def check(
     shown: str | None = None,
     runs: Path | None = None,
     ignore_output: bool = False,
+    kept: int = 0,
     free: Callable[[Path], int] | None = None,
 ) -> Checked:
     """Check the recipe at `path` (or `text` in its place, relative paths still counting from `path`).
 
     overrides: `path=value` in the order of the command line. shown: how diagnostics name the file. runs: where the run directory will
     be (default: `runs` beside the recipe). ignore_output: the output may exist (a run that is resumed, or one that only measures).
-    free: bytes free at a path.
+    kept: bytes of resume data that lie in `runs` already. free: bytes free at a path.
     """
     checked = Checked(path, read_recipe(path) if text is None else text)
     try:
@@ -94,7 +96,7 @@ def check(
     apply_overrides(source, list(overrides))
     structure = StructureCheck(recipe_schema(), source)
     findings = list(structure.findings)
-    files = FileCheck(RightValues(source, structure.wrong), path.parent, free or preflight.free_bytes)
+    files = FileCheck(RightValues(source, structure.wrong), path.parent, free or preflight.free_bytes, kept)
     findings += files.check(runs or path.parent / "runs", ignore_output)
     if not any(finding.severity == "error" for finding in findings):
         try:
@@ -127,4 +129,5 @@ def _diagnostic(checked: Checked, shown: str | None, finding: Finding) -> Diagno
         severity=finding.severity,
         message=finding.message,
         code=finding.code,
+        advice=finding.advice or ADVICE[finding.code],
     )

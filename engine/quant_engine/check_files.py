@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,10 @@ def target(folder: Path, written: str) -> Path:
     return (folder / Path(written).expanduser()).resolve()
 
 
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 def longest_sequence(checkpoint: Checkpoint) -> int | None:
     """Positions that the model has; None when its config does not say."""
     most = checkpoint.config.get("max_position_embeddings")
@@ -34,10 +39,12 @@ def longest_sequence(checkpoint: Checkpoint) -> int | None:
 
 
 class FileCheck:
-    def __init__(self, values: RightValues, folder: Path, free: Callable[[Path], int]) -> None:
+    def __init__(self, values: RightValues, folder: Path, free: Callable[[Path], int], kept: int = 0) -> None:
+        """kept: bytes of resume data that need no more room."""
         self._values = values
         self._folder = folder
         self._free = free
+        self._kept = kept
 
     def check(self, runs: Path, ignore_output: bool) -> Iterator[Finding]:
         """ignore_output: it may exist and nothing is written there."""
@@ -51,7 +58,7 @@ class FileCheck:
         try:
             checkpoint = self._open(*model)
         except QuantError as error:
-            yield Finding(error.code, error.message, model[1])
+            yield Finding(error.code, error.message, model[1], advice=error.advice)
             return
         yield from self._sequence_lengths(checkpoint)
         yield from self._layers(checkpoint, model[0], None if ignore_output or output else runs)
@@ -60,17 +67,18 @@ class FileCheck:
         """The checkpoint, or the reason why it cannot be quantized as a QuantError in the recipe's words."""
         from quant_engine.architectures.registry import supported
         from quant_engine.checkpoint import Checkpoint
+        from quant_engine.checkpoint.consistency import refuse_contradictions
 
         path = target(self._folder, written)
         if not path.is_dir():
             raise QuantError(f'no checkpoint at "{written}": the folder does not exist', code="model-missing")
         try:
             checkpoint = Checkpoint.open(path)
+            refuse_contradictions(checkpoint)
         except QuantError as error:
             message = error.message.replace(str(path), written)
-            # The reader keeps what to do apart; a finding is one sentence.
             message += ": convert them to safetensors" if error.code == "model-not-safetensors" else ""
-            raise QuantError(message, code=error.code) from None
+            raise QuantError(message, code=error.code, advice=error.advice) from None
         if checkpoint.quantization is not None:
             message = f'"{written}" is already quantized ({checkpoint.quantization.method})'
             raise QuantError(message, code="model-quantized")
@@ -123,6 +131,11 @@ class FileCheck:
             yield Finding("output-is-model", "the output is the checkpoint itself", span)
         elif path.exists():
             yield Finding("output-exists", f'"{written}" exists already; choose another folder or remove it', span)
+        else:
+            parent = preflight.existing_parent(path)
+            reason = "is not a folder" if not parent.is_dir() else "cannot be written" if not _writable(parent) else None
+            if reason:
+                yield Finding("output-unwritable", f'"{written}" cannot be made: "{parent}" {reason}', span)
 
     def _disk(
         self, checkpoint: Checkpoint, linears: list[LinearInfo], layers: LayerCheck, runs: Path
@@ -139,10 +152,11 @@ class FileCheck:
             length[0] if length else min(fields["sequence_length"].default, longest_sequence(checkpoint) or 1 << 20)
         )
         needs = preflight.needs(checkpoint, linears, layers.assignment, int(tokens))
+        state = max(0, needs.state - self._kept)
         if preflight.same_disk(path, runs):
-            places = [(path, written, needs.output + needs.state)]
+            places = [(path, written, needs.output + state)]
         else:
-            places = [(path, written, needs.output), (runs, str(runs), needs.state)]
+            places = [(path, written, needs.output), (runs, str(runs), state)]
         for place, shown, needed in places:
             free = self._free(place)
             if needed > free:

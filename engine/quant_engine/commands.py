@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from quant_engine import __version__
 from quant_engine.errors import QuantError
-from quant_engine.output import BAD_USAGE, fail, json_only, print_json
+from quant_engine.output import BAD_USAGE, answer, fail, json_only, print_json
 
 if TYPE_CHECKING:
+    from quant_engine import protocol
+    from quant_engine.result import Result
     from quant_engine.work import Action
 
 app = typer.Typer(
@@ -100,8 +102,7 @@ def _execute(
 
     with json_only(json) as sink:
         try:
-            changed = [*(overrides or []), *([f"output={execution.quoted(output.resolve())}"] if output else [])]
-            outcome = execution.execute(action, recipe, changed, runs, name, resume, device)
+            outcome = execution.execute(action, recipe, output, overrides or [], runs, name, resume, device)
         except QuantError as error:
             raise fail(error, sink) from None
         execution.report(outcome, recipe, sink)
@@ -110,9 +111,9 @@ def _execute(
 
 @app.command()
 def check(recipes: Annotated[list[Path], typer.Argument(help="Recipes to check.")], json: Json = False) -> None:
-    """Check recipes without reading a weight; prints path:line:col: severity: message (code)."""
+    """Check recipes without reading a weight; prints path:line:col: severity: message (code), and what to do."""
     from quant_engine.check import check as check_recipe
-    from quant_engine.output import diagnostic_line
+    from quant_engine.output import print_diagnostics
     from quant_engine.protocol import CheckReport
 
     diagnostics = []
@@ -125,8 +126,7 @@ def check(recipes: Annotated[list[Path], typer.Argument(help="Recipes to check."
         if sink:
             print_json(sink, CheckReport(diagnostics=diagnostics))
         else:
-            for diagnostic in diagnostics:
-                typer.echo(diagnostic_line(diagnostic))
+            print_diagnostics(diagnostics, err=False)
     raise typer.Exit(BAD_USAGE if any(diagnostic.severity == "error" for diagnostic in diagnostics) else 0)
 
 
@@ -135,17 +135,12 @@ def inspect(checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder
     """Modules of a checkpoint with shapes and dtypes, from the headers alone."""
     from quant_engine.inspection import inspect as inspect_checkpoint
 
-    with json_only(json) as sink:
-        try:
-            found = inspect_checkpoint(checkpoint)
-        except QuantError as error:
-            raise fail(error, sink) from None
-        if sink:
-            print_json(sink, found)
-            return
-    from quant_engine.report import console, print_checkpoint
+    def display(found: protocol.Checkpoint) -> None:
+        from quant_engine.report import console, print_checkpoint
 
-    print_checkpoint(console(), found)
+        print_checkpoint(console(), found)
+
+    answer(lambda: inspect_checkpoint(checkpoint), display, json)
 
 
 @app.command()
@@ -155,17 +150,12 @@ def show(
     """What a run did, layer by layer."""
     from quant_engine.run_directory import read_result
 
-    with json_only(json) as sink:
-        try:
-            result = read_result(run_directory)
-        except QuantError as error:
-            raise fail(error, sink) from None
-        if sink:
-            print_json(sink, result)
-            return
-    from quant_engine.report import console, print_result
+    def display(result: Result) -> None:
+        from quant_engine.report import console, print_result
 
-    print_result(console(), result, run_directory.resolve())
+        print_result(console(), result, run_directory.resolve())
+
+    answer(lambda: read_result(run_directory), display, json)
 
 
 @app.command()
@@ -175,17 +165,12 @@ def methods(
     """The quantization methods, their schemes and their arguments."""
     from quant_engine.catalog import catalog, describe
 
-    with json_only(json) as sink:
-        try:
-            found = catalog(name)
-        except QuantError as error:
-            raise fail(error, sink) from None
-        if sink:
-            print_json(sink, found)
-            return
-    from quant_engine.report import console
+    def display(found: list[dict[str, Any]]) -> None:
+        from quant_engine.report import console
 
-    describe(console(), found)
+        describe(console(), found)
+
+    answer(lambda: catalog(name), display, json)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from pathlib import Path
@@ -11,22 +10,19 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from quant_engine.errors import QuantError
-from quant_engine.output import diagnostic_line, print_json
+from quant_engine.output import print_diagnostics, print_json
 from quant_engine.protocol import CheckReport
-from quant_engine.run import Outcome, Request, resume, start
+from quant_engine.request import Request, output_override
+from quant_engine.run import Outcome, resume, start
 
 if TYPE_CHECKING:
     from quant_engine.work import Action
 
 
-def quoted(path: Path) -> str:
-    """A path as a YAML string."""
-    return json.dumps(str(path))
-
-
 def execute(
     action: Action,
     recipe: Path | None,
+    output: Path | None,
     overrides: list[str],
     runs: Path | None,
     name: str | None,
@@ -38,15 +34,17 @@ def execute(
 
     _quiet_libraries()
     if resumed is not None:
-        given = {"--set or --output": overrides, "--runs": runs, "--id": name}
+        given = {"--set": overrides, "--runs": runs, "--id": name}
         extra = [option for option, value in given.items() if value]
         if extra:
             message = f"{' and '.join(extra)} cannot be given with --resume"
             raise QuantError(message, code="bad-usage", advice="A resumed run does what it was started for.")
         with progress_display() as listener:
-            return resume(resumed.resolve(), recipe=recipe, device=device, on_event=listener)
+            return resume(resumed.resolve(), recipe=recipe, device=device, output=output, on_event=listener)
     if recipe is None:
         raise QuantError("no recipe is given", code="bad-usage", advice="Give a .quant.yaml file, or --resume RUN.")
+    if output is not None:
+        overrides = [*overrides, output_override(output)]
     request = Request(
         action, recipe.resolve(), tuple(overrides), device or "auto", runs.resolve() if runs else None, name
     )
@@ -56,9 +54,8 @@ def execute(
 
 def report(outcome: Outcome, recipe: Path | None, sink: TextIO | None) -> None:
     """Reasons on stderr, the result on stdout; with a sink one JSON document: result, run record or diagnostics."""
-    for diagnostic in outcome.checked.diagnostics:
-        shown = diagnostic.model_copy(update={"path": str(recipe)}) if recipe else diagnostic
-        typer.echo(diagnostic_line(shown), err=True)
+    shown = {"path": str(recipe)} if recipe else {}
+    print_diagnostics((diagnostic.model_copy(update=shown) for diagnostic in outcome.checked.diagnostics), err=True)
     record = outcome.record
     if record is not None and record.error is not None:
         _explain_failure(outcome)

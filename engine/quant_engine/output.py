@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -48,6 +48,19 @@ def print_json(sink: TextIO, document: BaseModel | Any) -> None:
     sink.write(text + "\n")
 
 
+def answer(find: Callable[[], BaseModel | Any], display: Callable[[Any], None], json_wanted: bool) -> None:
+    """What a command found: one JSON document when that is wanted, else as it displays it; its QuantError ends the command."""
+    with json_only(json_wanted) as sink:
+        try:
+            found = find()
+        except QuantError as error:
+            raise fail(error, sink) from None
+        if sink:
+            print_json(sink, found)
+    if not json_wanted:
+        display(found)
+
+
 def fail(error: QuantError, sink: TextIO | None) -> typer.Exit:
     """Print an error (as JSON too, when asked for) and return the exit to raise."""
     typer.echo(f"quant-engine: {error.message} [{error.code}]", err=True)
@@ -56,6 +69,16 @@ def fail(error: QuantError, sink: TextIO | None) -> typer.Exit:
     if sink:
         print_json(sink, {"error": {"code": error.code, "message": error.message, "advice": error.advice}})
     return typer.Exit(BAD_USAGE)
+
+
+def print_diagnostics(diagnostics: Iterable[Diagnostic], err: bool) -> None:
+    """One line for each finding; below it, indented, what to do."""
+    advised: set[str] = set()
+    for diagnostic in diagnostics:
+        typer.echo(diagnostic_line(diagnostic), err=err)
+        if diagnostic.advice not in advised:
+            typer.echo(f"    {diagnostic.advice}", err=err)
+        advised.add(diagnostic.advice)
 
 
 def diagnostic_line(diagnostic: Diagnostic) -> str:

@@ -107,6 +107,7 @@ class Diagnostic(Model):
     severity: Literal["error", "warning", "information", "hint"]
     message: str
     code: str
+    advice: str = Field(description="What to do.")
 
 
 class CheckReport(Model):

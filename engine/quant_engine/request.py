@@ -9,9 +9,8 @@ from pathlib import Path
 from quant_engine.atomic import replace_text
 from quant_engine.check import Checked, read_recipe
 from quant_engine.errors import QuantError
-from quant_engine.events import RunRecord
 from quant_engine.journal import flatten
-from quant_engine.run_directory import REQUEST, STATE
+from quant_engine.run_directory import REQUEST
 from quant_engine.work import Action
 from quant_engine.yaml_source import Source, YamlError, plain
 
@@ -50,6 +49,11 @@ class Request:
             )
 
 
+def output_override(output: Path) -> str:
+    """`--output` as an override of the recipe."""
+    return f"output={json.dumps(str(output.resolve()))}"
+
+
 def _keys(text: str) -> dict[str, str]:
     try:
         return flatten(plain(Source(text).root), "recipe")
@@ -77,32 +81,3 @@ def read_request(folder: Path, device: str | None) -> Request:
     except (OSError, ValueError, KeyError) as error:
         message = f'"{folder / REQUEST}" is missing or damaged ({type(error).__name__})'
         raise QuantError(message, code="not-resumable", advice="Start a new run.") from None
-
-
-def alive(record: RunRecord) -> bool:
-    """Whether the record's process still runs on this machine, and is not another one that got the same number."""
-    import socket
-
-    import psutil
-
-    if record.host != socket.gethostname():
-        return False
-    try:
-        return abs(psutil.Process(record.pid).create_time() - record.pid_started) < 1.0
-    except psutil.Error:
-        return False
-
-
-def check_resumable(folder: Path, record: RunRecord) -> None:
-    """Raises QuantError(code="run-active") or ("not-resumable")."""
-    if record.state in ("done", "done-with-fallbacks"):
-        raise QuantError(f'the run "{folder.name}" is done', code="not-resumable", advice="Start a new run.")
-    if record.state in ("starting", "running", "cancelling") and alive(record):
-        message = f'the run "{folder.name}" is still being executed by process {record.pid}'
-        raise QuantError(message, code="run-active", advice="Wait for it, or stop that process first.")
-    if not (folder / STATE).is_dir():
-        raise QuantError(
-            f'the run "{folder.name}" stopped before there was anything to continue',
-            code="not-resumable",
-            advice="Start a new run.",
-        )

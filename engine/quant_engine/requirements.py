@@ -13,6 +13,7 @@ REQUIREMENTS = {
     "transformers": (">=5.17", "<6"),
     "compressed-tensors": (">=0.19", "<0.21"),
     "safetensors": (">=0.6",),
+    "filelock": (">=3.18",),
     "greenlet": (">=3.2",),
     "numpy": (">=2.0",),
     "psutil": (">=7",),

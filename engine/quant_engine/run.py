@@ -7,19 +7,22 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quant_engine import events, stages
 from quant_engine.cancel import CANCELLED_EXIT, Cancellation, listening
 from quant_engine.check import Checked, check
+from quant_engine.check_files import target
 from quant_engine.checkpoint.durable import write_failure
 from quant_engine.environment import versions
 from quant_engine.errors import Cancelled, QuantError
 from quant_engine.events import Event, RunRecord
-from quant_engine.request import Request, check_resumable, read_request, write_request
+from quant_engine.recipe import Recipe
+from quant_engine.request import Request, output_override, read_request, write_request
 from quant_engine.result import Problem, Result
-from quant_engine.run_directory import RECIPE, RunDirectory, create_folder, now, read_record
+from quant_engine.run_directory import RECIPE, STATE, RunDirectory, create_folder, now, read_record
+from quant_engine.running import check_resumable, held, refuse_same_output
 from quant_engine.summary import summarize
 from quant_engine.work import Work
 
@@ -31,6 +34,8 @@ STAGES: dict[str, tuple[Stage, ...]] = {
 }
 EXIT = {"done": 0, "failed": 1, "done-with-fallbacks": 3, "cancelled": CANCELLED_EXIT}
 BAD_RECIPE = 2
+_LASTING = {"model-broken", "model-unsupported", "model-quantized", "data-empty", "data-broken", "tokenizer", "not-finite"}
+"""Failures that continuing would meet again: what has to change changes the run's identity."""
 
 
 @dataclass
@@ -47,7 +52,10 @@ class Outcome:
 def start(
     request: Request, *, on_event: Callable[[Event], None] | None = None, free: Callable[[Path], int] | None = None
 ) -> Outcome:
-    """Check the recipe and run it in a new directory. Nothing is made when the recipe is refused. Raises QuantError for bad usage."""
+    """Check the recipe and run it in a new directory. Nothing is made when the recipe is refused.
+
+    Raises QuantError for bad usage, ("output-claimed") when an active run has the same output.
+    """
     checked = check(
         request.recipe,
         overrides=request.overrides,
@@ -58,40 +66,72 @@ def start(
     request.refuse_nothing_to_measure(checked)
     if checked.recipe is None:
         return Outcome(BAD_RECIPE, checked)
+    refuse_same_output(request.runs_folder, _output(request, checked.recipe))
     folder = create_folder(request.runs_folder, request.recipe, request.name)
-    (folder / RECIPE).write_bytes(request.recipe.read_bytes())
-    write_request(folder, request)
-    record = _record(request, checked, folder)
-    return _execute(RunDirectory(folder, record, on_event), request, checked, resumed=False)
+    with held(folder):
+        with _writing_to(folder):
+            (folder / RECIPE).write_bytes(request.recipe.read_bytes())
+            write_request(folder, request)
+            directory = RunDirectory(folder, _record(request, checked, folder), on_event)
+        return _execute(directory, request, checked, resumed=False)
 
 
 def resume(
     folder: Path,
     *,
     recipe: Path | None = None,
+    output: Path | None = None,
     device: str | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Outcome:
-    """Continue a run where it stopped. recipe: refuse when it says something else than what ran.
+    """Continue a run where it stopped. recipe: refuse when it says something else than what ran. output: write to another folder.
 
     Raises QuantError(code="run-missing"), ("not-resumable"), ("run-active"), ("resume-mismatch") naming the fields that differ.
     """
     record = read_record(folder)
     check_resumable(folder, record)
-    request = read_request(folder, device)
-    if recipe is not None:
-        request.refuse_another(folder / RECIPE, recipe)
+    with held(folder):
+        request = read_request(folder, device)
+        if recipe is not None:
+            request.refuse_another(folder / RECIPE, recipe)
+        if output is not None:
+            request = replace(request, overrides=(*request.overrides, output_override(output)))
+        checked = _check_again(folder, request, own_output=output is None)
+        if checked.recipe is None:
+            return Outcome(BAD_RECIPE, checked)
+        refuse_same_output(request.runs_folder, _output(request, checked.recipe), own=folder)
+        fresh = _record(request, checked, folder)
+        record = fresh.model_copy(update={"created": record.created, "progress": record.progress, "resumable": True})
+        with _writing_to(folder):
+            write_request(folder, request)
+            directory = RunDirectory(folder, record, on_event)
+        return _execute(directory, request, checked, resumed=True)
+
+
+def _check_again(folder: Path, request: Request, own_output: bool) -> Checked:
+    """The recipe as it ran. own_output: an output that this run was just publishing is not in its way."""
     text = (folder / RECIPE).read_bytes().decode("utf-8-sig")
-    own_output = (folder / "state" / stages.PUBLISHING).exists()
-    ignore_output = own_output or request.action == "sensitivity"
-    checked = check(
-        request.recipe, text, overrides=request.overrides, runs=request.runs_folder, ignore_output=ignore_output
+    publishing = own_output and (folder / STATE / stages.PUBLISHING).exists()
+    return check(
+        request.recipe,
+        text,
+        overrides=request.overrides,
+        runs=request.runs_folder,
+        ignore_output=publishing or request.action == "sensitivity",
+        kept=sum(path.stat().st_size for path in (folder / STATE).rglob("*") if path.is_file()),
     )
-    if checked.recipe is None:
-        return Outcome(BAD_RECIPE, checked)
-    fresh = _record(request, checked, folder)
-    record = fresh.model_copy(update={"created": record.created, "progress": record.progress, "resumable": True})
-    return _execute(RunDirectory(folder, record, on_event), request, checked, resumed=True)
+
+
+def _output(request: Request, recipe: Recipe) -> str | None:
+    return str(target(request.recipe.parent, recipe.output)) if request.action == "run" else None
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise write_failure(error, Path(os.fsdecode(error.filename)) if error.filename else folder) from error
 
 
 def _record(request: Request, checked: Checked, folder: Path) -> RunRecord:
@@ -99,13 +139,12 @@ def _record(request: Request, checked: Checked, folder: Path) -> RunRecord:
 
     recipe = checked.recipe
     assert recipe is not None
-    base = request.recipe.parent
     return RunRecord(
         run=folder.name,
         action=request.action,
         recipe=str(request.recipe),
-        model=str((base / Path(recipe.model).expanduser()).resolve()),
-        output=str((base / Path(recipe.output).expanduser()).resolve()) if request.action == "run" else None,
+        model=str(target(request.recipe.parent, recipe.model)),
+        output=_output(request, recipe),
         state="starting",
         created=now(),
         updated=now(),
@@ -170,9 +209,10 @@ def _done(work: Work, result: Result) -> int:
     state = "done-with-fallbacks" if work.has_fallbacks else "done"
     directory = work.directory
     directory.write_result(result)
-    directory.remove_state()
     directory.event(events.Done, state=state, output=result.output)
     directory.update(state=state, finished=now(), resumable=False, error=None, advice=None)
+    # Last: a process killed before the record says so can still be resumed to the same end.
+    directory.remove_state()
     return EXIT[state]
 
 
@@ -187,7 +227,11 @@ def _failed(work: Work, error: QuantError) -> int:
     problem = Problem(severity="error", code=error.code, message=error.message, **work.place(error.key))
     log.error("%s [%s]", error.message, error.code)
     said = {"problem": problem, "advice": error.advice}
-    work.directory.stop(events.Failed, said, state="failed", finished=now(), error=problem, advice=error.advice)
+    directory = work.directory
+    resumable = directory.record.resumable and error.code not in _LASTING
+    directory.stop(
+        events.Failed, said, state="failed", finished=now(), error=problem, advice=error.advice, resumable=resumable
+    )
     return BAD_RECIPE if error.code == "resume-mismatch" else EXIT["failed"]
 
 

@@ -52,7 +52,8 @@ def prepare(work: Work) -> None:
             "calibration tokens": work.tokens.sha256,
             **flatten(work.checkpoint.identity(), "checkpoint"),
             **flatten(work.directory.record.environment, "version"),
-            **flatten(recipe.model_dump(mode="json"), "recipe"),
+            # Where the checkpoint goes changes none of its bytes: a resumed run may choose another place.
+            **flatten(recipe.model_dump(mode="json", exclude={"output"}), "recipe"),
         }
         hold_identity(work.directory.state_folder / "identity.json", identity)
         work.directory.update(resumable=True)

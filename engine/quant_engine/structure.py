@@ -32,6 +32,8 @@ class Finding:
     message: str
     span: Span
     severity: Severity = "error"
+    advice: str = ""
+    """What to do, when the place knows better than quant_engine.advice."""
 
 
 def kind_of(node: Node) -> str:

@@ -149,7 +149,15 @@ def test_weights_that_do_not_fit_the_config_are_named(tmp_path: Path):
     folder = tiny.save_tiny(tmp_path / "model")
     config = (folder / "config.json").read_text().replace('"intermediate_size": 128', '"intermediate_size": 96')
     (folder / "config.json").write_text(config)
-    model = open_model(Checkpoint.open(folder))
     with pytest.raises(QuantError, match=r"layers\.0\.mlp\.\w+\.weight has shape") as caught:
-        model.load_block(0)
+        open_model(Checkpoint.open(folder))
     assert caught.value.code == "model-broken"
+
+
+def test_a_config_that_transformers_refuses_is_a_broken_model(tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model")
+    config = (folder / "config.json").read_text().replace('"num_attention_heads": 4', '"num_attention_heads": "four"')
+    (folder / "config.json").write_text(config)
+    with pytest.raises(QuantError, match=r"config\.json") as caught:
+        open_model(Checkpoint.open(folder))
+    assert caught.value.code == "model-broken" and caught.value.advice

@@ -64,6 +64,14 @@ def unknown_architecture(folder: Path) -> None:
     edit(folder / "model" / "config.json", "LlamaForCausalLM", "LlamaForPoetry")
 
 
+def in_config(**fields: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / "model" / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+    return change
+
+
 def already_quantized(folder: Path) -> None:
     path = folder / "model" / "config.json"
     config = json.loads(path.read_text()) | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
@@ -108,6 +116,26 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "shard outside": (
         index_to("../outside.safetensors"),
         r"1:8: error: .*outside.* \[model-broken\]",
+    ),
+    "another width in config.json": (
+        in_config(hidden_size=96),
+        r"1:8: error: model/config\.json does not describe the weights: it says hidden_size 96, .* \[model-broken\]",
+    ),
+    "another vocabulary in config.json": (
+        in_config(vocab_size=999),
+        r"1:8: error: model/config\.json does not describe the weights: it says vocab_size 999, .* \[model-broken\]",
+    ),
+    "more blocks in config.json": (
+        in_config(num_hidden_layers=3),
+        r"1:8: error: model/config\.json .*num_hidden_layers 3, the weights have 1 blocks; model\.layers\.1 is missing \[model-broken\]",
+    ),
+    "no number of blocks": (
+        in_config(num_hidden_layers="many"),
+        r"1:8: error: .*num_hidden_layers.* \[model-broken\]",
+    ),
+    "output below a file": (
+        in_recipe("output: quantized", "output: held-out.txt/quantized"),
+        r'9:9: error: "held-out\.txt/quantized" cannot be made: ".*held-out\.txt" is not a folder \[output-unwritable\]',
     ),
     "pickle only": (
         pickle_only,
@@ -179,6 +207,8 @@ def test_a_run_is_refused_before_anything_is_made(workspace: Path, name: str) ->
     assert sorted(workspace.rglob("*")) == before
     checked = quant_engine("check", "small.quant.yaml", cwd=workspace)
     assert (checked.returncode, checked.stdout.splitlines()) == (2, refused.stderr.splitlines())
+    (advice,) = [line for line in checked.stdout.splitlines() if line.startswith("    ")]
+    assert re.fullmatch(r" {4}[A-Z].{12,}\.", advice), "one sentence that says what to do"
 
 
 def test_a_calibration_file_broken_in_the_middle_fails_with_its_line(workspace: Path) -> None:
@@ -216,6 +246,24 @@ def test_a_disk_that_fills_up_meanwhile_fails_cleanly_and_can_go_on(workspace: P
     monkeypatch.undo()
     assert resume(failed.folder).exit_code == 0
     assert (workspace / "quantized" / "config.json").exists()
+
+
+def test_an_output_folder_without_permission_is_foreseen(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's answer is replaced, because for root every folder is writable."""
+    from quant_engine import check_files
+
+    monkeypatch.setattr(check_files.os, "access", lambda path, mode: False)
+    refused = start(Request("run", workspace / "small.quant.yaml", device="cpu"))
+    (found,) = refused.checked.diagnostics
+    assert (found.code, found.line, found.column) == ("output-unwritable", 9, 9) and found.advice
+    assert "cannot be written" in found.message and not (workspace / "runs").exists()
+
+
+def test_heads_that_do_not_fit_fail_before_calibration_and_offer_no_resume(workspace: Path) -> None:
+    in_config(intermediate_size=96)(workspace)
+    failed = quant_engine("run", "small.quant.yaml", cwd=workspace)
+    assert failed.returncode == 1 and "[model-broken]" in failed.stderr and "--resume" not in failed.stderr
+    assert "has shape" in failed.stderr and "Traceback" not in failed.stderr
 
 
 def test_what_was_there_stays(workspace: Path) -> None:

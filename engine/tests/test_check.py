@@ -100,13 +100,15 @@ def test_the_disk_estimate_covers_what_is_really_written(workspace: Path, tmp_pa
     assert written + max(sizes) <= estimate <= 3 * (written + max(sizes))
 
 
-def test_the_command_prints_one_line_for_each_finding_and_needs_no_torch(workspace: Path) -> None:
+def test_the_command_prints_each_finding_with_what_to_do_and_needs_no_torch(workspace: Path) -> None:
     write(workspace, "model: nowhere\ncalibration: { data: calibration.jsonl }\nquantize: {}\noutput: o\n", "bad")
     done = quant_engine("check", "small.quant.yaml", "bad.quant.yaml", cwd=workspace, python=("-X", "importtime"))
     assert done.returncode == 2
     assert done.stdout.splitlines() == [
         'bad.quant.yaml:1:8: error: no checkpoint at "nowhere": the folder does not exist [model-missing]',
+        "    Correct the path: it counts from the recipe's folder, and nothing is downloaded.",
         'bad.quant.yaml:3:1: error: missing key "default" [missing-key]',
+        "    Add it; the comments of a recipe made by Quantize… show every key.",
     ]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "quant_engine.check" in imported and not imported & {"torch", "transformers"}

@@ -46,7 +46,7 @@ def test_a_run_ends_well_and_leaves_what_the_design_says(workspace: Path, outcom
     assert folder.parent == workspace / "runs"
     assert re.fullmatch(r"\d{8}T\d{6}Z-small", folder.name)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "engine.log", "events.jsonl", "recipe.quant.yaml", "request.json", "result.json", "run.json"
+        ".lock", "engine.log", "events.jsonl", "recipe.quant.yaml", "request.json", "result.json", "run.json"
     ]  # fmt: skip
     assert (folder / "recipe.quant.yaml").read_bytes() == (workspace / "small.quant.yaml").read_bytes()
     assert "prepare: 3 steps" in (folder / "engine.log").read_text()

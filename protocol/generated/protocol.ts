@@ -125,4 +125,8 @@ export interface Diagnostic {
     severity: 'error' | 'warning' | 'information' | 'hint';
     message: string;
     code: string;
+    /**
+     * What to do.
+     */
+    advice: string;
 }

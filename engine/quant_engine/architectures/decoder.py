@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.architectures.registry import DecoderFamily, family_of, unsupported
+from quant_engine.checkpoint.files import CONFIG
 from quant_engine.checkpoint.linears import LinearInfo, list_linears
 from quant_engine.errors import QuantError
 from quant_engine.lazy import torch
@@ -136,9 +137,7 @@ class DecoderModel:
         from quant_engine.architectures.tensors import materialise
 
         source = source or self.checkpoint
-        family = self._family
-        aliases = {f"{family.head}.weight": f"{family.embedding}.weight"} if source.tied else {}
-        return materialise(skeleton, prefix, source, self.dtype, self.device, aliases)
+        return materialise(skeleton, prefix, source, self.dtype, self.device, _aliases(source, self._family))
 
 
 @dataclass
@@ -161,7 +160,10 @@ def call_block(block: nn.Module, hidden: Tensor, arguments: dict[str, Any]) -> T
 
 
 def open_model(checkpoint: Checkpoint, device: str = "cpu") -> DecoderModel:
-    """Raises QuantError(code="model-unsupported") that lists the supported architectures."""
+    """Raises QuantError with code model-unsupported (lists the supported architectures), model-quantized or model-broken (the weights are
+    not those that config.json asks for)."""
+    from quant_engine.architectures.tensors import refuse_other_shapes
+
     family = family_of(checkpoint.architecture)
     if family is None:
         raise unsupported(checkpoint.architecture)
@@ -171,7 +173,18 @@ def open_model(checkpoint: Checkpoint, device: str = "cpu") -> DecoderModel:
             code="model-quantized",
             advice="Choose the original checkpoint.",
         )
-    return DecoderModel(checkpoint, family, _skeleton(checkpoint, family, device), device)
+    skeleton = _skeleton(checkpoint, family, device)
+    refuse_other_shapes(skeleton, checkpoint, _aliases(checkpoint, family))
+    return DecoderModel(checkpoint, family, skeleton, device)
+
+
+def _aliases(source: Checkpoint, family: DecoderFamily) -> dict[str, str]:
+    """Names of tensors that another one stands for: a tied head."""
+    return {f"{family.head}.weight": f"{family.embedding}.weight"} if source.tied else {}
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "")[:300]
 
 
 def _readable(checkpoint: Checkpoint) -> bool:
@@ -184,11 +197,19 @@ def _skeleton(checkpoint: Checkpoint, family: DecoderFamily, device: str) -> nn.
     blocks in place."""
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False, local_files_only=True)
-    vars(config).pop("quantization_config", None)
     kind = getattr(transformers, family.architecture)
-    with torch.device("meta"):
-        model = kind._from_config(config, dtype=getattr(torch, checkpoint.dtype))
+    try:
+        config = transformers.AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False, local_files_only=True)
+        vars(config).pop("quantization_config", None)
+        with torch.device("meta"):
+            model = kind._from_config(config, dtype=getattr(torch, checkpoint.dtype))
+    except Exception as error:
+        # transformers raises whatever the first wrong field leads to: a ValueError, a KeyError, a TypeError of torch.
+        raise QuantError(
+            f"transformers makes no model of {checkpoint.path / CONFIG}: {type(error).__name__}: {_first_line(error)}",
+            code="model-broken",
+            advice="Take config.json and weights from the same download.",
+        ) from error
     for module in model.modules():
         buffers = [name for name in module._non_persistent_buffers_set if module._buffers.get(name) is not None]
         for name in buffers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.errors import QuantError
@@ -41,14 +42,32 @@ def materialise(
             else module.get_buffer(name).shape
         )
         if value.shape != expected:
-            raise QuantError(
-                f"{source.path}: tensor {full} has shape {list(value.shape)}, config.json asks for {list(expected)}",
-                code="model-broken",
-                advice="The weights and config.json do not belong together; download the checkpoint again.",
-            )
+            raise _other_shape(source, full, value.shape, expected)
         state[name] = value.to(device, dtype if value.is_floating_point() else value.dtype)
     module.load_state_dict(state, strict=False, assign=True)
     return module.requires_grad_(False).eval()
+
+
+def refuse_other_shapes(skeleton: nn.Module, source: Checkpoint, aliases: dict[str, str]) -> None:
+    """Compare every parameter of a whole model with the checkpoint's headers, so that nothing fails after an hour's work.
+
+    Raises QuantError(code="model-broken") for a tensor that is absent or has another shape. Packed weights are compared when they are
+    loaded.
+    """
+    for name, parameter in skeleton.named_parameters():
+        full = aliases.get(name, name)
+        _parts(source, full)
+        found = source.tensors.get(full)
+        if found is not None and found.shape != tuple(parameter.shape):
+            raise _other_shape(source, full, found.shape, parameter.shape)
+
+
+def _other_shape(source: Checkpoint, name: str, found: Sequence[int], expected: Sequence[int]) -> QuantError:
+    return QuantError(
+        f"{source.path}: tensor {name} has shape {list(found)}, config.json asks for {list(expected)}",
+        code="model-broken",
+        advice="The weights and config.json do not belong together; download the checkpoint again.",
+    )
 
 
 def _persistent_buffers(module: nn.Module) -> list[str]:

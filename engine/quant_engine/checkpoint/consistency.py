@@ -1,0 +1,64 @@
+"""Whether config.json describes the weights, from headers alone: a contradiction would fail late, or quantize another model."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from quant_engine.architectures.registry import DecoderFamily, family_of
+from quant_engine.checkpoint.files import CONFIG
+from quant_engine.errors import QuantError
+
+if TYPE_CHECKING:
+    from quant_engine.checkpoint.read import Checkpoint
+
+
+def refuse_contradictions(checkpoint: Checkpoint) -> None:
+    """Raises QuantError(code="model-broken") for another number of blocks, a block without some layer that others have, or an embedding
+    of another width or vocabulary. An architecture that is not supported is not looked at."""
+    family = family_of(checkpoint.architecture)
+    if family is None or checkpoint.quantization is not None:
+        return
+    contradiction = _blocks(checkpoint, family) or _embedding(checkpoint, family)
+    if contradiction:
+        raise QuantError(
+            f"{checkpoint.path / CONFIG} does not describe the weights: {contradiction}",
+            code="model-broken",
+            advice="Take config.json and weights from the same download.",
+        )
+
+
+def _blocks(checkpoint: Checkpoint, family: DecoderFamily) -> str | None:
+    pattern = re.compile(re.escape(family.blocks) + r"\.(\d+)\.(.+)")
+    blocks: dict[int, set[str]] = {}
+    for name in checkpoint.tensors:
+        match = pattern.fullmatch(name)
+        if match:
+            blocks.setdefault(int(match[1]), set()).add(match[2])
+    count = family.block_count(checkpoint.config)
+    if blocks.keys() != set(range(count)):
+        absent = sorted(set(range(count)) - blocks.keys())
+        missing = f"; {family.blocks}.{absent[0]} is missing" if absent else ""
+        return f"it says num_hidden_layers {count}, the weights have {len(blocks)} blocks{missing}"
+    linears = {f"{linear}.weight" for linear in family.linears}
+    expected = set.union(*blocks.values()) & linears
+    if not expected:
+        return f"no block has a layer named {family.linears[0]}"
+    for index in range(count):
+        absent = expected - blocks[index]
+        if absent:
+            return f"the weights have no {family.blocks}.{index}.{min(absent)}"
+    return None
+
+
+def _embedding(checkpoint: Checkpoint, family: DecoderFamily) -> str | None:
+    name = f"{family.embedding}.weight"
+    weight = checkpoint.tensors.get(name)
+    if weight is None:
+        return f"the weights have no {name}"
+    for axis, key in enumerate(("vocab_size", "hidden_size")):
+        said = checkpoint.config.get(key)
+        found = weight.shape[axis] if len(weight.shape) == 2 else None
+        if isinstance(said, int) and said != found:
+            return f"it says {key} {said}, {name} has shape {list(weight.shape)}"
+    return None

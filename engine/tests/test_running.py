@@ -1,0 +1,80 @@
+"""One process for each run directory, one run for each output, and another output for a run that is resumed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from quant_engine.errors import QuantError
+from quant_engine.events import RunRecord
+from quant_engine.run import Request, resume, start
+from quant_engine.running import held
+from small_workspace import files, make_workspace, quant_engine
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return make_workspace(tmp_path, blocks=1).parent
+
+
+def run_in_this_process(workspace: Path, state: str) -> Path:
+    """A run directory whose process is this one: it is alive as long as the test."""
+    done = start(Request("run", workspace / "small.quant.yaml", (f"output={workspace / 'first'}",), "cpu"))
+    assert done.folder is not None and done.record is not None
+    mine = {"state": state, "pid": os.getpid(), "pid_started": psutil.Process().create_time()}
+    (done.folder / "run.json").write_text(done.record.model_copy(update=mine).model_dump_json())
+    for path in (workspace / "first").iterdir():
+        path.unlink()
+    (workspace / "first").rmdir()
+    return done.folder
+
+
+def test_an_output_that_an_active_run_will_write_is_refused_at_once(workspace: Path) -> None:
+    active = run_in_this_process(workspace, "running")
+    refused = quant_engine("run", "small.quant.yaml", "--output", "first", cwd=workspace)
+    assert refused.returncode == 2 and "[output-claimed]" in refused.stderr and active.name in refused.stderr
+    assert "--output" in refused.stderr.splitlines()[-1], "what to do"
+    assert [path.name for path in (workspace / "runs").iterdir()] == [active.name], "no second run directory"
+
+
+def test_a_run_that_ended_claims_nothing(workspace: Path) -> None:
+    run_in_this_process(workspace, "failed")
+    assert quant_engine("run", "small.quant.yaml", "--output", "first", cwd=workspace).returncode == 0
+
+
+def test_the_output_of_a_stopped_run_can_be_changed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output was taken meanwhile: nothing that was computed is lost."""
+    whole = start(Request("run", workspace / "small.quant.yaml", (f"output={workspace / 'whole'}",), "cpu"))
+    assert whole.exit_code == 0
+    from quant_engine import stages
+
+    def taken(work: object) -> None:
+        (workspace / "quantized").mkdir()
+        raise QuantError("taken", code="output-exists")
+
+    monkeypatch.setattr(stages, "write", taken)
+    from quant_engine import run
+
+    monkeypatch.setitem(run.STAGES, "run", (*run.STAGES["run"][:4], taken))
+    failed = start(Request("run", workspace / "small.quant.yaml", device="cpu"))
+    assert failed.exit_code == 1 and failed.folder is not None and failed.record is not None and failed.record.resumable
+    monkeypatch.undo()
+    stuck = quant_engine("run", "--resume", failed.folder, cwd=workspace)
+    assert stuck.returncode == 2 and "[output-exists]" in stuck.stderr
+    moved = quant_engine("run", "--resume", failed.folder, "--output", "other", cwd=workspace)
+    assert moved.returncode == 0, moved.stderr
+    assert files(workspace / "other") == files(workspace / "whole")
+    record = RunRecord.model_validate_json((failed.folder / "run.json").read_text())
+    assert record.output == str(workspace / "other") and record.state == "done"
+    assert not list((workspace / "quantized").iterdir())
+
+
+def test_two_processes_cannot_resume_one_run(workspace: Path) -> None:
+    folder = run_in_this_process(workspace, "cancelled")
+    (folder / "state").mkdir()
+    with held(folder), pytest.raises(QuantError) as caught:
+        resume(folder)
+    assert caught.value.code == "run-active" and caught.value.advice
