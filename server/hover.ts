@@ -1,6 +1,7 @@
 import * as path from 'node:path';
 import type { Hover } from 'vscode-languageserver/node';
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
+import { decimals } from '../protocol/decimals';
 import { modelHeader, type Facts } from './facts';
 import { countOfLayers, matchingLayers } from './layers';
 import { rangeOf } from './positions';
@@ -64,9 +65,9 @@ function sizeSentence(recipe: Recipe, place: Place, header: CheckpointHeader | u
     if (!use?.format || use.groupSize === undefined) return '';
     const { format, groupSize } = use;
     const grouping = groupSize === null ? 'one scale for each output row' : `groups of ${groupSize}`;
-    if (groupSize !== null) return `${decimals(bitsPerWeight(format, groupSize, groupSize))} bits for each weight in ${grouping}.`;
+    if (groupSize !== null) return `${shortest(bitsPerWeight(format, groupSize, groupSize))} bits for each weight in ${grouping}.`;
     const widest = Math.max(0, ...(header?.linears ?? []).map(({ inputs }) => inputs));
-    return widest === 0 ? `${format.num_bits} bits for each weight, ${grouping}.` : `${decimals(bitsPerWeight(format, null, widest))} bits for each weight, ${grouping}.`;
+    return widest === 0 ? `${format.num_bits} bits for each weight, ${grouping}.` : `${shortest(bitsPerWeight(format, null, widest))} bits for each weight, ${grouping}.`;
 }
 
 function aboutPattern(pattern: string, header: CheckpointHeader): string {
@@ -105,6 +106,6 @@ function bytes(count: number): string {
     return `${Number((count / unit).toPrecision(3))} ${name}`;
 }
 
-function decimals(value: number): string {
-    return String(Number(value.toFixed(3)));
+function shortest(value: number): string {
+    return String(Number(decimals(value, 3)));
 }

@@ -1,9 +1,10 @@
 import { InlayHintKind, type InlayHint } from 'vscode-languageserver/node';
 import type { CheckpointHeader } from '../protocol/checkpoint';
+import { decimals } from '../protocol/decimals';
 import type { LayerResult } from '../protocol/generated/result';
 import { modelHeader, type Facts } from './facts';
 import { amount } from './hover';
-import { decibels, lastRun, outcome, summarize, type LastRun } from './last-run';
+import { decibels, lastRun, outcome, summarize, type LastRun, type Summary } from './last-run';
 import { countOfLayers, matchingLayers, patternPlaces, rulePlaces } from './layers';
 import { positionOf } from './positions';
 import { childNamed, placeAt, type Place, type Recipe, type Span } from './recipe';
@@ -21,6 +22,12 @@ export function inlayHints(recipe: Recipe, facts: Facts, within?: Span): InlayHi
         paddingLeft: true,
     }));
 }
+
+/** VS Code cuts the hints of one line off after this many characters (`editor.inlayHints.maximumLength`). */
+const LINE_ROOM = 43;
+/** A pattern's hint stands in the same line. */
+const LONGEST_LABEL = 20;
+const SQNR = 'SQNR is the ratio of a layer’s output to the noise that quantization adds to it; higher is better.';
 
 interface Hint {
     readonly at: number;
@@ -60,23 +67,35 @@ function outcomeHint(run: LastRun, place: Place | undefined, layers: readonly La
     const summary = summarize(layers, outcome);
     if (!place || !summary) return [];
     const fallbacks = layers.filter(({ fallback }) => fallback !== null);
+    const quality = summary.count === 1 ? decibels(summary.smallest) : `min ${decibels(summary.smallest)}`;
     const tooltip = [
-        `**${decibels(summary.smallest)}** is the lowest SQNR of ${countOfLayers(summary.count)} (\`${summary.worstLayer}\`), the mean is ${decibels(summary.mean)}.`,
-        ...applied(layers),
+        summary.count === 1
+            ? `**${decibels(summary.smallest)}** is the SQNR of \`${summary.worstLayer}\` as the last run wrote it.`
+            : `**${decibels(summary.smallest)}** is the lowest SQNR of ${countOfLayers(summary.count)} as the last run wrote them (\`${summary.worstLayer}\`), the mean is ${decibels(summary.mean)}.`,
+        SQNR,
+        ...[...applied(layers)].map(([label, count]) => `\`${label}\` on ${countOfLayers(count)}`),
         ...fallbacks.slice(0, 4).map(({ name, fallback }) => `\`${name}\` — ${fallback}`),
         `Run ${run.name}`,
     ].join('\n\n');
-    return [{ at: place.span.end, label: `→ ${decibels(summary.smallest)}${fallbacks.length > 0 ? ' ⚠' : ''}`, tooltip }];
+    const how = chosen(place, [...applied(layers).keys()]);
+    return [{ at: place.span.end, label: `→ ${how}${quality}${fallbacks.length > 0 ? ' ⚠' : ''}`, tooltip }];
 }
 
-/** What was chosen, with the number of layers. */
-function applied(layers: readonly LayerResult[]): string[] {
+/** What the run chose, unless the recipe says just that before the hint. */
+function chosen(place: Place, labels: readonly string[]): string {
+    const [label = ''] = labels;
+    if (labels.length > 1) return `${labels.length} methods, `;
+    return label === place.text || label.length > LONGEST_LABEL ? '' : `${label}, `;
+}
+
+/** The number of layers that each method was applied to. */
+function applied(layers: readonly LayerResult[]): Map<string, number> {
     const counts = new Map<string, number>();
     for (const layer of layers) {
         const label = layer.applied ?? layer.asked;
         if (label !== null) counts.set(label, (counts.get(label) ?? 0) + 1);
     }
-    return [...counts].map(([label, count]) => `\`${label}\` on ${countOfLayers(count)}`);
+    return counts;
 }
 
 function candidateHint(run: LastRun, place: Place): Hint[] {
@@ -85,9 +104,15 @@ function candidateHint(run: LastRun, place: Place): Hint[] {
     if (!summary) return [];
     const tooltip = [
         `SQNR over ${countOfLayers(summary.count)}: mean ${decibels(summary.mean)}, lowest **${decibels(summary.smallest)}** (\`${summary.worstLayer}\`).`,
+        SQNR,
         `Run ${run.name}`,
     ].join('\n\n');
-    // VS Code cuts the hints of one line off after 43 characters: in a list on one line they are kept short.
-    const lowest = summary.smallest.toFixed(1);
-    return [{ at: place.span.end, label: place.parent?.flow ? `≥ ${lowest}` : `${decibels(summary.mean)}, min ${lowest}`, tooltip }];
+    return [{ at: place.span.end, label: candidateLabel(summary, place.parent), tooltip }];
+}
+
+/** Candidates that stand in one line share what the editor shows there: the fewer they are, the more each says. */
+function candidateLabel({ mean, smallest }: Summary, list: Place | undefined): string {
+    const room = list?.flow ? Math.floor(LINE_ROOM / list.children.length) : LINE_ROOM;
+    const lowest = decibels(smallest);
+    return [`mean ${decimals(mean, 1)}, min ${lowest}`, `min ${lowest}`].find(({ length }) => length <= room) ?? lowest;
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { decimals } from '../protocol/decimals';
 import type { LayerResult, Measurement } from '../protocol/generated/result';
 import type { LastResult } from './facts';
 import { parseRecipe, placeAt, plainValue, type Path, type Recipe } from './recipe';
@@ -63,5 +64,5 @@ export function outcome(layer: LayerResult): Measurement | null | undefined {
 }
 
 export function decibels(value: number): string {
-    return `${value.toFixed(1)} dB`;
+    return `${decimals(value, 1)} dB`;
 }

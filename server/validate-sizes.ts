@@ -1,4 +1,5 @@
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
+import { decimals } from '../protocol/decimals';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { decidedLayers, rulePlaces } from './layers';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
@@ -63,7 +64,7 @@ export function budgetFindings(recipe: Recipe, header: CheckpointHeader, wrong: 
     if (uses.length < candidates.length || layers.length === 0) return [];
     const least = smallestBits(uses, layers, scaleBits(header.dtype));
     if (least === undefined || budget.value >= least) return [];
-    const message = `no choice of candidates needs only ${Number(budget.value.toPrecision(6))} bits per weight; the smallest needs ${least.toFixed(3)}`;
+    const message = `no choice of candidates needs only ${Number(budget.value.toPrecision(6))} bits per weight; the smallest needs ${decimals(least, 3)}`;
     return [errorAt('budget-unreachable', budget, message)];
 }
 

@@ -1,4 +1,5 @@
 import * as l10n from '@vscode/l10n';
+import { decimals } from '../../protocol/decimals';
 import type { Result } from '../../protocol/generated/result';
 import type { Counter } from '../../protocol/generated/run';
 import { escapeMarkdown } from '../base/text';
@@ -108,9 +109,9 @@ export function runTooltip(run: Run, result: Result | undefined): string {
     if (run.state === 'interrupted') add(l10n.t('Problem'), l10n.t('the process ended without finishing the run'));
     if (result) {
         const { perplexity, baseline_perplexity: baseline, kl } = result.scores;
-        add(l10n.t('Bits per weight'), result.sizes.bits_per_weight.toFixed(2));
-        if (perplexity) add(l10n.t('Perplexity'), baseline ? `${perplexity.value.toFixed(3)} (${l10n.t('original')} ${baseline.value.toFixed(3)})` : perplexity.value.toFixed(3));
-        if (kl) add(l10n.t('KL divergence'), kl.value.toFixed(4));
+        add(l10n.t('Bits per weight'), decimals(result.sizes.bits_per_weight, 2));
+        if (perplexity) add(l10n.t('Perplexity'), baseline ? `${decimals(perplexity.value, 3)} (${l10n.t('original')} ${decimals(baseline.value, 3)})` : decimals(perplexity.value, 3));
+        if (kl) add(l10n.t('KL divergence'), decimals(kl.value, 4));
     }
     return lines.join('\n');
 }

@@ -1,6 +1,7 @@
 // The path that the product is for, by mouse and keyboard: checkpoint → recipe → run → panel and hints → quantized checkpoint.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { decimals } from '../../protocol/decimals';
 import { Workbench } from '../rig';
 import {
     endRuns, fix, keepPicture, lineOf, problems, quick, readResult, RunsView, runThat, RUN_TIME, save, SensitivityView, typeOver, waitForProblem,
@@ -142,7 +143,7 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         for (const { layer, candidate, text, exact } of cells) {
             const measured = layers.find(({ name }) => name === layer)?.candidates[candidate]?.sqnr_db;
             const kept = layers.find(({ name }) => name === layer)?.candidates[candidate] === undefined;
-            assert.equal(text, kept ? '' : measured?.toFixed(2), `${layer} ${candidate}`);
+            assert.equal(text, kept ? '' : measured === undefined || measured === null ? undefined : decimals(measured, 2), `${layer} ${candidate}`);
             assert.equal(exact, kept ? '' : String(measured), `${layer} ${candidate}`);
         }
     });
@@ -157,7 +158,7 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         assert.ok(wanted && value);
         await workbench.waitFor('the focus on the cell', async () => {
             const { data, text } = await panel.focused();
-            return data.layer === wanted.name && data.candidate === 'gptq-w4a16' && text === value.toFixed(2);
+            return data.layer === wanted.name && data.candidate === 'gptq-w4a16' && text === decimals(value, 2);
         });
     });
 
@@ -165,17 +166,17 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         const { editor } = workbench;
         const { layers } = readResult(run);
         const achieved = layers.filter(({ rule }) => rule === 'default').map(({ achieved: measured }) => measured?.sqnr_db ?? Number.NaN);
-        const lowest = Math.min(...achieved).toFixed(1);
+        const lowest = decimals(Math.min(...achieved), 1);
         assert.match(lowest, /^\d+\.\d$/);
         await workbench.panels.tab(recipe).click();
         await workbench.waitFor('the hint behind the default', async () => {
             const text = await editor.text();
-            return hintBehind('default: gptq-w4a16', `→ ${lowest} dB`).test(text) || Promise.reject(new Error(text));
+            return hintBehind('default: gptq-w4a16', `→ min ${lowest} dB`).test(text) || Promise.reject(new Error(text));
         });
         for (const candidate of candidates) {
             const values = layers.flatMap((layer) => layer.candidates[candidate]?.sqnr_db ?? []);
             const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-            assert.match(await editor.text(), hintBehind(`- ${candidate}`, `${mean.toFixed(1)} dB, min ${Math.min(...values).toFixed(1)}`));
+            assert.match(await editor.text(), hintBehind(`- ${candidate}`, `mean ${decimals(mean, 1)}, min ${decimals(Math.min(...values), 1)} dB`));
         }
     });
 

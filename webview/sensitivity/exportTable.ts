@@ -1,3 +1,4 @@
+import { decimals } from '../../protocol/decimals';
 import type { Measurement } from '../../protocol/generated/result';
 import { WRITTEN, type Model, type Row } from './model';
 
@@ -51,7 +52,7 @@ export function toCsv(model: Model, rows: readonly Row[]): string {
 export function toMarkdown(model: Model, rows: readonly Row[]): string {
     const value = (measurement: Measurement | null): string => {
         if (measurement?.state === 'infinite') return '∞';
-        return measurement?.sqnr_db?.toFixed(2) ?? (measurement ? '–' : '');
+        return typeof measurement?.sqnr_db === 'number' ? decimals(measurement.sqnr_db, 2) : measurement ? '–' : '';
     };
     const escape = (field: string): string => field.replaceAll('\\', '\\\\').replaceAll('|', '\\|').replaceAll(/\r?\n/g, ' ');
     const line = (cells: readonly string[]): string => `| ${cells.map(escape).join(' | ')} |\n`;

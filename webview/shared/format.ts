@@ -1,4 +1,7 @@
-/** Numbers by locale; units stay as they are. Formatters are made once: making one costs more than using it a thousand times. */
+/**
+ * Numbers by locale, a tie rounded to the even digit as on the engine's command line; units stay as they are. Formatters are made once: making
+ * one costs more than using it a thousand times.
+ */
 export class Formats {
     readonly #locale: string;
     readonly #fixed = new Map<number, Intl.NumberFormat>();
@@ -15,7 +18,7 @@ export class Formats {
     fixed(value: number, digits: number): string {
         let format = this.#fixed.get(digits);
         if (!format) {
-            format = new Intl.NumberFormat(this.#locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+            format = new Intl.NumberFormat(this.#locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: 'halfEven' });
             this.#fixed.set(digits, format);
         }
         return format.format(value);
@@ -32,6 +35,7 @@ export class Formats {
                 style: 'percent',
                 minimumFractionDigits: digits,
                 maximumFractionDigits: digits,
+                roundingMode: 'halfEven',
             });
             this.#percent.set(digits, format);
         }

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { CheckpointHeader } from '../../../protocol/checkpoint';
+import { decimals } from '../../../protocol/decimals';
 import { exists } from '../../base/files';
 import { formatBytes } from '../../base/text';
 import { inputText, pickMany, pickOne, type Answer } from '../../ui/multiStep';
@@ -109,7 +110,7 @@ function candidateItems({ choices, header }: WizardInput): CandidateItem[] {
 function detail({ format }: MethodChoice, suffix: string, header: CheckpointHeader): string | undefined {
     if (!format) return undefined;
     const { bitsPerWeight, bytes } = estimate(withSuffix(format, suffix), header);
-    const size = vscode.l10n.t('{0} bits per weight · about {1} instead of {2}', bitsPerWeight.toFixed(2), formatBytes(bytes), formatBytes(header.bytes));
+    const size = vscode.l10n.t('{0} bits per weight · about {1} instead of {2}', decimals(bitsPerWeight, 2), formatBytes(bytes), formatBytes(header.bytes));
     return suffix ? `${size} · ${vscode.l10n.t('group size adapted to this checkpoint')}` : size;
 }
 

@@ -59,7 +59,7 @@ describe('the first look at a workspace', () => {
             if (where.endsWith('/7')) return Promise.reject(new Error('no access'));
             return Promise.resolve(Array.from({ length: 100 }, (_, index) => ({ name: String(index), isFolder: true })));
         };
-        const found = await topLevels('/w', endless, (place, name) => `${place}/${name}`);
+        const found = await topLevels<string>('/w', endless, (place, name) => `${place}/${name}`);
         assert.equal(listed, 400);
         assert.equal(found.length, 400);
         assert.deepEqual(found.find(({ folder: place }) => place === '/w/7')?.files, []);

@@ -49,47 +49,71 @@ describe('inlay hints', () => {
     it('are absent while the header is not known', () => assert.deepEqual(hints(ran, facts({ checkpoints: new Map() })), []));
 
     it('say what the last run measured: mean and minimum of candidates, the lowest SQNR of rules and default', () => {
-        assert.deepEqual(hints(ran), ['3: ≥ 10.0', '3: ≥ 20.0', '5: → 21.0 dB', ...counts.slice(0, 1), '8: → 40.0 dB', ...counts.slice(1)]);
+        assert.deepEqual(hints(ran), ['3: min 10.0 dB', '3: min 20.0 dB', '5: → min 21.0 dB', ...counts.slice(0, 1), '8: → min 40.0 dB', ...counts.slice(1)]);
+    });
+
+    it('say the SQNR alone where a rule is about one layer', () => {
+        const one = ran.replace('"*.down_proj"', 'model.layers.1.mlp.down_proj');
+        const known = result();
+        const layers = known.layers.map((layer) => (layer.rule === 0 && layer.block !== 1 ? { ...layer, rule: 'default' as const } : layer));
+        assert.ok(hints(one, facts({ result: { result: { ...known, layers }, ran: one } })).includes('8: → 50.0 dB'));
+    });
+
+    it('name what the run applied where the recipe does not say it', () => {
+        const mapping = ran.replace('use: gptq-w8a16-g32', 'use: { method: gptq, scheme: W8A16, group_size: 32 }');
+        assert.ok(hints(mapping, facts({ result: { result: result(), ran: mapping } })).includes('8: → gptq-w8a16-g32, min 40.0 dB'));
+        const known = result();
+        const layers = known.layers.map((layer) => (layer.rule === 0 && layer.block === 1 ? { ...layer, applied: 'rtn-w8a16-g32', fallback: 'not positive definite' } : layer));
+        assert.ok(hints(ran, facts({ result: { result: { ...known, layers }, ran } })).includes('8: → 2 methods, min 40.0 dB ⚠'));
     });
 
     it('are short in a list on one line, where the editor cuts them off', () => {
-        assert.deepEqual(hints(ran).slice(0, 2), ['3: ≥ 10.0', '3: ≥ 20.0']);
-        const block = ran.replace(/^candidates:.*$/m, 'candidates:\n  - gptq-w4a16-g32\n  - { method: rtn, scheme: W3A16, group_size: 32 }');
-        const known = facts({ result: { result: result(), ran: block } });
-        assert.deepEqual(hints(block, known).filter((hint) => /^[45]:/.test(hint)), ['4: 26.8 dB, min 20.0', '5: 16.8 dB, min 10.0']);
+        const line = (...others: string[]): string => ran.replace(/^candidates:.*$/m, `candidates: [${['gptq-w4a16-g32', ...others].join(', ')}]`);
+        const label = (text: string): string | undefined => hints(text, facts({ result: { result: { ...result(), candidates: text.match(/\[(.*)\]/)![1]!.split(', ') }, ran: text } })).find((hint) => hint.startsWith('3:'));
+        assert.equal(label(line()), '3: mean 26.8, min 20.0 dB');
+        assert.equal(label(line('rtn-w4a16', 'rtn-w3a16')), '3: min 20.0 dB');
+        assert.equal(label(line('rtn-w4a16', 'rtn-w3a16', 'rtn-w2a16', 'rtn-w8a16', 'gptq-w8a16')), '3: 20.0 dB');
     });
 
-    it('fit beside the text', () => {
-        for (const hint of hints(ran)) assert.ok(hint.replace(/^\d+: /, '').length <= 20, hint);
+    it('have more to say in a list with a line for each', () => {
+        const block = ran.replace(/^candidates:.*$/m, 'candidates:\n  - gptq-w4a16-g32\n  - { method: rtn, scheme: W3A16, group_size: 32 }');
+        const known = facts({ result: { result: result(), ran: block } });
+        assert.deepEqual(hints(block, known).filter((hint) => /^[45]:/.test(hint)), ['4: mean 26.8, min 20.0 dB', '5: mean 16.8, min 10.0 dB']);
+    });
+
+    it('fit in what the editor shows of one line', () => {
+        const room = new Map<string, number>();
+        for (const [, line = '', label = ''] of hints(ran).map((hint) => /^(\d+): (.*)$/.exec(hint) ?? [])) room.set(line, (room.get(line) ?? 0) + label.length);
+        for (const [line, length] of room) assert.ok(length <= 43, `${length} characters in line ${line}`);
     });
 
     it('name the worst layer, what was applied and the run in the tooltip', () => {
-        const hint = inlayHints(recipe(ran), facts({ result: { result: result(), ran } })).find(({ label }) => label === '→ 40.0 dB');
+        const hint = inlayHints(recipe(ran), facts({ result: { result: result(), ran } })).find(({ label }) => label === '→ min 40.0 dB');
         const tooltip = JSON.stringify(hint?.tooltip);
-        for (const part of ['model.layers.0.mlp.down_proj', 'gptq-w8a16-g32', '3 layers', 'run-1']) assert.ok(tooltip.includes(part), part);
+        for (const part of ['higher is better', 'model.layers.0.mlp.down_proj', 'gptq-w8a16-g32', '3 layers', 'run-1']) assert.ok(tooltip.includes(part), part);
     });
 
     it('mark a fallback', () => {
-        assert.ok(hints(ran, facts({ result: { result: result({ fallback: 'not positive definite' }), ran } })).includes('8: → 40.0 dB ⚠'));
+        assert.ok(hints(ran, facts({ result: { result: result({ fallback: 'not positive definite' }), ran } })).includes('8: → min 40.0 dB ⚠'));
     });
 
     it('leave a rule that was edited, and what depends on it, but not what stands above', () => {
-        assert.deepEqual(hints(ran.replace('use: none', 'use: rtn-w8a16-g32')).filter((hint) => hint.includes('→')), ['8: → 40.0 dB']);
+        assert.deepEqual(hints(ran.replace('use: none', 'use: rtn-w8a16-g32')).filter((hint) => hint.includes('→')), ['8: → min 40.0 dB']);
         assert.deepEqual(hints(ran.replace('gptq-w8a16-g32', 'gptq-w6a16-g32')).filter((hint) => hint.includes('→')), []);
     });
 
     it('stay with a candidate that moved, and leave one that is new', () => {
         const moved = ran.replace(/candidates:.*/, 'candidates: [{ group_size: 32, method: rtn, scheme: W3A16 }, gptq-w2a16]');
-        assert.deepEqual(hints(moved).filter((hint) => hint.startsWith('3:')), ['3: ≥ 10.0']);
+        assert.deepEqual(hints(moved).filter((hint) => hint.startsWith('3:')), ['3: min 10.0 dB']);
     });
 
     it('say nothing of a run on another model, other data, or without its recipe', () => {
-        for (const text of [ran.replace('model: tiny', 'model: other'), ran.replace('c.txt', 'd.txt')]) assert.ok(!hints(text).some((hint) => /dB|≥/.test(hint)));
+        for (const text of [ran.replace('model: tiny', 'model: other'), ran.replace('c.txt', 'd.txt')]) assert.ok(!hints(text).some((hint) => /dB/.test(hint)));
         assert.deepEqual(hints(ran, facts({ result: { result: result(), ran: undefined } })), counts);
     });
 
     it('do not change with comments and white space', () => {
-        assert.equal(hints(`# A comment.\n\n${ran}`).filter((hint) => /dB|≥/.test(hint)).length, 4);
+        assert.equal(hints(`# A comment.\n\n${ran}`).filter((hint) => /dB/.test(hint)).length, 4);
     });
 
     it('are limited to the lines that are shown', () => {
