@@ -70,7 +70,7 @@ class Fallback(Event):
 
 class Scored(Event):
     type: Literal["score"] = "score"
-    name: Literal["perplexity", "baseline_perplexity", "kl", "same_top"]
+    name: Literal["perplexity", "baseline_perplexity", "perplexity_ratio", "kl", "same_top"]
     score: Score
 
 

@@ -146,6 +146,10 @@ def summary_table(result: Result) -> Table:
             _score(scores.perplexity, 2),
             _sample(scores.perplexity),
         )
+    if scores.perplexity_ratio:
+        change = (scores.perplexity_ratio.value - 1) * 100
+        error = scores.perplexity_ratio.standard_error * 100
+        table.add_row("", "", f"{change:+.2f} ± {error:.2f} %", "change, sequence by sequence")
     if scores.kl:
         table.add_row("KL divergence", "", _score(scores.kl, 4), "nats")
     if scores.same_top:

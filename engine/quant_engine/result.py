@@ -65,6 +65,9 @@ class Score(Model):
 class Scores(Model):
     perplexity: Score | None = Field(default=None, description="Of the quantized checkpoint.")
     baseline_perplexity: Score | None = Field(default=None, description="Of the original.")
+    perplexity_ratio: Score | None = Field(
+        default=None, description="Quantized over original perplexity, its standard error from the differences of each sequence."
+    )
     kl: Score | None = Field(default=None, description="Mean KL(original ‖ quantized) of the next-token distributions, nats.")
     same_top: Score | None = Field(default=None, description="Share of positions whose most likely token is the same.")
 

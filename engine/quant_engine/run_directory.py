@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from quant_engine import events
 from quant_engine.atomic import replace_text
 from quant_engine.errors import QuantError
 from quant_engine.events import Event, RunRecord
@@ -139,8 +140,13 @@ class RunDirectory:
     def ask_to_cancel(self) -> None:
         """State `cancelling`, unless the run has ended meanwhile."""
         with self._lock:
-            if self.record.state in ("starting", "running"):
-                self.update(state="cancelling")
+            if self.record.state not in ("starting", "running"):
+                return
+            self.update(state="cancelling")
+            counter = self.record.progress
+            if counter:
+                said = {"phase": counter.phase, "done": counter.done, "total": counter.total}
+                self.event(events.Progress, **said, message="cancelling at the next layer; once more ends it now")
 
     def keep_seconds(self, seconds: dict[str, float]) -> None:
         """Time spent in each phase so far; a resumed run adds to it."""

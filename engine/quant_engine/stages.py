@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from quant_engine import events
 from quant_engine.atomic import replace_text
 from quant_engine.journal import Journal, code_hash, flatten, hold_identity
+from quant_engine.methods import METHODS
 from quant_engine.result import Measurement
+from quant_engine.uses import resolve
 from quant_engine.work import Work
 from quant_engine.yaml_source import Key
 
@@ -45,6 +47,7 @@ def prepare(work: Work) -> None:
             tokenizer, work.path(section.data), section.samples, length, section.seed, held_out
         )
         _note_short(work, work.tokens, ("calibration", "data"))
+        _note_few(work)
         identity = {
             "action": work.action,
             "code": code_hash(),
@@ -180,7 +183,7 @@ def evaluate(work: Work) -> None:
         original = Evaluated(work.model) if section.baseline else None
         quantized = Evaluated(open_model(work.checkpoint, work.device), written)
         work.scores = benchmark(data.batches, original, quantized, work.tick).scores()
-    for name in ("perplexity", "baseline_perplexity", "kl", "same_top"):
+    for name in ("perplexity", "baseline_perplexity", "perplexity_ratio", "kl", "same_top"):
         score = getattr(work.scores, name)
         if score is not None:
             work.directory.event(events.Scored, name=name, score=score)
@@ -190,6 +193,21 @@ def _note_short(work: Work, data: TokenData, key: Key) -> None:
     if data.short:
         message = f"the text gives only {data.sequences} of {data.wanted} sequences of {data.length} tokens"
         work.problem("warning", "data-short", message, key)
+
+
+def _note_few(work: Work) -> None:
+    """With fewer tokens than a layer has inputs its Gram matrix is singular, whatever the text."""
+    quantize = work.recipe.quantize
+    uses = [*work.candidates, resolve(quantize.default), *(rule.resolved for rule in quantize.rules)]
+    if not any(use is not None and METHODS[use.method].needs_calibration for use in uses):
+        return
+    widest = max(work.model.linears, key=lambda linear: linear.inputs)
+    if work.tokens.tokens < widest.inputs:
+        message = (
+            f"{work.tokens.tokens} calibration tokens are fewer than the {widest.inputs} inputs of {widest.name}: its statistics are "
+            "singular, and only damping makes second-order methods possible; take more samples"
+        )
+        work.problem("warning", "data-few", message, ("calibration",))
 
 
 def _title(block: int | None) -> str:

@@ -1,9 +1,10 @@
 """Token batches from text, for calibration and for the held-out evaluation.
 
 Documents are tokenized without special tokens, joined with the end-of-sequence token between them, and the stream is cut into
-sequences of equal length. Calibration draws documents in an order given by the seed and stops as soon as it has enough; held-out
-sequences are spread evenly over the whole file. When both keys name the same file, its last quarter (every fourth document, or the
-last quarter of a single one) is the held-out part and calibration never sees it.
+sequences of equal length. A tokenizer that puts a beginning-of-sequence token before a text puts it before each sequence: models
+trained with it answer nonsense, with outliers nowhere else seen, when it is absent. Calibration draws documents in an order given by
+the seed and stops as soon as it has enough; held-out sequences are spread evenly over the whole file. When both keys name the same
+file, its last quarter (every fourth document, or the last quarter of a single one) is the held-out part and calibration never sees it.
 """
 
 from __future__ import annotations
@@ -67,9 +68,9 @@ def calibration_tokens(
     order = random.Random(seed)
     if len(texts) > 1:
         order.shuffle(texts)
-        windows = _windows(_stream(tokenizer, texts, samples * length), length)[:samples]
+        windows = _windows(tokenizer, texts, length, samples)
     else:
-        windows = _windows(_stream(tokenizer, texts), length)
+        windows = _windows(tokenizer, texts, length)
         windows = order.sample(windows, min(samples, len(windows)))
     return _data(windows, samples, path, ("calibration", "data"))
 
@@ -84,7 +85,7 @@ def held_out_tokens(
     texts = list(documents(path))
     if calibration is not None and calibration == path:
         texts = split(texts)[1]
-    windows = _windows(_stream(tokenizer, texts), length)
+    windows = _windows(tokenizer, texts, length)
     count = min(samples, len(windows))
     data = _data(
         [windows[index * len(windows) // count] for index in range(count)], samples, path, ("evaluate", "data")
@@ -118,11 +119,20 @@ def _stream(tokenizer: Any, texts: Iterable[str], enough: int | None = None) -> 
     return stream
 
 
-def _windows(stream: list[int], length: int) -> list[list[int]]:
-    """Whole sequences; all there is as one sequence when that is less than one, but not less than two tokens."""
-    if 2 <= len(stream) < length:
-        return [stream]
-    return [stream[start : start + length] for start in range(0, len(stream) - length + 1, length)]
+def _windows(tokenizer: Any, texts: Iterable[str], length: int, enough: int | None = None) -> list[list[int]]:
+    """Whole sequences, at most `enough`; all there is as one sequence when that is less than one, but not less than two tokens."""
+    first = _first_tokens(tokenizer)
+    own = max(1, length - len(first))
+    stream = _stream(tokenizer, texts, None if enough is None else enough * own)
+    if 2 <= len(stream) < own:
+        return [first + stream]
+    return [first + stream[start : start + own] for start in range(0, len(stream) - own + 1, own)][:enough]
+
+
+def _first_tokens(tokenizer: Any) -> list[int]:
+    """The beginning-of-sequence token, when the tokenizer itself puts it before a text."""
+    begin = tokenizer.bos_token_id
+    return [begin] if begin is not None and tokenizer("a", verbose=False)["input_ids"][:1] == [begin] else []
 
 
 def _data(windows: list[list[int]], wanted: int, path: Path, key: tuple[str, ...]) -> TokenData:

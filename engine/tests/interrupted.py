@@ -22,6 +22,8 @@ folder: list[Path] = []
 def stop_here(event: events.Event) -> None:
     if not (isinstance(event, events.Progress) and (event.phase, event.done) == (phase, int(done)) and event.message):
         return
+    if event.message.startswith("cancelling"):
+        return
     os.kill(os.getpid(), getattr(signal, number))
     # The main thread stays busy here: the state must change all the same.
     record = (folder[0] if action == "resume" else next(Path(rest[2]).iterdir())) / "run.json"

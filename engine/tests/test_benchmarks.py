@@ -73,6 +73,12 @@ def test_a_run_reports_what_transformers_finds_in_its_output(workspace: Path, ba
     assert kl > 0.01 and 0 < same < 1, "the checkpoint is not hurt enough to tell anything"
     assert scores.kl.value == pytest.approx(kl, rel=1e-4)
     assert scores.same_top.value == pytest.approx(same, abs=1e-12)
+    assert scores.perplexity_ratio is not None
+    assert scores.perplexity_ratio.value == pytest.approx(scores.perplexity.value / scores.baseline_perplexity.value, rel=1e-12)
+    pairs = zip(losses(before, batches), losses(after, batches), strict=True)
+    each = [(quantized.mean() - original.mean()).item() for original, quantized in pairs]
+    spread = torch.tensor(each).double().std().item() / len(each) ** 0.5
+    assert scores.perplexity_ratio.standard_error == pytest.approx(scores.perplexity_ratio.value * spread, rel=1e-3)
 
 
 def test_a_model_agrees_with_itself(workspace: Path, batches: list[Tensor]) -> None:

@@ -71,7 +71,7 @@ def test_events_are_typed_gapless_and_in_the_order_of_the_stages(outcome: Outcom
     assert sum(event.type == "layer-measured" for event in events) == 22
     assert sum(event.type == "layer-quantized" for event in events) == 21
     assert {event.name for event in events if event.type == "score"} == {
-        "perplexity", "baseline_perplexity", "kl", "same_top"
+        "perplexity", "baseline_perplexity", "perplexity_ratio", "kl", "same_top"
     }  # fmt: skip
     for phase in ("measure", "quantize", "evaluate"):
         counts = [(event.done, event.total) for event in events if event.type == "progress" and event.phase == phase]
@@ -145,9 +145,11 @@ def test_little_calibration_text_is_a_problem_at_its_key(workspace: Path, tmp_pa
     overrides = (f"calibration.data={tmp_path / 'short.txt'}", f"output={tmp_path / 'out'}", "evaluate=null")
     done = start(Request("run", workspace / "small.quant.yaml", overrides, "cpu", tmp_path / "runs"))
     assert done.exit_code == 0 and done.result is not None
-    (problem,) = done.result.problems
+    problem, few = done.result.problems
     assert (problem.code, problem.severity, problem.line, problem.column) == ("data-short", "warning", 2, 22)
     assert problem.message == "the text gives only 3 of 8 sequences of 32 tokens"
+    assert (few.code, few.severity, few.line) == ("data-few", "warning", 2)
+    assert few.message.startswith("96 calibration tokens are fewer than the 128 inputs of model.layers.0.mlp.down_proj: ")
 
 
 def test_a_failure_is_recorded_and_leaves_no_output(workspace: Path, tmp_path: Path) -> None:

@@ -114,3 +114,20 @@ def test_a_folder_without_tokenizer_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(QuantError) as caught:
         load_tokenizer(tmp_path)
     assert caught.value.code == "tokenizer" and "tokenizer.json" in caught.value.advice
+
+
+def test_a_begin_token_that_the_tokenizer_puts_before_a_text_is_before_each_sequence(tokenizer: Any, tmp_path: Path) -> None:
+    from tokenizers import processors
+
+    folder = make_checkpoint(tmp_path / "model", blocks=1)
+    begin = load_tokenizer(folder)
+    begin.bos_token = "a"
+    identity = begin.convert_tokens_to_ids("a")
+    begin.backend_tokenizer.post_processor = processors.TemplateProcessing(single="a $0", special_tokens=[("a", identity)])
+    path = make_text(tmp_path / "a.jsonl")
+    data = held_out_tokens(begin, path, 8, 32)
+    assert {row[0] for row in rows(data)} == {identity} and {len(row) for row in rows(data)} == {32}
+    plain = held_out_tokens(tokenizer, path, 8, 31)
+    assert [row[1:] for row in rows(data)] == rows(plain), "the text itself is cut as always"
+    few = calibration_tokens(begin, path, 3, 32, seed=0)
+    assert [row[0] for row in rows(few)] == [identity] * 3

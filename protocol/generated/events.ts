@@ -141,7 +141,7 @@ export interface Scored {
      */
     time: string;
     type: 'score';
-    name: 'perplexity' | 'baseline_perplexity' | 'kl' | 'same_top';
+    name: 'perplexity' | 'baseline_perplexity' | 'perplexity_ratio' | 'kl' | 'same_top';
     score: Score;
 }
 /**

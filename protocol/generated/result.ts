@@ -175,6 +175,10 @@ export interface Scores {
      */
     baseline_perplexity: Score | null;
     /**
+     * Quantized over original perplexity, its standard error from the differences of each sequence.
+     */
+    perplexity_ratio: Score | null;
+    /**
      * Mean KL(original ‖ quantized) of the next-token distributions, nats.
      */
     kl: Score | null;

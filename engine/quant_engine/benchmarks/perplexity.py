@@ -34,6 +34,11 @@ class SequenceSums:
     kl: list[float] = field(default_factory=list)
     same: list[float] = field(default_factory=list)
 
+    @property
+    def differences(self) -> list[float]:
+        """Per sequence, how much the negative log-likelihood grew; both models saw the same text, so most of its variation cancels."""
+        return [after - before for before, after in zip(self.baseline, self.quantized, strict=False)]
+
     def scores(self) -> Scores:
         """Each score with its standard error over sequences; what was not measured is None."""
         tokens = sum(self.counts)
@@ -49,6 +54,7 @@ class SequenceSums:
         return Scores(
             perplexity=mean(self.quantized, exponential),
             baseline_perplexity=mean(self.baseline, exponential),
+            perplexity_ratio=mean(self.differences, exponential),
             kl=mean(self.kl),
             same_top=mean(self.same),
         )
