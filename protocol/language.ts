@@ -19,7 +19,12 @@ export interface ResultsParams {
 /** Notification, host → server: runs in progress, for the code lens. A full snapshot. */
 export const runningNotification = 'quant/running';
 export interface RunningParams {
-    readonly recipes: Readonly<Record<string, { readonly run: string; readonly label: string }>>;
+    readonly recipes: Readonly<Record<string, {
+        readonly run: string;
+        readonly label: string;
+        /** What can be done: cancel it, nothing (it was asked to cancel), or stop it at once (it was, and takes long). */
+        readonly stage: 'running' | 'cancelling' | 'stoppable';
+    }>>;
 }
 
 /** Notification, host → server: something on disk changed (a checkpoint, a data file): read headers again. */
@@ -32,5 +37,6 @@ export interface FilesChangedParams {
 export const lensCommands = {
     run: 'quant.runRecipe',
     cancel: 'quant.cancelRun',
+    stop: 'quant.stopRun',
     results: 'quant.openResults',
 } as const;

@@ -76,7 +76,7 @@ async function showHover(workbench) {
 async function showWizard(workbench) {
     await workbench.explorer.expand('checkpoints');
     await workbench.explorer.choose('tiny-llama-pydoc', 'Quantize…');
-    await workbench.quick.asked('What should the sensitivity page compare');
+    await workbench.quick.asked('What should the sensitivity panel compare');
 }
 
 /** @param {Workbench} workbench */

@@ -14,7 +14,7 @@ import { readRequirements } from './engine/python/requirements';
 import { showStatus } from './engine/statusBar';
 import { RunCommands } from './runs/commands';
 import { processAlive } from './runs/liveness';
-import { noticeEnds, type NoticeActions } from './runs/notices';
+import { noticeEnds, noticeStillborn, type NoticeActions, type StillbornActions } from './runs/notices';
 import type { RunPlaces } from './runs/places';
 import { RunProgress } from './runs/progress';
 import { RunService } from './runs/service';
@@ -42,9 +42,10 @@ export interface EnginePartInput {
     readonly checkpoints: CheckpointRegistry;
     readonly openResults: NoticeActions['openResults'];
     readonly visible: NoticeActions['visible'];
+    readonly showFindings: StillbornActions['showFindings'];
 }
 
-export function createEnginePart({ context, log, notify, reports, store, places, checkpoints, openResults, visible }: EnginePartInput): EnginePart {
+export function createEnginePart({ context, log, notify, reports, store, places, checkpoints, openResults, visible, showFindings }: EnginePartInput): EnginePart {
     const life = new DisposableList();
     const enginePath = context.asAbsolutePath('engine');
     const probe = pythonProbe(enginePath);
@@ -56,7 +57,9 @@ export function createEnginePart({ context, log, notify, reports, store, places,
     const service = life.add(new RunService({
         store, log, engine: (...args) => engine.command(...args), alive: processAlive, clock: systemClock,
         offerToStop: (run) => runCommands.offerToStop(run),
-        stillborn: (recipe, cause) => notify.error(vscode.l10n.t('{0} was not run: {1}', path.basename(recipe), cause)),
+        stillborn: (recipe, cause, output) => noticeStillborn(vscode.Uri.file(recipe), cause, output, notify, {
+            showFindings, showProblem: (uri, finding) => places.showFinding(uri, finding),
+        }),
     }));
     const progress = life.add(new RunProgress(store));
     const runCommands = new RunCommands({ store, service, progress, notify, explain: (error, attempted) => engineCommands.explain(error, attempted) });

@@ -43,6 +43,7 @@ export class Workbench {
     private readonly panels: SensitivityPanels;
     private readonly actions: PanelActions;
     private readonly places: RunPlaces;
+    private readonly diagnostics: RunDiagnostics;
     /** undefined until the first recipe is opened: a window without one needs no server. */
     private language: Promise<RecipeLanguage | undefined> | undefined;
     private searched: Promise<void> = Promise.resolve();
@@ -54,6 +55,7 @@ export class Workbench {
         this.reports = own(new Reports());
         this.store = own(new RunStore({ discover: discoverRuns, alive: processAlive, clock: systemClock, log: this.log }));
         this.checkpoints = own(new CheckpointRegistry(systemClock, this.log));
+        this.diagnostics = own(new RunDiagnostics(this.store, this.log));
         this.places = new RunPlaces(this.store, this.notify);
         this.actions = new PanelActions(this.store, this.notify, this.places, () => this.enginePart?.runCommands);
         this.panels = own(new SensitivityPanels({
@@ -74,7 +76,6 @@ export class Workbench {
             failed: (command, error) => this.notify.error(vscode.l10n.t('{0} failed: {1}', command, errorText(error))),
         }));
         own(vscode.window.createTreeView('quant.runs', { treeDataProvider: own(new RunTree(this.store)) }));
-        own(new RunDiagnostics(this.store, this.log));
         own(watchRuns(this.store, systemClock));
         own(this.store.onChange(() => this.publishRuns()));
         own(vscode.workspace.onDidGrantWorkspaceTrust(() => this.startEnginePart()));
@@ -110,6 +111,7 @@ export class Workbench {
         this.enginePart = createEnginePart({
             context: this.context, log: this.log, notify: this.notify, reports: this.reports, store: this.store, places: this.places,
             checkpoints: this.checkpoints, openResults: (run) => this.panels.show(run), visible: (run) => this.panels.visible(run.directory),
+            showFindings: (recipe, findings) => this.diagnostics.showFindings(recipe, findings),
         });
     }
 
@@ -133,6 +135,7 @@ export class Workbench {
             'quant.quantize': () => (uri?: vscode.Uri, selected?: vscode.Uri[]) => quantize.run(uri, selected),
             'quant.runRecipe': ({ runCommands }) => (target?: Target) => runCommands.run(target),
             'quant.cancelRun': ({ runCommands }) => (target?: Target) => runCommands.cancel(target),
+            'quant.stopRun': ({ runCommands }) => (target?: Target) => runCommands.stop(target),
             'quant.resumeRun': ({ runCommands }) => (target?: Target) => runCommands.resume(target),
             'quant.setUpEngine': ({ engineCommands }) => () => engineCommands.setUp(),
             'quant.selectPython': ({ engineCommands }) => () => engineCommands.selectPython(),

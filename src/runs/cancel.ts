@@ -55,7 +55,9 @@ export class Canceller implements Disposable {
         store.markCancelling(run.directory);
         this.timers.set(run.directory, clock.after(PATIENCE, () => {
             const latest = store.get(run.directory);
-            if (latest && isActive(latest.state)) offerToStop(latest);
+            if (!latest || !isActive(latest.state)) return;
+            store.markStoppable(run.directory);
+            offerToStop(latest);
         }));
         send(pid, 'SIGINT');
         return 'asked';

@@ -82,6 +82,14 @@ export class RunCommands {
         if (outcome === 'not-running') await store.look(run.directory);
     }
 
+    /** The last step of cancelling, once it is offered. */
+    async stop(target?: Target): Promise<void> {
+        const { store, service, notify } = this.parts;
+        const run = await selectRun(store, target, ({ stoppable }) => stoppable, vscode.l10n.t('Which run should be stopped at once?'));
+        if (run?.stoppable) await service.stopNow(run);
+        else notify.info(vscode.l10n.t('A run can be stopped at once when cancelling it takes long.'));
+    }
+
     /** Offered when cancelling takes long. */
     offerToStop(run: Run): void {
         const { service, notify } = this.parts;

@@ -13,7 +13,7 @@ export interface RunItem {
     readonly description: string;
     readonly icon: string;
     readonly color: string | undefined;
-    /** Words that menus look for: `run`, and `running`, `resumable`, `result`, `checkpoint` where they apply. */
+    /** Words that menus look for: `run`, and `running` (can be cancelled), `stoppable`, `resumable`, `result`, `checkpoint` where they apply. */
     readonly contextValue: string;
     readonly accessibleLabel: string;
 }
@@ -41,7 +41,8 @@ export function runItem(run: Run, locale: string, now = new Date()): RunItem {
 
 function contextValue(run: Run): string {
     const words = ['run'];
-    if (isActive(run.state)) words.push('running');
+    if (run.stoppable) words.push('stoppable');
+    else if (isActive(run.state) && run.state !== 'cancelling') words.push('running');
     if (run.resumable) words.push('resumable');
     if (run.hasResult || isActive(run.state)) words.push('result');
     if (run.hasResult && run.record?.output && !isActive(run.state)) words.push('checkpoint');

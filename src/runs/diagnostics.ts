@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import type { Log } from '../base/log';
-import { recipeProblems, type RecipeProblem } from './problems';
+import { findingProblems, recipeProblems, type Finding, type RecipeProblem } from './problems';
 import { readResult } from './record';
 import type { Run } from './run';
 import type { RunStore } from './store';
@@ -17,6 +17,7 @@ const SEVERITIES: Readonly<Record<RecipeProblem['severity'], vscode.DiagnosticSe
 export class RunDiagnostics implements vscode.Disposable {
     private readonly collection = vscode.languages.createDiagnosticCollection('quant-run');
     private readonly disposables: { dispose(): void }[] = [this.collection];
+    private readonly source = vscode.l10n.t('quant run');
 
     constructor(
         private readonly store: RunStore,
@@ -28,6 +29,13 @@ export class RunDiagnostics implements vscode.Disposable {
                 if (contentChanges.length > 0) this.collection.delete(document.uri);
             }),
         );
+    }
+
+    /** What kept a run from starting, as far as the language server has not said it itself: it does not know how much room the disk has. */
+    showFindings(recipe: vscode.Uri, findings: readonly Finding[]): void {
+        const said = vscode.languages.getDiagnostics(recipe).filter(({ source }) => source !== this.source);
+        const isSaid = ({ code, start }: RecipeProblem): boolean => said.some((other) => codeOf(other) === code && other.range.start.line === start.line);
+        this.collection.set(recipe, findingProblems(findings).filter((problem) => !isSaid(problem)).map((problem) => this.diagnostic(problem)));
     }
 
     dispose(): void {
@@ -44,15 +52,16 @@ export class RunDiagnostics implements vscode.Disposable {
         const { record } = run;
         if (!record || (await this.editedSince(run.recipe, record.created))) return;
         const problems = recipeProblems(record, run.hasResult ? await readResult(run.directory) : undefined);
-        const diagnostics = problems.map((problem) => {
-            const start = new vscode.Position(problem.start.line, problem.start.character);
-            const end = problem.end ? new vscode.Position(problem.end.line, problem.end.character) : start.with({ character: Number.MAX_SAFE_INTEGER });
-            const diagnostic = new vscode.Diagnostic(new vscode.Range(start, end), problem.message, SEVERITIES[problem.severity]);
-            diagnostic.code = problem.code;
-            diagnostic.source = vscode.l10n.t('quant run');
-            return diagnostic;
-        });
-        this.collection.set(vscode.Uri.file(run.recipe), diagnostics);
+        this.collection.set(vscode.Uri.file(run.recipe), problems.map((problem) => this.diagnostic(problem)));
+    }
+
+    private diagnostic(problem: RecipeProblem): vscode.Diagnostic {
+        const start = new vscode.Position(problem.start.line, problem.start.character);
+        const end = problem.end ? new vscode.Position(problem.end.line, problem.end.character) : start.with({ character: Number.MAX_SAFE_INTEGER });
+        const diagnostic = new vscode.Diagnostic(new vscode.Range(start, end), problem.message, SEVERITIES[problem.severity]);
+        diagnostic.code = problem.code;
+        diagnostic.source = this.source;
+        return diagnostic;
     }
 
     /** Lines of a recipe that was edited since do not mean the same any more. */
@@ -64,4 +73,8 @@ export class RunDiagnostics implements vscode.Disposable {
             return true;
         }
     }
+}
+
+function codeOf({ code }: vscode.Diagnostic): string {
+    return String(typeof code === 'object' ? code.value : code);
 }

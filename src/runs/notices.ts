@@ -1,5 +1,7 @@
+import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Notifier } from '../ui/notify';
+import { parseFindings, stillbornFinding, type Finding } from './problems';
 import { readResult } from './record';
 import type { Run } from './run';
 import type { RunStore } from './store';
@@ -19,6 +21,20 @@ export function noticeEnds(store: RunStore, notify: Notifier, actions: NoticeAct
     return store.onChange(({ before, after }) => {
         if (before && isActive(before.state) && after && !isActive(after.state)) notice(after, notify, actions);
     });
+}
+
+export interface StillbornActions {
+    /** Opens the recipe where a finding says. */
+    readonly showProblem: (recipe: vscode.Uri, finding: Finding) => unknown;
+    readonly showFindings: (recipe: vscode.Uri, findings: readonly Finding[]) => void;
+}
+
+/** Tells of a run that ended before it began: with the place in the recipe when its check found one. */
+export function noticeStillborn(recipe: vscode.Uri, cause: string, output: string, notify: Notifier, { showProblem, showFindings }: StillbornActions): void {
+    const finding = stillbornFinding(output);
+    const problem = finding && { title: vscode.l10n.t('Show Problem'), run: () => showProblem(recipe, finding) };
+    notify.error(vscode.l10n.t('{0} was not run: {1}', path.basename(recipe.fsPath), cause), problem);
+    showFindings(recipe, parseFindings(output));
 }
 
 function notice(run: Run, notify: Notifier, actions: NoticeActions): void {

@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { RUN_FILES } from '../../protocol/runs';
 import { exists } from '../base/files';
 import type { Notifier } from '../ui/notify';
+import type { Finding } from './problems';
 import type { Run } from './run';
 import { selectRun, type Target } from './select';
 import type { RunStore } from './store';
@@ -20,6 +21,13 @@ export class RunPlaces {
         if (!run) return;
         const recipe = (await exists(run.recipe)) ? run.recipe : path.join(run.directory, RUN_FILES.recipe);
         await vscode.window.showTextDocument(vscode.Uri.file(recipe));
+    }
+
+    /** The recipe at what its check found. */
+    async showFinding(recipe: vscode.Uri, { line, column }: Finding): Promise<void> {
+        const document = await vscode.workspace.openTextDocument(recipe);
+        const at = document.validatePosition(new vscode.Position(line - 1, column - 1));
+        await vscode.window.showTextDocument(document, { selection: new vscode.Range(at, at) });
     }
 
     async showLog(target: Target): Promise<void> {

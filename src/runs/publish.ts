@@ -15,9 +15,14 @@ export function resultsSnapshot(runs: readonly Run[], uriOf: (file: string) => s
 }
 
 export function runningSnapshot(runs: readonly Run[], uriOf: (file: string) => string): RunningParams {
-    const recipes: Record<string, { run: string; label: string }> = {};
+    const recipes: Record<string, RunningParams['recipes'][string]> = {};
     for (const run of runs) {
-        if (isActive(run.state)) recipes[uriOf(run.recipe)] ??= { run: run.id, label: runStatus(run) };
+        if (isActive(run.state)) recipes[uriOf(run.recipe)] ??= { run: run.id, label: runStatus(run), stage: stage(run) };
     }
     return { recipes };
+}
+
+function stage(run: Run): RunningParams['recipes'][string]['stage'] {
+    if (run.state !== 'cancelling') return 'running';
+    return run.stoppable ? 'stoppable' : 'cancelling';
 }

@@ -20,6 +20,8 @@ export interface Run {
     readonly progress: Counter | null;
     readonly created: string;
     readonly resumable: boolean;
+    /** It was asked to cancel and has taken its time: to stop it at once is offered. */
+    readonly stoppable: boolean;
     readonly hasResult: boolean;
     /** undefined between the start of the process and its first word. */
     readonly record: RunRecord | undefined;
@@ -39,7 +41,7 @@ export async function lookAtRun(directory: string, alive: Liveness): Promise<Run
     }
     return {
         directory, record, state, id: path.basename(directory), recipe: record.recipe, name: recipeName(record.recipe), progress: record.progress,
-        created: record.created, resumable: isResumable(record, state), hasResult: await isFile(path.join(directory, RUN_FILES.result)),
+        created: record.created, resumable: isResumable(record, state), stoppable: false, hasResult: await isFile(path.join(directory, RUN_FILES.result)),
     };
 }
 
@@ -47,12 +49,12 @@ export async function lookAtRun(directory: string, alive: Liveness): Promise<Run
 export function startingRun(directory: string, recipe: string, now: number): Run {
     return {
         directory, recipe, id: path.basename(directory), name: recipeName(recipe), state: 'starting', progress: null,
-        created: new Date(now).toISOString(), resumable: false, hasResult: false, record: undefined,
+        created: new Date(now).toISOString(), resumable: false, stoppable: false, hasResult: false, record: undefined,
     };
 }
 
 export function sameRun(a: Run, b: Run): boolean {
-    return a.state === b.state && a.hasResult === b.hasResult && a.record?.updated === b.record?.updated && a.record?.pid === b.record?.pid;
+    return a.state === b.state && a.stoppable === b.stoppable && a.hasResult === b.hasResult && a.record?.updated === b.record?.updated && a.record?.pid === b.record?.pid;
 }
 
 async function isFile(file: string): Promise<boolean> {

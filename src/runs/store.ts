@@ -93,6 +93,12 @@ export class RunStore implements Disposable {
         if (run && isActive(run.state)) this.put(directory, { ...run, state: 'cancelling' });
     }
 
+    /** Cancelling takes long: from now on the run may be stopped at once. */
+    markStoppable(directory: string): void {
+        const run = this.runs.get(directory);
+        if (run && isActive(run.state)) this.put(directory, { ...run, stoppable: true });
+    }
+
     dispose(): void {
         this.disposed = true;
         this.poll?.dispose();
@@ -112,7 +118,8 @@ export class RunStore implements Disposable {
         // The signal is on its way: until the engine has seen it, its record still says “running”.
         const sameProcess = before?.record === undefined || before.record.pid === seen.record?.pid;
         const asked = before?.state === 'cancelling' && (seen.state === 'running' || seen.state === 'starting') && sameProcess;
-        this.put(directory, asked ? { ...seen, state: 'cancelling' } : seen);
+        const stoppable = (before?.stoppable ?? false) && isActive(seen.state) && sameProcess;
+        this.put(directory, { ...seen, stoppable, state: asked ? 'cancelling' : seen.state });
         return this.runs.get(directory);
     }
 

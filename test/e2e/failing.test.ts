@@ -34,6 +34,9 @@ describe('a run that fails', function () {
         await workbench.command('Quant: Run Recipe');
         const message = await workbench.notification(/truncated\.quant\.yaml was not run: line 1: .*model\.safetensors/, RUN_TIME);
         await message.getByRole('button', { name: 'Show Log' }).waitFor();
+        await editor.goTo(3);
+        await message.getByRole('button', { name: 'Show Problem' }).click();
+        await workbench.page.locator('[id="status.editor.selection"]').getByText('Ln 1, Col 8').waitFor();
         await workbench.hideNotifications();
         assert.ok(!existsSync(workspace.path('output')));
         assert.deepEqual(runDirectories(workspace, 'truncated'), []);

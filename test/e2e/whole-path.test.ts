@@ -47,7 +47,7 @@ describe('from a checkpoint to a quantized checkpoint', function () {
     it('asks what to compare, what to apply and where to write, and opens a recipe', async () => {
         const { explorer, quick: question, editor } = workbench;
         await explorer.choose(checkpoint, 'Quantize…');
-        await question.asked('What should the sensitivity page compare');
+        await question.asked('What should the sensitivity panel compare');
         await question.pickMany(candidates);
         await question.asked('Which one should be applied');
         assert.deepEqual((await question.labels()).filter((label) => !candidates.includes(label)), []);

@@ -64,7 +64,7 @@ export async function askForRecipe(input: WizardInput): Promise<WizardAnswers | 
 async function askForCandidates(title: string, items: readonly CandidateItem[], chosen: readonly string[]): Promise<Answer<string[]>> {
     const answer = await pickMany({
         title, step: 1, steps: STEPS, items, chosen,
-        placeholder: vscode.l10n.t('What should the sensitivity page compare on every layer?'),
+        placeholder: vscode.l10n.t('What should the sensitivity panel compare on every layer?'),
         needOne: vscode.l10n.t('Choose at least one candidate.'),
     });
     return answer.kind === 'answer' ? { kind: 'answer', value: answer.value.map(({ label }) => label) } : answer;

@@ -58,6 +58,7 @@ describe('cancelling a run', () => {
         const exited = once(child, 'exit');
         assert.equal(await canceller.cancel(run()), 'asked');
         assert.equal(run().state, 'cancelling');
+        assert.equal(run().stoppable, false);
         assert.equal(await canceller.cancel(run()), 'asked');
         assert.deepEqual(sent, ['SIGINT'], 'a second SIGINT would end the engine at once');
         assert.deepEqual(await exited, [130, null]);
@@ -72,10 +73,13 @@ describe('cancelling a run', () => {
         assert.deepEqual(offered, []);
         await clock.advance(1);
         assert.equal(offered.length, 1);
+        assert.equal(run().stoppable, true);
+        assert.equal((await store.look(run().directory))?.stoppable, true, 'and it stays so while the run does not end');
         const exited = once(child, 'exit');
         await canceller.stopNow(run());
         assert.deepEqual(await exited, [null, 'SIGKILL']);
         await until('the run to be seen as interrupted', async () => (await store.look(run().directory))?.state === 'interrupted');
+        assert.equal(run().stoppable, false);
         dispose();
     });
 

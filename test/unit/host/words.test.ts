@@ -9,7 +9,7 @@ import { EngineError } from '../../../src/engine/errors';
 import { pipCommand } from '../../../src/engine/setUp';
 import { STATUS_COMMANDS, statusItem, type StatusMessage } from '../../../src/engine/status';
 import { runItem, runTooltip } from '../../../src/runs/describe';
-import { parseFindings, recipeProblems, stillbornCause } from '../../../src/runs/problems';
+import { findingProblems, parseFindings, recipeProblems, stillbornCause, stillbornFinding } from '../../../src/runs/problems';
 import { resultsSnapshot, runningSnapshot } from '../../../src/runs/publish';
 import type { Run } from '../../../src/runs/run';
 import { record } from './helpers/runs';
@@ -17,7 +17,7 @@ import { record } from './helpers/runs';
 function run(change: Partial<Run> = {}): Run {
     return {
         directory: '/w/runs/1', id: '1', recipe: '/w/a.quant.yaml', name: 'a', state: 'running', progress: record().progress, created: '2026-11-22T07:06:50.000Z',
-        resumable: false, hasResult: false, record: record(), ...change,
+        resumable: false, stoppable: false, hasResult: false, record: record(), ...change,
     };
 }
 
@@ -26,10 +26,12 @@ describe('a run in the Runs view', () => {
         const words = (change: Partial<Run>): string => runItem(run(change), 'en').contextValue;
         assert.equal(words({}), 'run running result');
         assert.equal(words({ state: 'done', hasResult: true }), 'run result checkpoint');
+        assert.equal(words({ state: 'cancelling' }), 'run result');
+        assert.equal(words({ state: 'cancelling', stoppable: true }), 'run stoppable result');
         assert.equal(words({ state: 'failed' }), 'run');
         assert.equal(words({ state: 'interrupted', resumable: true }), 'run resumable');
         const manifest = readFileSync(path.join(root, 'package.json'), 'utf8');
-        for (const word of ['running', 'resumable', 'result', 'checkpoint']) assert.match(manifest, new RegExp(`viewItem =~ /\\\\\\\\b${word}\\\\\\\\b/`));
+        for (const word of ['running', 'stoppable', 'resumable', 'result', 'checkpoint']) assert.match(manifest, new RegExp(`viewItem =~ /\\\\\\\\b${word}\\\\\\\\b/`));
     });
 
     it('says how far it is, and what became of it', () => {
@@ -77,11 +79,32 @@ describe('what a run says about its recipe', () => {
 
     it('is read from the output of a run that never began', () => {
         const output = 'some noise\n/w/a b.quant.yaml:3:9: warning: odd [no-layer-matches]\n/w/a b.quant.yaml:4:2: error: unknown key "modle" [unknown-key]\n1 error\n';
+        assert.deepEqual(parseFindings(output)[1], {
+            path: '/w/a b.quant.yaml', line: 4, column: 2, severity: 'error', code: 'unknown-key', message: 'unknown key "modle"', advice: undefined,
+        });
         assert.deepEqual(parseFindings(output).map(({ line, severity }) => [line, severity]), [[3, 'warning'], [4, 'error']]);
         assert.equal(stillbornCause(output), 'line 4: unknown key "modle"');
         assert.equal(stillbornCause('Traceback\n  File x\nError: the disk is full\n'), 'the disk is full');
         assert.equal(stillbornCause('Traceback\nMemoryError\n'), 'MemoryError');
         assert.match(stillbornCause(''), /no message/);
+    });
+
+    it('comes with what to do, also where the command line does not repeat it', () => {
+        const output = [
+            'a.quant.yaml:1:8: error: no checkpoint at "x" [model-missing]', '    Correct the path.', 'a.quant.yaml:2:9: error: no file at "y" [data-missing]',
+            'a.quant.yaml:3:9: error: no file at "z" [data-missing]', '    Write the file.', 'a.quant.yaml:5:9: error: no file at "u" [data-missing]', 'not indented advice',
+        ].join('\r\n');
+        assert.deepEqual(parseFindings(output).map(({ advice }) => advice), ['Correct the path.', undefined, 'Write the file.', 'Write the file.']);
+        assert.equal(stillbornCause(output), 'line 1: no checkpoint at "x". Correct the path.');
+        assert.equal(stillbornFinding(output)?.line, 1);
+        assert.equal(stillbornFinding('a.quant.yaml:1:8: warning: odd [no-layer-matches]'), undefined);
+        assert.equal(stillbornCause('quant-engine: there is no GPU "cuda:1" [device]\nName one that exists.\n'), 'there is no GPU "cuda:1". Name one that exists.');
+    });
+
+    it('stands in the recipe with what to do below', () => {
+        assert.deepEqual(findingProblems(parseFindings('a.quant.yaml:2:9: error: too large [disk-space]\n    Free some space.\n')), [
+            { severity: 'error', code: 'disk-space', message: 'too large\nFree some space.', start: { line: 1, character: 8 }, end: undefined },
+        ]);
     });
 });
 
@@ -100,7 +123,7 @@ describe('what the language server is told', () => {
     });
 
     it('is what runs now, and how far it is', () => {
-        assert.deepEqual(runningSnapshot(runs, uri).recipes, { 'file:///w/a.quant.yaml': { run: '4', label: 'quantize 3/6' } });
+        assert.deepEqual(runningSnapshot(runs, uri).recipes, { 'file:///w/a.quant.yaml': { run: '4', label: 'quantize 3/6', stage: 'running' } });
     });
 });
 
