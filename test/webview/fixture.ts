@@ -105,7 +105,6 @@ export function resultOf(layers: LayerResult[], candidates: readonly string[] = 
         scores: {
             perplexity: { value: 13.472, standard_error: 0.214, ...score },
             baseline_perplexity: { value: 13.105, standard_error: 0.209, ...score },
-            perplexity_ratio: { value: 1.028, standard_error: 0.0017, ...score },
             perplexity_ratio: { value: 1.028, standard_error: 0.0011, ...score },
             kl: { value: 0.0312, standard_error: 0.0008, ...score },
             same_top: { value: 0.9134, standard_error: 0.0022, ...score },
