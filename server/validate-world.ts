@@ -60,6 +60,7 @@ function outputFindings(place: Place, model: Place | undefined, facts: Facts): F
     const fact = facts.files.get(place.text);
     const modelPath = model && facts.files.get(model.text)?.realPath;
     if (fact && modelPath === fact.realPath) return [errorAt('output-is-model', place, 'the output is the checkpoint itself')];
+    if (fact?.blocked) return [errorAt('output-unwritable', place, `"${place.text}" cannot be made: "${fact.blocked.parent}" ${fact.blocked.reason}`)];
     if (!fact || fact.kind === 'missing') return [];
     const free = numberedOutputs(place.text).find((text) => facts.files.get(text)?.kind === 'missing');
     const finding = errorAt('output-exists', place, `"${place.text}" exists already; choose another folder or remove it`, free ? [free] : []);

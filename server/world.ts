@@ -1,4 +1,4 @@
-import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { access, constants, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { readCheckpoint, type Family } from '../protocol/checkpoint';
 import type { Result } from '../protocol/generated/result';
@@ -45,8 +45,25 @@ export async function fileStamp(file: string): Promise<string> {
         const { size, mtimeMs, ino, mode } = await stat(file);
         return `${size} ${mtimeMs} ${ino} ${mode}`;
     } catch (error) {
-        return String((error as NodeJS.ErrnoException).code);
+        // What is missing may become possible, or impossible, to make.
+        const parent = await existingParent(file);
+        const { mode } = await stat(parent);
+        return `${String((error as NodeJS.ErrnoException).code)} ${parent} ${mode}`;
     }
+}
+
+/** The nearest path above a missing one that exists. */
+async function existingParent(file: string): Promise<string> {
+    for (let parent = path.dirname(path.resolve(file)); ; parent = path.dirname(parent)) {
+        const exists = await stat(parent).then(() => true, () => false);
+        if (exists || parent === path.dirname(parent)) return parent;
+    }
+}
+
+async function blocked(file: string): Promise<FileFact['blocked']> {
+    const parent = await realpath(await existingParent(file));
+    if (!(await isDirectory(parent))) return { parent, reason: 'is not a folder' };
+    return access(parent, constants.W_OK | constants.X_OK).then(() => undefined, () => ({ parent, reason: 'cannot be written' as const }));
 }
 
 export async function checkpointFact(folder: string, families: Readonly<Record<string, Family>>): Promise<CheckpointFact> {
@@ -66,7 +83,7 @@ export async function fileFact(file: string): Promise<FileFact> {
         if (!stats.isFile()) return { kind: 'folder', realPath, text: undefined };
         return { kind: 'file', realPath, text: await findText(file, stats.size) };
     } catch {
-        return { kind: 'missing', realPath: path.resolve(file), text: undefined };
+        return { kind: 'missing', realPath: path.resolve(file), blocked: await blocked(file).catch(() => undefined), text: undefined };
     }
 }
 

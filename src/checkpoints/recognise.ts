@@ -24,6 +24,16 @@ export function checkpointFolders(files: readonly string[]): string[] {
     return [...configured].filter((folder) => weighted.has(folder)).sort();
 }
 
+/** Whether a config.json says that the weights beside it are quantized already: the output of a run is a checkpoint, but nothing to start from. */
+export function saysQuantized(config: string): boolean {
+    try {
+        const parsed = JSON.parse(config) as { quantization_config?: unknown } | null;
+        return typeof parsed?.quantization_config === 'object' && parsed.quantization_config !== null;
+    } catch {
+        return false; // Whoever reads it as a checkpoint says what is wrong with it.
+    }
+}
+
 /** Whether a file with this name can turn its folder into a checkpoint, or back. */
 export function concernsRecognition(name: string): boolean {
     return name === 'config.json' || WEIGHTS.test(name);

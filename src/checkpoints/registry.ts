@@ -2,7 +2,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import { Debouncer, type Clock } from '../base/clock';
 import type { Log } from '../base/log';
-import { CHECKPOINT_FILES, checkpointFolders, concernsRecognition, MAX_CHECKPOINTS, NEVER_CHECKPOINTS } from './recognise';
+import { CHECKPOINT_FILES, checkpointFolders, concernsRecognition, MAX_CHECKPOINTS, NEVER_CHECKPOINTS, saysQuantized } from './recognise';
 import { topLevels } from './topLevels';
 
 const QUIET = 300;
@@ -10,6 +10,7 @@ const QUIET = 300;
 /** The checkpoints of the workspace, kept fresh, and the context keys that menus look at. */
 export class CheckpointRegistry implements vscode.Disposable {
     private folders: readonly vscode.Uri[] = [];
+    private unquantized: readonly vscode.Uri[] = [];
     private scan: Promise<void> = Promise.resolve();
     private readonly changed = new vscode.EventEmitter<readonly vscode.Uri[]>();
     private readonly debouncer: Debouncer;
@@ -36,6 +37,11 @@ export class CheckpointRegistry implements vscode.Disposable {
 
     get all(): readonly vscode.Uri[] {
         return this.folders;
+    }
+
+    /** Those that can be quantized: without the outputs of runs. */
+    get sources(): readonly vscode.Uri[] {
+        return this.unquantized;
     }
 
     /** The checkpoint that a resource names: the folder itself, or the folder that a file of it lies in. */
@@ -86,17 +92,27 @@ export class CheckpointRegistry implements vscode.Disposable {
             this.log.warn(`${paths.length} checkpoint folders found; the first ${MAX_CHECKPOINTS} are offered in the explorer`);
         }
         this.folders = paths.slice(0, MAX_CHECKPOINTS).flatMap((folder) => byPath.get(folder)?.with({ path: folder }) ?? []);
+        const quantized = await Promise.all(this.folders.map(isQuantized));
+        this.unquantized = this.folders.filter((_, index) => !quantized[index]);
         await this.publish();
         this.changed.fire(this.folders);
     }
 
     /** `resourcePath` is the fsPath of local files and the plain path elsewhere, so both spellings are published. */
     private async publish(): Promise<void> {
-        const spellings = new Set(this.folders.flatMap((uri) => [uri.fsPath, uri.path]));
+        const spellings = new Set(this.sources.flatMap((uri) => [uri.fsPath, uri.path]));
         await Promise.all([
             vscode.commands.executeCommand('setContext', 'quant.checkpointFolders', [...spellings]),
             vscode.commands.executeCommand('setContext', 'quant.checkpointCount', this.folders.length),
         ]);
+    }
+}
+
+async function isQuantized(folder: vscode.Uri): Promise<boolean> {
+    try {
+        return saysQuantized(new TextDecoder().decode(await vscode.workspace.fs.readFile(vscode.Uri.joinPath(folder, 'config.json'))));
+    } catch {
+        return false;
     }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, rmSync, unlinkSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { CHECKPOINT, inWorkspace, until, workbenchApi } from './api';
@@ -21,6 +21,20 @@ describe('checkpoints in the workspace', () => {
         await searched;
         listener.dispose();
         assert.deepEqual(told, [[CHECKPOINT], [CHECKPOINT]]);
+    });
+
+    it('that are quantized already are nothing to start from', async () => {
+        const { checkpoints } = await workbenchApi();
+        const quantized = inWorkspace('checkpoints', 'quantized');
+        const sources = (): string[] => checkpoints.sources.map(({ fsPath }) => path.basename(fsPath));
+        cpSync(inWorkspace('checkpoints', CHECKPOINT), quantized, { recursive: true });
+        const config = JSON.parse(readFileSync(path.join(quantized, 'config.json'), 'utf8')) as object;
+        writeFileSync(path.join(quantized, 'config.json'), JSON.stringify({ ...config, quantization_config: { quant_method: 'compressed-tensors' } }));
+        await until('the copy to be known', async () => (await names()).includes('quantized'));
+        await checkpoints.refresh();
+        assert.deepEqual(sources(), [CHECKPOINT]);
+        rmSync(quantized, { recursive: true });
+        await until('the copy to be forgotten', async () => !(await names()).includes('quantized'));
     });
 
     it('are known by their folder and by every file in it', async () => {

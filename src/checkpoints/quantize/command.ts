@@ -54,7 +54,7 @@ export class QuantizeCommand {
     }
 
     private async ask(): Promise<vscode.Uri | undefined> {
-        const known = this.checkpoints.all.map((uri) => ({
+        const known = this.checkpoints.sources.map((uri) => ({
             label: path.posix.basename(uri.path), description: vscode.workspace.asRelativePath(vscode.Uri.joinPath(uri, '..')), uri,
         }));
         const other = { label: vscode.l10n.t('$(folder-opened) Open folder…'), alwaysShow: true, uri: undefined };

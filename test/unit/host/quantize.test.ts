@@ -12,7 +12,7 @@ import { estimate, fittingSuffix, withSuffix } from '../../../src/checkpoints/qu
 import { freeRecipePath, isWithin, placeRecipe } from '../../../src/checkpoints/quantize/placing';
 import { recipeText, type RecipeChoices } from '../../../src/checkpoints/quantize/recipeText';
 import { readSchemaFacts, sensibleCandidates, sensibleDefault } from '../../../src/checkpoints/quantize/schemaChoices';
-import { checkpointFolders, concernsRecognition } from '../../../src/checkpoints/recognise';
+import { checkpointFolders, concernsRecognition, saysQuantized } from '../../../src/checkpoints/recognise';
 import { topLevels } from '../../../src/checkpoints/topLevels';
 import { temporaryFolder } from './helpers/runs';
 
@@ -27,6 +27,11 @@ describe('recognising checkpoints', () => {
         ];
         assert.deepEqual(checkpointFolders(files), ['/w/a', '/w/d', '/w/e', '/w/f']);
         assert.deepEqual(checkpointFolders([]), []);
+    });
+
+    it('tells outputs of runs from checkpoints to start from', () => {
+        const configs = ['{"quantization_config": {"quant_method": "compressed-tensors"}}', '{"quantization_config": null}', '{"architectures": []}', 'null', '{"half', '[]'];
+        assert.deepEqual(configs.map(saysQuantized), [true, false, false, false, false, false]);
     });
 
     it('knows which file names can change the answer', () => {

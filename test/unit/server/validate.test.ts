@@ -59,6 +59,15 @@ describe('validation', () => {
         assert.deepEqual(messages(plain, file('c.txt', { kind: 'file', realPath: '/c', text: { broken: 'line 3 is not JSON' } })), ['"c.txt" line 3 is not JSON']);
     });
 
+    it('refuses an output that cannot be made', () => {
+        for (const reason of ['is not a folder', 'cannot be written'] as const) {
+            const blocked = file('out', { kind: 'missing', realPath: '/models/a/out', text: undefined, blocked: { parent: '/models/a', reason } });
+            assert.deepEqual(found(plain, blocked), ['output-unwritable: out']);
+            const [finding] = validate(recipe(plain), blocked);
+            assert.deepEqual([finding?.severity, finding?.message], ['error', `"out" cannot be made: "/models/a" ${reason}`]);
+        }
+    });
+
     it('refuses an output that exists, or that is the model', () => {
         assert.deepEqual(found(plain, file('out', { kind: 'folder', realPath: '/out', text: undefined })), ['output-exists: out']);
         assert.deepEqual(validate(recipe(plain), file('out', { kind: 'folder', realPath: '/out', text: undefined })).map(({ severity }) => severity), ['error']);
