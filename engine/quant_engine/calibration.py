@@ -17,7 +17,7 @@ from quant_engine.methods.types import Statistics
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK_TOKENS = 8192
+CHUNK_TOKENS = 4096
 _PANEL = 512
 
 

@@ -3,7 +3,7 @@ every block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from quant_engine.architectures.decoder import BlockInput, DecoderModel
 from quant_engine.calibration import statistics_of
 from quant_engine.layers import Layer, MeasuredLayer, QuantizedLayer, check_fits, measure_group, quantize_group
+from quant_engine.linalg.memory import release_freed
 from quant_engine.lockstep import Lockstep
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from quant_engine.checkpoint import CheckpointWriter
+    from quant_engine.methods.types import Statistics
     from quant_engine.uses import Use
 
 Tick = Callable[[], None]
@@ -63,8 +65,8 @@ def measure(
     for index in range(start, model.block_count):
         model.load_block(index)
         measured: list[MeasuredLayer] = []
-        for layers, inputs in _steps(model, index, states, tick):
-            measured += measure_group(layers, statistics_of(inputs), candidates, tick)
+        for layers, statistics in _steps(model, index, states, tick):
+            measured += measure_group(layers, statistics, candidates, tick)
         model.free_block(index)
         yield MeasuredBlock(index, measured, _hidden(states))
     if head and (layer := _head_layer(model)):
@@ -99,9 +101,9 @@ def quantize(
         model.load_block(index)
         quantized: list[QuantizedLayer] = []
         tensors: dict[str, Tensor] = {}
-        for layers, inputs in _steps(model, index, states, tick):
-            if any(assignment.get(layer.name) for layer in layers):
-                quantized += quantize_group(layers, statistics_of(inputs), assignment, tensors, tick)
+        targets = {name for name, use in assignment.items() if use}
+        for layers, statistics in _steps(model, index, states, tick, targets):
+            quantized += quantize_group(layers, statistics, assignment, tensors, tick)
         model.free_block(index)
         writer.put(piece_name(index), tensors)
         yield QuantizedBlock(index, quantized, _hidden(states))
@@ -128,16 +130,24 @@ def _start(model: DecoderModel, batches: Sequence[Tensor], hidden: Sequence[Tens
 
 
 def _steps(
-    model: DecoderModel, index: int, states: list[BlockInput], tick: Tick
-) -> Iterator[tuple[list[Layer], list[Tensor]]]:
-    """Take all batches through the loaded block; stop wherever a group of layers is about to read its input, with that
-    input."""
+    model: DecoderModel, index: int, states: list[BlockInput], tick: Tick, targets: Collection[str] | None = None
+) -> Iterator[tuple[list[Layer], Statistics]]:
+    """Take all batches through the loaded block; stop wherever a group of layers (with one of `targets`, or any) is about to read its
+    input, with the statistics of that input."""
     groups = [
         [Layer(name, f"{names[0]} input", model.module(name)) for name in names] for names in model.input_groups(index)
     ]
     passes = [partial(model.run_block, index, state) for state in states]
     walk = Lockstep([layers[0].module for layers in groups], passes, tick)
-    yield from zip(groups, walk, strict=True)
+    for layers, inputs in zip(groups, walk, strict=True):
+        if targets is None or any(layer.name in targets for layer in layers):
+            release_freed()
+            statistics = statistics_of(inputs)
+            # Neither this frame nor the caller keeps the inputs: a block's widest ones are most of a walk's memory.
+            inputs.clear()
+            release_freed()
+            yield layers, statistics
+            del statistics
     for state, output in zip(states, walk.outputs, strict=True):
         state.hidden = output
 

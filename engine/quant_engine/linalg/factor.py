@@ -53,30 +53,35 @@ def _factor(G: Tensor, damping: float, ordered: bool) -> Factor | None:
         return None
     dead = diagonal == 0
     order = torch.argsort(diagonal, descending=True, stable=True) if ordered else None
-    H = (G if order is None else G[order][:, order]) / mean
-    # A dead column has no off-diagonal entries either (|G_ij|² ≤ G_ii·G_jj): 1 on its diagonal decouples it.
-    H.diagonal().add_(dead if order is None else dead[order])
     tried: list[float] = []
     while not tried or tried[-1] < 1:
         tried.append(min(2 * tried[-1], 1.0) if tried else damping)
-        upper = _inverse_factor(H, tried[-1])
+        upper = _inverse_factor(G, order, dead, mean, tried[-1])
         if upper is not None:
             return Factor(upper, order, tried[-1], tuple(tried), dead, mean)
     return None
 
 
-def _inverse_factor(H: Tensor, damping: float) -> Tensor | None:
+def _inverse_factor(G: Tensor, order: Tensor | None, dead: Tensor, mean: float, damping: float) -> Tensor | None:
     """U in float32. float64 is tried where float32 is too coarse, before anybody gives up on this damping."""
     for dtype in (torch.float32, torch.float64):
-        damped = H.to(dtype, copy=True)
-        damped.diagonal().add_(damping)
         # H = R·Rᵀ with R upper triangular is the Cholesky factorisation of the flipped matrix; then H⁻¹ = (R⁻¹)ᵀ·R⁻¹.
-        lower, failed = torch.linalg.cholesky_ex(damped.flip(0, 1))
+        lower, failed = torch.linalg.cholesky_ex(_flipped(G, order, dead, mean, damping, dtype))
         if int(failed) == 0:
             upper = _invert_lower(lower).flip(0, 1).to(torch.float32)
             if bool(torch.isfinite(upper).all()) and bool((upper.diagonal() > 0).all()):
                 return upper.contiguous()
     return None
+
+
+def _flipped(G: Tensor, order: Tensor | None, dead: Tensor, mean: float, damping: float, dtype: torch.dtype) -> Tensor:
+    """The damped G / mean in processing order, rows and columns reversed; one copy of its size at a time besides the result."""
+    places = torch.arange(G.shape[0], device=G.device) if order is None else order
+    places = places.flip(0)
+    H = torch.div(G, mean, out=torch.empty(G.shape, dtype=dtype, device=G.device))[places][:, places]
+    # A dead column has no off-diagonal entries either (|G_ij|² ≤ G_ii·G_jj): 1 on its diagonal decouples it.
+    H.diagonal().add_(dead[places]).add_(damping)
+    return H
 
 
 def _invert_lower(L: Tensor) -> Tensor:
