@@ -28,6 +28,12 @@ export interface LiveMeasurements {
     readonly candidates: readonly string[];
 }
 
+/** A later run of the same recipe: one that is going on, or else one that has a result. */
+export interface NewerRun {
+    readonly state: RunRecord['state'];
+    readonly progress: RunRecord['progress'];
+}
+
 export type HostMessage =
     | {
           readonly type: 'snapshot';
@@ -41,6 +47,7 @@ export type HostMessage =
           readonly strings: Readonly<Record<string, string>>;
           readonly locale: string;
       }
+    | { readonly type: 'newer'; readonly version: number; readonly runDirectory: string; readonly newer: NewerRun | null }
     | { readonly type: 'gone'; readonly version: number; readonly runDirectory: string; readonly reason: string }
     | { readonly type: 'copy-table'; readonly version: number; readonly format: 'csv' | 'markdown' };
 
@@ -49,9 +56,10 @@ export type PanelMessage =
     | { readonly type: 'copied'; readonly text: string; readonly format: 'csv' | 'markdown' }
     | { readonly type: 'open-layer'; readonly layer: string }
     | { readonly type: 'cancel' }
+    | { readonly type: 'show-newer' }
     | { readonly type: 'show-log' };
 
-const strings = { ready: ['load'], copied: ['text', 'format'], 'open-layer': ['layer'], cancel: [], 'show-log': [] } as const;
+const strings = { ready: ['load'], copied: ['text', 'format'], 'open-layer': ['layer'], cancel: [], 'show-newer': [], 'show-log': [] } as const;
 
 /** Whether an untrusted value is a message a panel may send. */
 export function isPanelMessage(value: unknown): value is PanelMessage {

@@ -59,7 +59,7 @@ export class Workbench {
         this.places = new RunPlaces(this.store, this.notify);
         this.actions = new PanelActions(this.store, this.notify, this.places, () => this.enginePart?.runCommands);
         this.panels = own(new SensitivityPanels({
-            extensionUri: context.extensionUri, store: this.store, clock: systemClock, log: this.log, act: (message, run) => this.actions.act(message, run),
+            extensionUri: context.extensionUri, store: this.store, clock: systemClock, log: this.log, act: (message, run) => this.actions.act(this.panels, message, run),
         }));
     }
 

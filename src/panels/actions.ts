@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import type { PanelMessage } from '../../protocol/panel';
 import type { RunCommands } from '../runs/commands';
+import { newerRun } from '../runs/newer';
 import type { RunPlaces } from '../runs/places';
 import { readResult } from '../runs/record';
 import { selectRun, type Target } from '../runs/select';
@@ -29,11 +30,11 @@ export class PanelActions {
         else this.notify.info(vscode.l10n.t('There is no result yet. Run the recipe first.'));
     }
 
-    act(message: Exclude<PanelMessage, { type: 'ready' }>, directory: string): void {
-        this.perform(message, directory).catch((error: unknown) => this.notify.error(vscode.l10n.t('The panel’s action failed: {0}', String(error))));
+    act(panels: SensitivityPanels, message: Exclude<PanelMessage, { type: 'ready' }>, directory: string): void {
+        this.perform(panels, message, directory).catch((error: unknown) => this.notify.error(vscode.l10n.t('The panel’s action failed: {0}', String(error))));
     }
 
-    private async perform(message: Exclude<PanelMessage, { type: 'ready' }>, directory: string): Promise<void> {
+    private async perform(panels: SensitivityPanels, message: Exclude<PanelMessage, { type: 'ready' }>, directory: string): Promise<void> {
         switch (message.type) {
             case 'copied':
                 await vscode.env.clipboard.writeText(message.text);
@@ -41,6 +42,11 @@ export class PanelActions {
                 return;
             case 'cancel':
                 return this.commands()?.cancel(directory);
+            case 'show-newer': {
+                const run = newerRun(this.store.of(this.store.get(directory)?.recipe ?? ''), directory);
+                if (run) panels.show(run);
+                return;
+            }
             case 'show-log':
                 return this.places.showLog(directory);
             case 'open-layer':

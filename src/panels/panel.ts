@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { isPanelMessage, PANEL_PROTOCOL_VERSION, type HostMessage, type PanelMessage } from '../../protocol/panel';
 import { Throttle, type Clock } from '../base/clock';
 import type { Log } from '../base/log';
+import { newerRun } from '../runs/newer';
 import type { RunStore } from '../runs/store';
 import { panelHtml } from './html';
 import { SnapshotSource } from './snapshot';
@@ -29,6 +30,8 @@ export class SensitivityPanel implements vscode.Disposable {
     private readonly disposables: { dispose(): void }[] = [];
     private readonly source: SnapshotSource;
     private readonly throttle: Throttle;
+    /** Its own message: a snapshot of a large model is not sent again because another run goes on. */
+    private readonly newer: Throttle;
     /** The page that said it is ready; a page that was hidden and shown again is another one. */
     private load: string | undefined;
 
@@ -40,11 +43,15 @@ export class SensitivityPanel implements vscode.Disposable {
         const translations = { strings: bundledStrings(), locale: vscode.env.language };
         this.source = new SnapshotSource(runDirectory, translations, parts.log);
         this.throttle = new Throttle(parts.clock, PACE, () => void this.post());
+        this.newer = new Throttle(parts.clock, PACE, () => this.postNewer());
         this.disposables.push(
             this.throttle,
             panel.webview.onDidReceiveMessage((message: unknown) => this.receive(message)),
+            this.newer,
             parts.store.onChange(({ before, after }) => {
-                if ((after ?? before)?.directory === runDirectory) this.throttle.trigger();
+                const changed = after ?? before;
+                if (changed?.directory === runDirectory) this.throttle.trigger();
+                if (changed?.recipe === parts.store.get(runDirectory)?.recipe) this.newer.trigger();
             }),
         );
         panel.webview.options = panelOptions(parts.extensionUri);
@@ -82,9 +89,19 @@ export class SensitivityPanel implements vscode.Disposable {
             const { store } = this.parts;
             const message = await this.source.read(store.get(this.runDirectory) ?? (await store.look(this.runDirectory)));
             if (message) await this.send(message);
+            this.newer.trigger();
         } catch (error) {
             this.parts.log.error(`snapshot of ${this.runDirectory}: ${String(error)}`);
         }
+    }
+
+    private postNewer(): void {
+        if (this.load === undefined) return;
+        const { store } = this.parts;
+        const own = store.get(this.runDirectory);
+        const run = own && newerRun(store.of(own.recipe), this.runDirectory);
+        const newer = run ? { state: run.state === 'interrupted' ? 'failed' as const : run.state, progress: run.progress } : null;
+        void this.send({ type: 'newer', version: PANEL_PROTOCOL_VERSION, runDirectory: this.runDirectory, newer });
     }
 
     /** A hidden page does not exist: what is sent to it is lost, and it asks again when it is shown. */

@@ -72,7 +72,7 @@ async function exercise(view: 'map' | 'table'): Promise<Record<string, number>> 
         scroller.scrollTop = (scroller.scrollHeight * step) / 60;
         await frame('scrolling');
     }
-    const target = view === 'map' ? scroller : root.querySelector('td');
+    const target = view === 'map' ? root.querySelector('[role=grid]') : root.querySelector('td');
     for (const key of ['Home', ...Array<string>(30).fill('PageDown'), 'End', 'Home']) {
         target?.dispatchEvent(new KeyboardEvent('keydown', { key, ctrlKey: key === 'Home' || key === 'End', bubbles: true }));
         await frame('keyboard');

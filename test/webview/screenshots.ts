@@ -45,7 +45,7 @@ async function main([folder = 'screenshots', run]: readonly string[]): Promise<v
     }
     await shoot('map-focus', { theme: 'dark', scale: 2 }, async (panel) => {
         await panel.send(sampleSnapshot());
-        await panel.page.locator('quant-heat-map .scroller').focus();
+        await panel.page.locator('quant-heat-map [role=grid]').focus();
         for (const key of ['ArrowDown', 'ArrowDown', 'ArrowRight', 'ArrowRight']) await panel.page.keyboard.press(key);
     });
     await shoot('map-sorted', { theme: 'light' }, async (panel) => {

@@ -24,21 +24,23 @@ export const appStyles = css`
         gap: 8px;
         height: 100%;
         box-sizing: border-box;
-        padding: 10px 0 0;
     }
+    .top,
     header {
         display: flex;
         flex-direction: column;
         gap: 8px;
         flex: none;
     }
-    quant-view-toolbar {
-        flex: none;
+    .top {
+        padding-top: 10px;
+    }
+    .low .top {
+        padding-bottom: 8px;
     }
     .data {
-        flex: 1 0 260px;
+        flex: 1 1 0;
         min-height: 0;
-        height: 0;
     }
     .message {
         margin: auto;

@@ -3,6 +3,7 @@ import { customElement, state } from 'lit/decorators.js';
 import {
     PANEL_PROTOCOL_VERSION,
     type HostMessage,
+    type NewerRun,
     type PanelMessage,
     type SensitivityState,
     type SortKey,
@@ -21,7 +22,7 @@ import './legend';
 import { marksOf, type Mark } from './marksOf';
 import { isRunning, modelOf, WRITTEN, type Model, type Row } from './model';
 import './notice';
-import { noticesOf } from './notices';
+import { newerNotice, noticesOf } from './notices';
 import { readPalette, type Palette } from './palette';
 import './runHeader';
 import { progressText, stateTitle } from './runState';
@@ -36,6 +37,8 @@ type Gone = Extract<HostMessage, { type: 'gone' }>;
 const vscode = connect<PanelMessage, SensitivityState>();
 /** How often the age of the last sign of life is looked at. */
 const CLOCK_MS = 15_000;
+/** Pixels of the data that must be seen below what stands above it. */
+const LEAST_DATA = 270;
 
 /** The sensitivity panel: holds the last snapshot and the arrangement, and hands both down. */
 @customElement('quant-sensitivity')
@@ -44,10 +47,13 @@ export class SensitivityPanel extends LitElement {
 
     @state() private snapshot: Snapshot | null = null;
     @state() private gone: Gone | null = null;
+    @state() private newer: NewerRun | null = null;
     @state() private arrangement: SensitivityState = restore();
     @state() private palette: Palette = readPalette();
     @state() private now = Date.now();
     @state() private spoken = '';
+    /** Too low for the data to scroll below what stands above it: then everything scrolls together, in the data's own scroller. */
+    @state() private low = false;
 
     private formats = new Formats('en');
     private model: Model = { columns: [], rows: [], live: false };
@@ -58,6 +64,10 @@ export class SensitivityPanel extends LitElement {
     private limits: readonly (Limits | null)[] = [];
     private readonly announcer = new Announcer((text) => (this.spoken = text));
     private readonly undo: (() => void)[] = [];
+    private readonly resized = new ResizeObserver(() => {
+        this.measure();
+    });
+    private measured: Element | null = null;
 
     override connectedCallback(): void {
         super.connectedCallback();
@@ -79,6 +89,8 @@ export class SensitivityPanel extends LitElement {
     override disconnectedCallback(): void {
         super.disconnectedCallback();
         for (const step of this.undo.splice(0)) step();
+        this.resized.disconnect();
+        this.measured = null;
         this.announcer.dispose();
     }
 
@@ -88,6 +100,9 @@ export class SensitivityPanel extends LitElement {
             case 'snapshot':
                 this.gone = null;
                 this.snapshot = message;
+                break;
+            case 'newer':
+                this.newer = message.newer;
                 break;
             case 'gone':
                 this.snapshot = null;
@@ -107,6 +122,18 @@ export class SensitivityPanel extends LitElement {
         const before = changed.get('arrangement' as keyof this) as SensitivityState | undefined;
         if (fresh || (before && (before.sort !== sort || before.descending !== descending))) this.rows = sortRows(this.model, sort, descending);
         if (fresh || (before && (before.scale ?? 'all') !== scale)) this.limits = limitsByColumn(this.model, scale);
+    }
+
+    protected override updated(): void {
+        const top = this.renderRoot.querySelector('.top');
+        if (top === this.measured) return;
+        this.resized.disconnect();
+        this.measured = top;
+        for (const element of top ? [this, top] : []) this.resized.observe(element);
+    }
+
+    private measure(): void {
+        this.low = (this.measured?.clientHeight ?? 0) + LEAST_DATA > this.clientHeight;
     }
 
     private takeOver(snapshot: Snapshot): void {
@@ -133,6 +160,7 @@ export class SensitivityPanel extends LitElement {
     protected override render(): TemplateResult {
         return html`
             <main
+                class=${this.low ? 'low' : ''}
                 @quant-select=${(event: CustomEvent<SensitivityState['selection']>) => {
                     this.arrange({ selection: event.detail });
                 }}
@@ -149,7 +177,7 @@ export class SensitivityPanel extends LitElement {
                 @quant-copy=${(event: CustomEvent<'csv' | 'markdown'>) => {
                     this.copy(event.detail);
                 }}
-                @quant-action=${(event: CustomEvent<'cancel' | 'show-log'>) => {
+                @quant-action=${(event: CustomEvent<'cancel' | 'show-log' | 'show-newer'>) => {
                     vscode.postMessage({ type: event.detail });
                 }}
                 @quant-open-layer=${(event: CustomEvent<string>) => {
@@ -177,9 +205,17 @@ export class SensitivityPanel extends LitElement {
     }
 
     private renderRun(snapshot: Snapshot): TemplateResult {
+        const filled = this.model.rows.length > 0 && this.model.columns.length > 0;
+        const top = html`<div class="top" slot="above">${this.renderHeader(snapshot)}${filled ? this.renderToolbar() : nothing}</div>`;
+        if (!filled) return html`${top} ${this.renderEmpty(snapshot)}`;
+        return this.low ? this.renderData(top) : html`${top} ${this.renderData(nothing)}`;
+    }
+
+    private renderHeader(snapshot: Snapshot): TemplateResult {
         return html`
             <header>
                 <quant-run-header .run=${snapshot.run} .result=${snapshot.result} .formats=${this.formats} ?still=${prefersStillness()}></quant-run-header>
+                ${this.newer ? html`<quant-notice .text=${newerNotice(this.newer, this.formats)}></quant-notice>` : nothing}
                 ${noticesOf(snapshot, this.formats, this.now).map((notice) => html`<quant-notice .text=${notice}></quant-notice>`)}
                 <quant-key-figures
                     .result=${snapshot.result}
@@ -188,46 +224,48 @@ export class SensitivityPanel extends LitElement {
                     .formats=${this.formats}
                 ></quant-key-figures>
             </header>
-            ${this.model.rows.length > 0 && this.model.columns.length > 0 ? this.renderData() : this.renderEmpty(snapshot)}
         `;
     }
 
-    private renderData(): TemplateResult {
-        const { view, sort, descending, selection } = this.arrangement;
-        const { model, rows, summaries, formats, palette, limits } = this;
+    private renderToolbar(): TemplateResult {
+        const { view, scale = 'all' } = this.arrangement;
         const legend = html`<quant-legend slot="legend"
-            .limits=${limits[0] ?? null}
-            .scale=${this.arrangement.scale ?? 'all'}
-            .palette=${palette}
-            .formats=${formats}
+            .limits=${this.limits[0] ?? null}
+            .scale=${scale}
+            .palette=${this.palette}
+            .formats=${this.formats}
             .marks=${this.marks}
         ></quant-legend>`;
-        return html`
-            <quant-view-toolbar .view=${view}>${view === 'map' ? legend : nothing}</quant-view-toolbar>
-            ${view === 'map'
-                ? html`<quant-heat-map
-                      class="data"
-                      .model=${model}
-                      .rows=${rows}
-                      .summaries=${summaries}
-                      .limits=${limits}
-                      .palette=${palette}
-                      .formats=${formats}
-                      .sort=${sort}
-                      .descending=${descending}
-                      .selection=${selection}
-                  ></quant-heat-map>`
-                : html`<quant-layer-table
-                      class="data"
-                      .model=${model}
-                      .rows=${rows}
-                      .summaries=${summaries}
-                      .formats=${formats}
-                      .sort=${sort}
-                      .descending=${descending}
-                      .selection=${selection}
-                  ></quant-layer-table>`}
-        `;
+        return html`<quant-view-toolbar .view=${view}>${view === 'map' ? legend : nothing}</quant-view-toolbar>`;
+    }
+
+    /** `above`: what scrolls together with the data. */
+    private renderData(above: TemplateResult | typeof nothing): TemplateResult {
+        const { view, sort, descending, selection } = this.arrangement;
+        const { model, rows, summaries, formats, palette, limits } = this;
+        return view === 'map'
+            ? html`<quant-heat-map
+                  class="data"
+                  .model=${model}
+                  .rows=${rows}
+                  .summaries=${summaries}
+                  .limits=${limits}
+                  .palette=${palette}
+                  .formats=${formats}
+                  .sort=${sort}
+                  .descending=${descending}
+                  .selection=${selection}
+              >${above}</quant-heat-map>`
+            : html`<quant-layer-table
+                  class="data"
+                  .model=${model}
+                  .rows=${rows}
+                  .summaries=${summaries}
+                  .formats=${formats}
+                  .sort=${sort}
+                  .descending=${descending}
+                  .selection=${selection}
+              >${above}</quant-layer-table>`;
     }
 
     private renderEmpty(snapshot: Snapshot): TemplateResult {

@@ -43,6 +43,8 @@ export class HeatMap extends LitElement {
     @state() private viewport = { width: 0, height: 0 };
 
     @query('.scroller') private scroller!: HTMLElement;
+    @query('.above') private above!: HTMLElement;
+    @query('.grid') private grid!: HTMLElement;
     @query('.stage') private stage!: HTMLElement;
     @query('.head') private head!: HTMLElement;
     @query('canvas') private canvas!: HTMLCanvasElement;
@@ -102,58 +104,59 @@ export class HeatMap extends LitElement {
     }
 
     private longestText(texts: readonly string[]): number {
-        const longest = texts.reduce((most, text) => (text.length > most.length ? text : most), '');
+        const different = [...new Set(texts)];
         const pen = new OffscreenCanvas(1, 1).getContext('2d');
-        if (!pen) return longest.length * 7;
-        pen.font = this.palette.font;
-        return pen.measureText(longest).width;
+        if (pen) pen.font = this.palette.font;
+        return different.reduce((most, text) => Math.max(most, pen ? pen.measureText(text).width : text.length * 7), 0);
     }
 
     protected override render(): TemplateResult {
         const position = this.headerColumn === null ? this.selected : { row: -1, column: this.headerColumn };
         const active = !position ? nothing : position.row < 0 ? `head-${String(position.column)}` : `cell-${String(position.column)}`;
         return html`
-            <div
-                class="scroller"
-                role="grid"
-                tabindex="0"
-                aria-label=${t('Heat map of SQNR by layer and candidate')}
-                aria-rowcount=${this.rows.length + this.rowsAbove}
-                aria-colcount=${this.model.columns.length + 1}
-                aria-activedescendant=${active}
-                data-vscode-context='{"preventDefaultContextMenuItems":true,"webviewSection":"map"}'
-                @keydown=${this.onKey}
-                @focus=${this.onFocus}
-                @blur=${() => (this.focused = false)}
-                @scroll=${this.onScroll}
-            >
-                <div class="head" role="row" aria-rowindex="1">
-                    ${mapHead({
-                        model: this.model,
-                        summaries: this.summaries,
-                        formats: this.formats,
-                        sort: this.sort,
-                        descending: this.descending,
-                        current: this.hovered?.column ?? this.selected?.column ?? -1,
-                        focused: this.focused ? this.headerColumn : null,
-                        method: this.columns.note > 0,
-                        sortBy: (key) => {
-                            events.sort(this, key);
-                        },
-                    })}
-                </div>
-                ${summaryRows(this.model, this.summaries, this.formats)}
+            <div class="scroller" @scroll=${this.onScroll}>
+                <div class="above"><slot name="above"></slot></div>
                 <div
-                    class="stage"
-                    role="presentation"
-                    @pointermove=${this.onPointer}
-                    @pointerleave=${this.onPointerLeave}
-                    @click=${this.onClick}
-                    @dblclick=${this.onDoubleClick}
+                    class="grid"
+                    role="grid"
+                    tabindex="0"
+                    aria-label=${t('Heat map of SQNR by layer and candidate')}
+                    aria-rowcount=${this.rows.length + this.rowsAbove}
+                    aria-colcount=${this.model.columns.length + 1}
+                    aria-activedescendant=${active}
+                    data-vscode-context='{"preventDefaultContextMenuItems":true,"webviewSection":"map"}'
+                    @keydown=${this.onKey}
+                    @focus=${this.onFocus}
+                    @blur=${() => (this.focused = false)}
                 >
-                    <canvas aria-hidden="true"></canvas>
+                    <div class="head" role="row" aria-rowindex="1">
+                        ${mapHead({
+                            model: this.model,
+                            summaries: this.summaries,
+                            formats: this.formats,
+                            sort: this.sort,
+                            descending: this.descending,
+                            current: this.hovered?.column ?? this.selected?.column ?? -1,
+                            focused: this.focused ? this.headerColumn : null,
+                            method: this.columns.note > 0,
+                            sortBy: (key) => {
+                                events.sort(this, key);
+                            },
+                        })}
+                    </div>
+                    ${summaryRows(this.model, this.summaries, this.formats)}
+                    <div
+                        class="stage"
+                        role="presentation"
+                        @pointermove=${this.onPointer}
+                        @pointerleave=${this.onPointerLeave}
+                        @click=${this.onClick}
+                        @dblclick=${this.onDoubleClick}
+                    >
+                        <canvas aria-hidden="true"></canvas>
+                    </div>
+                    ${this.renderActiveRow()}
                 </div>
-                ${this.renderActiveRow()}
             </div>
             ${this.renderCard()}
         `;
@@ -310,7 +313,7 @@ export class HeatMap extends LitElement {
     private readonly onFocus = (): void => {
         this.focused = true;
         // A click selects by itself; focus by keyboard needs a cell to stand on.
-        if (!this.selected && this.headerColumn === null && this.scroller.matches(':focus-visible')) this.select({ row: 0, column: 0 });
+        if (!this.selected && this.headerColumn === null && this.grid.matches(':focus-visible')) this.select({ row: 0, column: 0 });
     };
 
     private readonly onKey = (event: KeyboardEvent): void => {
@@ -363,9 +366,11 @@ export class HeatMap extends LitElement {
         if (!at || this.viewport.height === 0) return;
         const { scroller, viewport, layout, columns } = this;
         const head = this.head.offsetHeight;
+        const stage = this.stage.getBoundingClientRect().top - scroller.getBoundingClientRect().top + scroller.scrollTop;
+        const top = stage + (layout.tops[at.row] ?? 0);
         // Row 0 brings the summary back into view with it.
-        const top = at.row === 0 ? head : this.stage.offsetTop + (layout.tops[at.row] ?? 0);
-        scroller.scrollTop = scrollFor(scroller.scrollTop, top - 4, top + layout.height + 6, head, viewport.height);
+        const start = at.row === 0 ? this.above.offsetHeight + head : top;
+        scroller.scrollTop = scrollFor(scroller.scrollTop, start - 4, top + layout.height + 6, head, viewport.height);
         const left = columnLeft(columns, at.column);
         scroller.scrollLeft = scrollFor(scroller.scrollLeft, left, left + columns.cell + 4, columns.labels, viewport.width);
     }

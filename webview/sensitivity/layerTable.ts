@@ -34,6 +34,7 @@ export class LayerTable extends LitElement {
     @state() private current: GridPosition = { row: 0, column: 0 };
     @state() private window = { first: 0, end: 40 };
     @query('.scroller') private scroller!: HTMLElement;
+    @query('.above') private above!: HTMLElement;
 
     private columns: readonly TableColumn[] = [];
     private focusCurrent = false;
@@ -72,6 +73,7 @@ export class LayerTable extends LitElement {
         const { first, end } = this.range;
         return html`
             <div class="scroller" @scroll=${this.onScroll}>
+                <div class="above"><slot name="above"></slot></div>
                 <table
                     role="grid"
                     aria-label=${t('SQNR by layer and candidate')}
@@ -199,7 +201,7 @@ export class LayerTable extends LitElement {
     /** Moves in steps, so that most scroll events change nothing. */
     private moveWindow(): void {
         if (this.rows.length <= VIRTUAL_FROM) return;
-        const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW_HEIGHT / OVERSCAN) * OVERSCAN - OVERSCAN);
+        const first = Math.max(0, Math.floor((this.scroller.scrollTop - this.above.offsetHeight) / ROW_HEIGHT / OVERSCAN) * OVERSCAN - OVERSCAN);
         const end = first + Math.ceil(this.scroller.clientHeight / ROW_HEIGHT) + 3 * OVERSCAN;
         if (first !== this.window.first || end !== this.window.end) this.window = { first, end };
     }
@@ -253,7 +255,7 @@ export class LayerTable extends LitElement {
         const { scroller } = this;
         const head = this.renderRoot.querySelector('thead')?.offsetHeight ?? 0;
         const foot = this.renderRoot.querySelector('tfoot')?.offsetHeight ?? 0;
-        const top = row * ROW_HEIGHT;
+        const top = this.above.offsetHeight + row * ROW_HEIGHT;
         if (row >= 0 && top < scroller.scrollTop) scroller.scrollTop = top;
         else if (top + ROW_HEIGHT + head + foot > scroller.scrollTop + scroller.clientHeight) {
             scroller.scrollTop = top + ROW_HEIGHT + head + foot - scroller.clientHeight;

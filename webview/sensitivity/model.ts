@@ -109,6 +109,18 @@ export function shortName(name: string, block: number | null): string {
     return at < 0 ? name : name.slice(at + mark.length);
 }
 
+/**
+ * How many characters all names of layers in blocks begin with, up to the block's number at most: what follows tells them apart
+ * (`model.layers.3.mlp.up_proj` → `3.mlp.up_proj`). Names outside the blocks stay whole.
+ */
+export function commonStart(rows: readonly Row[]): (row: Row) => number {
+    const starts = rows.flatMap(({ name, block }) => (block === null ? [] : [name.slice(0, name.indexOf(`.${String(block)}.`) + 1)]));
+    const [first = '', ...others] = new Set(starts);
+    let length = first.length;
+    for (const other of others) while (!other.startsWith(first.slice(0, length))) length = length < 2 ? 0 : first.lastIndexOf('.', length - 2) + 1;
+    return (row) => (row.block === null ? 0 : length);
+}
+
 /** Whether a cell shows the method in use. One that no candidate stands for is marked where its result is: in the last column. */
 export function isInUse({ columns }: Model, row: Row, column: number): boolean {
     return row.chosen === column || (row.chosen < 0 && row.applied !== null && columns[column] === WRITTEN);

@@ -3,11 +3,14 @@ import { customElement, property } from 'lit/decorators.js';
 import { t } from '../shared/strings';
 import { events } from './events';
 
+/** More lines than this and one more are folded. */
+const SHOWN = 3;
+
 export interface NoticeText {
     readonly severity: 'error' | 'warning' | 'information';
     readonly title: string;
     readonly lines: readonly string[];
-    readonly log: boolean;
+    readonly action: { readonly name: 'show-log' | 'show-newer'; readonly title: string } | null;
 }
 
 /** Something to know before reading the figures: an error, fallbacks, a silent run. */
@@ -39,8 +42,11 @@ export class Notice extends LitElement {
             flex: 1;
             min-width: 0;
             overflow-wrap: anywhere;
-            max-height: 90px;
-            overflow: auto;
+        }
+        summary {
+            cursor: pointer;
+            color: var(--vscode-textLink-foreground);
+            width: max-content;
         }
         .title {
             font-weight: 600;
@@ -60,30 +66,48 @@ export class Notice extends LitElement {
             flex: none;
             align-self: start;
         }
+        /* The first line beside the middle of the button. */
+        :host([actionable]) .text {
+            padding: 4px 0;
+        }
+        :host([actionable]) vscode-icon {
+            margin-top: 5px;
+        }
     `;
 
     @property({ attribute: false }) text!: NoticeText;
     @property({ reflect: true }) severity: NoticeText['severity'] = 'information';
 
+    @property({ type: Boolean, reflect: true }) actionable = false;
+
     protected override willUpdate(): void {
         this.severity = this.text.severity;
+        this.actionable = this.text.action !== null;
+    }
+
+    /** A few lines, and the rest where it is asked for. */
+    private renderLines(lines: readonly string[]): TemplateResult {
+        const few = lines.length > SHOWN + 1 ? SHOWN : lines.length;
+        const shown = (some: readonly string[]): TemplateResult[] => some.map((line) => html`<div>${line}</div>`);
+        return html`${shown(lines.slice(0, few))}
+        ${few < lines.length ? html`<details><summary>${t('{0} more', lines.length - few)}</summary>${shown(lines.slice(few))}</details>` : nothing}`;
     }
 
     protected override render(): TemplateResult {
-        const { severity, title, lines, log } = this.text;
+        const { severity, title, lines, action } = this.text;
         return html`
             <vscode-icon name=${severity === 'information' ? 'info' : severity}></vscode-icon>
             <div class="text">
                 <span class="title">${title}</span>
-                ${lines.length === 1 ? html`<span> ${lines[0]}</span>` : lines.map((line) => html`<div>${line}</div>`)}
+                ${lines.length === 1 ? html`<span> ${lines[0]}</span>` : this.renderLines(lines)}
             </div>
-            ${log
+            ${action
                 ? html`<vscode-button
                       secondary
                       @click=${() => {
-                          events.action(this, 'show-log');
+                          events.action(this, action.name);
                       }}
-                      >${t('Show Log')}</vscode-button
+                      >${action.title}</vscode-button
                   >`
                 : nothing}
         `;

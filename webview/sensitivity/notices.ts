@@ -1,34 +1,44 @@
-import type { HostMessage } from '../../protocol/panel';
+import type { HostMessage, NewerRun } from '../../protocol/panel';
 import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
 import type { NoticeText } from './notice';
-import { silence } from './runState';
+import { isLive, progressText, silence } from './runState';
 
 type Snapshot = Extract<HostMessage, { type: 'snapshot' }>;
 
 /** What must be said above the figures, most serious first. */
 export function noticesOf({ run, result }: Snapshot, formats: Formats, now: number): NoticeText[] {
     const notices: NoticeText[] = [];
+    const log = { name: 'show-log', title: t('Show Log') } as const;
     if (run.state === 'failed') {
         const lines = [run.error?.message, run.advice].filter((line): line is string => typeof line === 'string' && line !== '');
-        notices.push({ severity: 'error', title: t('The run failed'), lines, log: true });
+        notices.push({ severity: 'error', title: t('The run failed'), lines, action: log });
     }
     if (run.state === 'cancelled') {
         const line = run.resumable
             ? t('What had been measured is shown below. The run can be resumed from the Runs view.')
             : t('What had been measured is shown below.');
-        notices.push({ severity: 'information', title: t('The run was cancelled'), lines: [line], log: false });
+        notices.push({ severity: 'information', title: t('The run was cancelled'), lines: [line], action: null });
     }
     const seconds = silence(run, now);
     if (seconds !== null) {
         const line = t('It last wrote at {0}. It may have stopped; its log tells more.', formats.time(run.updated));
-        notices.push({ severity: 'warning', title: t('No news from the run for {0}', formats.duration(seconds)), lines: [line], log: true });
+        notices.push({ severity: 'warning', title: t('No news from the run for {0}', formats.duration(seconds)), lines: [line], action: log });
     }
     const fallen = result?.layers.filter((layer) => layer.fallback !== null) ?? [];
     if (fallen.length > 0) {
         const lines = fallen.map((layer) => `${layer.name}: ${layer.asked ?? t('kept')} → ${layer.applied ?? t('kept')}. ${layer.fallback ?? ''}`);
         const title = fallen.length === 1 ? t('One layer fell back to another method') : t('{0} layers fell back to another method', fallen.length);
-        notices.push({ severity: 'warning', title, lines, log: false });
+        notices.push({ severity: 'warning', title, lines, action: null });
     }
     return notices;
+}
+
+/** That these figures are not the newest, and how far the newer run is. */
+export function newerNotice(newer: NewerRun, formats: Formats): NoticeText {
+    const action = { name: 'show-newer', title: t('Show') } as const;
+    const common = { severity: 'information', lines: [], action } as const;
+    if (!isLive(newer)) return { ...common, title: t('A newer run of this recipe has a result') };
+    if (!newer.progress) return { ...common, title: t('A newer run of this recipe is starting') };
+    return { ...common, title: t('A newer run of this recipe is in progress'), lines: [progressText(newer, formats)] };
 }

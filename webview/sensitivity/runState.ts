@@ -5,7 +5,7 @@ import { t } from '../shared/strings';
 /** A run that says nothing for this long is pointed out; a block of a large model takes a minute or two. */
 const SILENCE_SECONDS = 180;
 
-export function isLive(run: RunRecord): boolean {
+export function isLive(run: Pick<RunRecord, 'state'>): boolean {
     return run.state === 'starting' || run.state === 'running' || run.state === 'cancelling';
 }
 
@@ -63,7 +63,7 @@ export function phaseTitle(phase: Counter['phase']): string {
 }
 
 /** `Measuring candidates: 3 of 6 blocks`. */
-export function progressText(run: RunRecord, formats: Formats): string {
+export function progressText(run: Pick<RunRecord, 'state' | 'progress'>, formats: Formats): string {
     const { progress } = run;
     if (run.state === 'cancelling') return t('Cancelling: the run stops at the next layer');
     if (!progress) return run.state === 'starting' ? t('Starting') : t('Running');

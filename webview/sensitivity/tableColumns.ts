@@ -4,7 +4,7 @@ import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
 import { cellText, columnTitle, spokenValue } from './describe';
 import { exactValue } from './exportTable';
-import { fallbackOf, isInUse, WRITTEN, type Model, type Row } from './model';
+import { commonStart, fallbackOf, isInUse, WRITTEN, type Model, type Row } from './model';
 import { candidateKey } from './sort';
 
 export interface TableCell {
@@ -28,6 +28,7 @@ export interface TableColumn {
 
 /** The table's columns: identity, one for each candidate, then what was asked, done and reached. */
 export function tableColumns(model: Model, formats: Formats): readonly TableColumn[] {
+    const common = commonStart(model.rows);
     const order = new Map(model.rows.map((row, index) => [row.name, index]));
     return [
         {
@@ -38,7 +39,7 @@ export function tableColumns(model: Model, formats: Formats): readonly TableColu
             sort: 'order',
             cell: (row) => ({ text: formats.integer((order.get(row.name) ?? 0) + 1) }),
         },
-        { field: 'name', title: t('Layer'), align: 'left', sort: 'name', cell: (row) => ({ text: row.name, hint: row.name }) },
+        { field: 'name', title: t('Layer'), align: 'left', sort: 'name', cell: (row) => ({ text: row.name.slice(common(row)), spoken: row.name, hint: row.name }) },
         ...model.columns.map((column) => measurementColumn(model, column, formats)),
         ...outcomeColumns(model, formats),
         ...shapeColumn(model, formats),

@@ -10,6 +10,7 @@ import { pipCommand } from '../../../src/engine/setUp';
 import { STATUS_COMMANDS, statusItem, type StatusMessage } from '../../../src/engine/status';
 import { runItem, runTooltip } from '../../../src/runs/describe';
 import { findingProblems, parseFindings, recipeProblems, stillbornCause, stillbornFinding } from '../../../src/runs/problems';
+import { newerRun } from '../../../src/runs/newer';
 import { resultsSnapshot, runningSnapshot } from '../../../src/runs/publish';
 import type { Run } from '../../../src/runs/run';
 import { record } from './helpers/runs';
@@ -124,6 +125,26 @@ describe('what the language server is told', () => {
 
     it('is what runs now, and how far it is', () => {
         assert.deepEqual(runningSnapshot(runs, uri).recipes, { 'file:///w/a.quant.yaml': { run: '4', label: 'quantize 3/6', stage: 'running' } });
+    });
+});
+
+describe('the newer run that a panel points at', () => {
+    const old = run({ directory: '/w/runs/1', state: 'done', hasResult: true });
+    const newer = (...others: Run[]): string | undefined => newerRun([...others, old], old.directory)?.directory;
+
+    it('is the one that goes on, else the newest with a result', () => {
+        const [active, done, failed] = [run({ directory: 'active' }), run({ directory: 'done', state: 'done', hasResult: true }), run({ directory: 'failed', state: 'failed' })];
+        assert.equal(newer(done, active), 'active');
+        assert.equal(newer(failed, done), 'done');
+        assert.equal(newer(failed), undefined);
+        assert.equal(newer(), undefined);
+    });
+
+    it('is none for a run that goes on itself, that is the newest, or that is not known', () => {
+        const active = run({ directory: 'active' });
+        assert.equal(newerRun([run({ directory: 'x' }), active], 'active'), undefined);
+        assert.equal(newerRun([old, run({ directory: 'older' })], old.directory), undefined);
+        assert.equal(newerRun([active], 'unknown'), undefined);
     });
 });
 

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { Browser } from 'playwright-core';
-import { isPanelMessage, type SensitivityState } from '../../../protocol/panel';
+import { isPanelMessage, type NewerRun, type SensitivityState } from '../../../protocol/panel';
 import { CANDIDATES, failedSnapshot, largeSnapshot, liveSnapshot, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
 import { bundlePanel, launch, openPanel, type Panel, type PanelOptions } from '../../webview/harness';
 import { cellPoint, mapColor } from '../../webview/mapProbe';
@@ -196,6 +196,23 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.deepEqual((await panel.recorded()).messages.at(-1), { type: 'show-log' });
     });
 
+    it('points from an older result at the run that goes on, until there is none', async () => {
+        await shown();
+        const { runDirectory } = sampleSnapshot();
+        const newer = (about: NewerRun | null): Promise<void> => panel.send({ type: 'newer', version: 1, runDirectory, newer: about });
+        const notice = panel.page.locator('quant-notice', { hasText: 'newer run' });
+        const text = notice.locator('.text');
+        await newer({ state: 'running', progress: { phase: 'quantize', done: 2, total: 6, unit: 'blocks' } });
+        assert.match((await text.innerText()).replaceAll(/\s+/g, ' '), /A newer run of this recipe is in progress Quantizing: 2 of 6 blocks/);
+        assert.equal(await panel.page.locator('quant-heat-map').count(), 1, 'the older result stays');
+        await notice.locator('vscode-button').click();
+        assert.deepEqual((await panel.recorded()).messages.at(-1), { type: 'show-newer' });
+        await newer({ state: 'done', progress: null });
+        assert.match(await text.innerText(), /has a result/);
+        await newer(null);
+        assert.equal(await notice.count(), 0);
+    });
+
     it('says when there is nothing yet, and when the run is gone', async () => {
         await open();
         await panel.send(snapshotOf({ run: runOf({ state: 'starting', finished: null }) }));
@@ -210,6 +227,61 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         await panel.page.getByRole('radio', { name: 'Tabelle' }).click();
         assert.equal(await panel.page.locator('th', { hasText: 'Schicht' }).count(), 1);
         assert.match((await panel.page.locator('td[data-candidate="gptq-w4a16"]').first().textContent()) ?? '', /^\d+,\d\d$/);
+    });
+
+    for (const view of ['map', 'table'] as const) {
+        it(`scrolls as a whole where it is low, and reaches every row of the ${view} by keyboard`, async () => {
+            await shown({ width: 600, height: 320 });
+            if (view === 'table') await showTable();
+            const scrollers = await panel.page.evaluate(scrollingElements);
+            assert.deepEqual(scrollers, ['scroller']);
+            const grid = panel.page.locator('[role=grid]');
+            if (view === 'map') await grid.focus();
+            else await panel.page.locator('td[data-row="0"][data-column="2"]').click();
+            const cell = (layer: string): Promise<{ y: number }> =>
+                view === 'map'
+                    ? cellPoint(panel.page, { layer, candidate: 'gptq-w4a16' })
+                    : panel.page.locator(`td[data-layer="${layer}"]`).first().boundingBox().then((box) => ({ y: (box?.y ?? -1) + 1 }));
+            const [first, last] = [sampleLayers()[0]?.name ?? '', sampleLayers().at(-1)?.name ?? ''];
+            for (const [keys, layer] of [['Control+End', last], ['Control+Home', first]] as const) {
+                await panel.page.keyboard.press(keys);
+                await panel.page.waitForTimeout(100);
+                const { y } = await cell(layer);
+                assert.ok(y > 0 && y < 320, `${layer} at ${y}`);
+            }
+        });
+
+        it(`leaves what stands above the ${view} where it is when the data scrolls sideways`, async () => {
+            await shown({ width: 420, height: 320 });
+            if (view === 'table') await showTable();
+            const left = (): Promise<number | undefined> => panel.page.locator('quant-run-header').boundingBox().then((box) => box?.x);
+            const before = await left();
+            assert.ok((await panel.page.locator('.scroller').evaluate((scroller) => (scroller.scrollLeft = 120))) === 120);
+            assert.equal(await left(), before);
+            const width = await panel.page.locator('quant-run-header').evaluate((header) => header.clientWidth);
+            assert.equal(width, 380);
+        });
+    }
+
+    it('names layers in the table by what tells them apart, and says their whole name', async () => {
+        await shown();
+        await showTable();
+        const name = panel.page.locator('tr[data-layer="model.layers.2.self_attn.k_proj"] [data-field=name]');
+        assert.equal(await name.textContent(), '2.self_attn.k_proj');
+        assert.deepEqual([await name.getAttribute('title'), await name.getAttribute('aria-label')], Array(2).fill('model.layers.2.self_attn.k_proj'));
+        assert.equal(await panel.page.locator('tr[data-layer="lm_head"] [data-field=name]').textContent(), 'lm_head');
+    });
+
+    it('folds a long list of fallbacks', async () => {
+        await open();
+        const snapshot = sampleSnapshot();
+        const layers = snapshot.result!.layers.map((layer) => ({ ...layer, fallback: 'not positive definite' }));
+        await panel.send({ ...snapshot, result: { ...snapshot.result!, layers } });
+        const rest = panel.page.locator('quant-notice details');
+        assert.equal(await rest.locator('div').first().isVisible(), false);
+        await rest.locator('summary').click();
+        assert.equal(await rest.locator('div').count(), layers.length - 3);
+        assert.deepEqual(await panel.page.evaluate(scrollingElements), ['scroller'], 'what it pushes down scrolls with it');
     });
 
     it('keeps only the visible part of 1,500 layers and reaches the last one by keyboard', async () => {
@@ -230,3 +302,18 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.ok(box && box.y > 0 && box.y + box.height <= 700);
     });
 });
+
+/** Classes of all elements that can be scrolled up and down now, shadow roots included. */
+function scrollingElements(): string[] {
+    const found: string[] = [];
+    const walk = (root: ParentNode): void => {
+        for (const element of root.querySelectorAll('*')) {
+            const scrolls = /auto|scroll/.test(getComputedStyle(element).overflowY) && element.scrollHeight > element.clientHeight;
+            if (scrolls) found.push(element.className || element.localName);
+            if (element.shadowRoot) walk(element.shadowRoot);
+        }
+    };
+    walk(document);
+    const page = document.scrollingElement;
+    return page && page.scrollHeight > page.clientHeight ? [...found, 'page'] : found;
+}

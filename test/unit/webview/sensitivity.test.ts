@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { LayerResult } from '../../../protocol/generated/result';
 import { finite, layersOf, liveSnapshot, resultOf, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
-import { blockOf, fallbackOf, isInUse, modelOf, noiseShare, shortName, WRITTEN, type Model } from '../../../webview/sensitivity/model';
+import { blockOf, commonStart, fallbackOf, isInUse, modelOf, noiseShare, shortName, WRITTEN, type Model } from '../../../webview/sensitivity/model';
 import { limitsByColumn, limitsOf, position } from '../../../webview/sensitivity/scale';
 import { nextSort, sortRows } from '../../../webview/sensitivity/sort';
 import { quantile, summarize, weakest } from '../../../webview/sensitivity/statistics';
@@ -86,6 +86,27 @@ describe('the panel model', () => {
         assert.equal(noiseShare({ ...finite(0, 4), sqnr_db: null, state: 'infinite' }), 0);
         assert.equal(noiseShare({ ...finite(0, 4), sqnr_db: null, state: 'zero-signal' }), null);
     });
+});
+
+describe('what the names of layers have in common', () => {
+    const shown = (...names: string[]): string[] => {
+        const layers = names.map((name): LayerResult => ({ ...sampleLayers()[0]!, name, block: blockOf(name) }));
+        const { rows } = modelOf(snapshotOf({ result: resultOf(layers) }));
+        const common = commonStart(rows);
+        return rows.map((row) => row.name.slice(common(row)));
+    };
+
+    it('ends before the number of the block, and does not concern layers outside the blocks', () => {
+        assert.deepEqual(shown('model.layers.0.mlp.up_proj', 'model.layers.12.mlp.up_proj', 'lm_head'), ['0.mlp.up_proj', '12.mlp.up_proj', 'lm_head']);
+        assert.deepEqual(shown('model.layers.3.mlp.up_proj'), ['3.mlp.up_proj']);
+    });
+
+    it('leaves what tells two towers apart', () => {
+        assert.deepEqual(shown('model.layers.0.q', 'model.visual.blocks.0.q', 'model.visual.blocks.1.q'), ['layers.0.q', 'visual.blocks.0.q', 'visual.blocks.1.q']);
+        assert.deepEqual(shown('decoder.0.q', 'encoder.0.q'), ['decoder.0.q', 'encoder.0.q']);
+    });
+
+    it('is nothing without layers', () => assert.deepEqual(shown(), []));
 });
 
 describe('summaries', () => {
