@@ -93,6 +93,22 @@ def test_one_new_file_is_a_method_in_schema_help_check_and_run(with_toy: Path, t
     assert layer["candidates"]["toy-w4a16-g32"]["sqnr_db"] == layer["candidates"]["rtn-w4a16-g32"]["sqnr_db"]
 
 
+def test_the_method_in_the_guide_works(tmp_path: Path) -> None:
+    guide = (ENGINE.parent / "CONTRIBUTING.md").read_text()
+    code = guide.split("## Adding a method", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
+    engine = tmp_path / "engine"
+    shutil.copytree(ENGINE / "quant_engine", engine / "quant_engine", ignore=shutil.ignore_patterns("__pycache__"))
+    (engine / "quant_engine" / "methods" / "clip.py").write_text(code)
+    recipe = make_workspace(tmp_path / "work", blocks=1)
+    uses = "[rtn-w4a16-g32, clip-w4a16-g32, { method: clip, scheme: W4A16, group_size: 32, ratio: 1 }]"
+    recipe.write_text(recipe.read_text().replace("[rtn-w4a16-g32, gptq-w3a16-g32]", uses))
+    done = toy_engine(engine, "run", recipe, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for layer in json.loads(done.stdout)["layers"]:
+        plain, clipped, whole = (found["sqnr_db"] for found in layer["candidates"].values())
+        assert whole == plain != clipped, "the whole range is plain rounding"
+
+
 def test_a_fallback_is_exit_code_3_an_event_and_a_problem_at_its_key(with_toy: Path, tmp_path: Path) -> None:
     recipe = make_workspace(tmp_path, blocks=1)
     use = "{ method: toy, scheme: W4A16, group_size: 32, zeal: 9 }"
