@@ -48,9 +48,11 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         const { explorer, quick: question, editor } = workbench;
         await explorer.choose(checkpoint, 'Quantize…');
         await question.asked('What should the sensitivity panel compare');
+        assert.equal((await question.labels())[0], 'gptq-w8a16');
         await question.pickMany(candidates);
         await question.asked('Which one should be applied');
         assert.deepEqual((await question.labels()).filter((label) => !candidates.includes(label)), []);
+        assert.match(await question.row('gptq-w4a16').innerText(), /4\.1\d bits per weight · about [\d.]+ MB instead of [\d.]+ MB · recommended/);
         await question.pick('gptq-w4a16');
         await question.asked('Folder for the quantized checkpoint');
         await question.answer(output);

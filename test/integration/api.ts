@@ -1,6 +1,9 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { WorkbenchApi } from '../../src/workbench';
+import { until as untilSoon } from '../helpers/wait';
+
+export { alive } from '../helpers/wait';
 
 /** What the activated extension offers to tests, once the workspace was searched. */
 export async function workbenchApi(): Promise<WorkbenchApi> {
@@ -20,24 +23,9 @@ export function inWorkspace(...parts: string[]): string {
 
 export const CHECKPOINT = 'tiny-llama-pydoc';
 
-/** Asks every 50 ms until the answer is truthy. */
-export async function until<T>(what: string, ask: () => T | Promise<T>, timeout = 60_000): Promise<NonNullable<T>> {
-    const end = Date.now() + timeout;
-    for (;;) {
-        const answer = await ask();
-        if (answer) return answer;
-        if (Date.now() > end) throw new Error(`Waited ${timeout / 1000} s for ${what}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-}
-
-export function alive(pid: number): boolean {
-    try {
-        process.kill(pid, 0);
-        return true;
-    } catch {
-        return false;
-    }
+/** As long as an editor, an engine and torch may need. */
+export function until<T>(what: string, ask: () => T | Promise<T>, timeout = 60_000): Promise<NonNullable<T>> {
+    return untilSoon(what, ask, timeout);
 }
 
 interface RecipeOptions {

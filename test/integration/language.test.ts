@@ -3,17 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { until } from './api';
 
-const PATIENCE_MS = 60_000;
-
-/** The diagnostics of a document as soon as they are as wanted. */
+/** Waits until the diagnostics of a document are as wanted. */
 async function diagnostics(uri: vscode.Uri, wanted: (codes: readonly string[]) => boolean): Promise<void> {
     const codes = (): string[] => vscode.languages.getDiagnostics(uri).map(({ code }) => String(typeof code === 'object' ? code.value : code));
-    const end = Date.now() + PATIENCE_MS;
-    while (!wanted(codes())) {
-        if (Date.now() > end) throw new Error(`diagnostics are ${codes().join(', ') || 'none'}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await until('the diagnostics', () => wanted(codes()));
 }
 
 describe('recipes in the editor', () => {

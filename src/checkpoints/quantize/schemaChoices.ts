@@ -68,6 +68,13 @@ function schemeFormat(schema: SchemaNode, scheme: string): WeightFormat | undefi
     return undefined;
 }
 
+/** Methods in the schema's order, which is the engine's ranking; of each the format that changes the model least first. */
+export function safestFirst(choices: readonly MethodChoice[]): MethodChoice[] {
+    const methods = [...new Set(choices.map(({ method }) => method))];
+    const bits = ({ format }: MethodChoice): number => format?.bits ?? 0;
+    return methods.flatMap((method) => choices.filter((choice) => choice.method === method).sort((a, b) => bits(b) - bits(a)));
+}
+
 /** The candidates that are ticked at first: every method at three and four bits, where methods differ. */
 export function sensibleCandidates(choices: readonly MethodChoice[]): string[] {
     const sensible = choices.filter(({ format }) => format?.symmetric && (format.bits === 3 || format.bits === 4)).map(({ label }) => label);

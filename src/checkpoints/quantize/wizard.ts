@@ -7,7 +7,7 @@ import { formatBytes } from '../../base/text';
 import { inputText, pickMany, pickOne, type Answer } from '../../ui/multiStep';
 import { estimate, fittingSuffix, withSuffix } from './estimate';
 import { isWithin } from './placing';
-import { sensibleCandidates, sensibleDefault, type MethodChoice } from './schemaChoices';
+import { safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type WeightFormat } from './schemaChoices';
 
 const STEPS = 3;
 
@@ -97,21 +97,25 @@ function askForOutput(title: string, { folder, header }: WizardInput, value: str
 
 function candidateItems({ choices, header }: WizardInput): CandidateItem[] {
     const items: CandidateItem[] = [];
+    const best = sensibleDefault(choices);
     let group = '';
-    for (const choice of choices) {
+    for (const choice of safestFirst(choices)) {
         if (choice.title !== group) items.push({ label: choice.title, kind: vscode.QuickPickItemKind.Separator });
         group = choice.title;
         const suffix = choice.format ? fittingSuffix(choice.format, header) : '';
-        items.push({ label: choice.label + suffix, description: choice.description, detail: detail(choice, suffix, header), choice });
+        const cost = choice.format ? costs(withSuffix(choice.format, suffix), header) : [];
+        const description = [...cost, ...(choice === best ? [vscode.l10n.t('recommended')] : [])].join(' · ');
+        const adapted = suffix ? ` ${vscode.l10n.t('The group size is adapted to this checkpoint.')}` : '';
+        items.push({ label: choice.label + suffix, description, detail: choice.description + adapted, choice });
     }
     return items;
 }
 
-function detail({ format }: MethodChoice, suffix: string, header: CheckpointHeader): string | undefined {
-    if (!format) return undefined;
-    const { bitsPerWeight, bytes } = estimate(withSuffix(format, suffix), header);
-    const size = vscode.l10n.t('{0} bits per weight · about {1} instead of {2}', decimals(bitsPerWeight, 2), formatBytes(bytes), formatBytes(header.bytes));
-    return suffix ? `${size} · ${vscode.l10n.t('group size adapted to this checkpoint')}` : size;
+function costs(format: WeightFormat, header: CheckpointHeader): string[] {
+    const { bitsPerWeight, bytes } = estimate(format, header);
+    return [
+        vscode.l10n.t('{0} bits per weight', decimals(bitsPerWeight, 2)), vscode.l10n.t('about {0} instead of {1}', formatBytes(bytes), formatBytes(header.bytes)),
+    ];
 }
 
 function sensibleLabels(items: readonly CandidateItem[]): string[] {

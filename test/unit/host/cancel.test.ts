@@ -8,7 +8,7 @@ import { RunStore } from '../../../src/runs/store';
 import type { Run } from '../../../src/runs/run';
 import { FakeClock } from './helpers/clock';
 import { record, temporaryFolder, writeRun } from './helpers/runs';
-import { alive, until } from './helpers/wait';
+import { alive, until } from '../../helpers/wait';
 
 const PATIENT = 'process.on("SIGINT", () => process.exit(130)); process.stdout.write("up"); setInterval(() => {}, 1000)';
 const DEAF = 'process.on("SIGINT", () => process.stdout.write("heard")); process.stdout.write("up"); setInterval(() => {}, 1000)';

@@ -6,7 +6,7 @@ import { EngineClient } from '../../../src/engine/client';
 import { EngineError } from '../../../src/engine/errors';
 import { spawnEngine, type EngineProcess } from '../../../src/engine/process';
 import { FAKE_ENGINE } from './helpers/fake-engine';
-import { alive, until } from './helpers/wait';
+import { alive, until } from '../../helpers/wait';
 
 const never = new AbortController().signal;
 

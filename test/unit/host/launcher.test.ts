@@ -8,7 +8,7 @@ import { processAlive } from '../../../src/runs/liveness';
 import { RunService } from '../../../src/runs/service';
 import { RunStore } from '../../../src/runs/store';
 import { temporaryFolder } from './helpers/runs';
-import { until } from './helpers/wait';
+import { until } from '../../helpers/wait';
 
 /** Starts a script of Node where the engine's command line would be; it finds the engine's arguments behind its own. */
 const running = (script: string): EngineCommand => (...args) => Promise.resolve({ file: process.execPath, args: ['-e', script, '--', ...args], env: { MARK: 'set' } });

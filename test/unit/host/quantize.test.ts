@@ -11,7 +11,7 @@ import { formatBytes } from '../../../src/base/text';
 import { estimate, fittingSuffix, withSuffix } from '../../../src/checkpoints/quantize/estimate';
 import { freeRecipePath, isWithin, placeRecipe } from '../../../src/checkpoints/quantize/placing';
 import { recipeText, type RecipeChoices } from '../../../src/checkpoints/quantize/recipeText';
-import { readSchemaFacts, sensibleCandidates, sensibleDefault } from '../../../src/checkpoints/quantize/schemaChoices';
+import { readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault } from '../../../src/checkpoints/quantize/schemaChoices';
 import { checkpointFolders, concernsRecognition, saysQuantized } from '../../../src/checkpoints/recognise';
 import { topLevels } from '../../../src/checkpoints/topLevels';
 import { temporaryFolder } from './helpers/runs';
@@ -82,6 +82,16 @@ describe('the choices that the schema offers', () => {
         assert.equal(found?.method, 'gptq');
         assert.equal(choices.find(({ method }) => method === 'rtn')?.title, 'Round to nearest');
         assert.ok(choices.every(({ format, description, title }) => format && description && title));
+    });
+
+    it('are ordered by method and then from the safest to the smallest', () => {
+        const labels = safestFirst(choices).map(({ label }) => label);
+        assert.deepEqual(labels.slice(0, 2), ['gptq-w8a16', 'gptq-w7a16']);
+        assert.deepEqual([...labels].sort(), choices.map(({ label }) => label).sort());
+        for (const method of ['gptq', 'rtn']) {
+            const bits = safestFirst(choices).filter((choice) => choice.method === method).map(({ format }) => format?.bits ?? 0);
+            assert.deepEqual(bits, bits.toSorted((a, b) => b - a));
+        }
     });
 
     it('begin with every method at three and four bits', () => {

@@ -12,7 +12,7 @@ import { deriveState, isResumable } from '../../../src/runs/state';
 import { POLL_INTERVAL, RunStore, type RunChange } from '../../../src/runs/store';
 import { FakeClock } from './helpers/clock';
 import { record, temporaryFolder, writeRun } from './helpers/runs';
-import { until } from './helpers/wait';
+import { until } from '../../helpers/wait';
 
 const living: Liveness = () => Promise.resolve(true);
 const dead: Liveness = () => Promise.resolve(false);
