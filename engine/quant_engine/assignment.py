@@ -77,9 +77,9 @@ def assign(
 
 
 def _fitting(linear: LinearInfo, use: Use | None, key: tuple[str | int, ...]) -> Use | None:
-    if use is not None and not use.weight_format.fits(linear.inputs):
+    if use is not None and not use.fits(linear.inputs):
         raise QuantError(
-            f"group size {use.weight_format.group_size} does not divide the input width {linear.inputs} "
+            f"group size {use.group_width} does not divide the input width {linear.inputs} "
             f"of {linear.name}",
             code="group-size",
             advice="Choose a group size that divides it, or `channel`.",
@@ -190,4 +190,4 @@ def _weights(layer: LinearInfo) -> int:
 
 
 def _bits(layer: LinearInfo, use: Use, scale_bits: int) -> float:
-    return use.weight_format.bits_per_weight(layer.inputs, scale_bits) * _weights(layer)
+    return use.weight_format.bits_per_weight(layer.inputs, scale_bits, layer.outputs) * _weights(layer)

@@ -12,27 +12,59 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.lazy import torch
-from quant_engine.methods.types import Statistics
+from quant_engine.methods.types import Noise, Statistics
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from quant_engine.formats.inputs import InputQuantizer
 
 CHUNK_TOKENS = 4096
 _PANEL = 512
 
 
 def statistics_of(inputs: Iterable[Tensor]) -> Statistics:
-    """G = XᵀX over all rows of all inputs (each … × in, same dtype): float64 (in × in), and the number of rows."""
-    gram: Tensor | None = None
+    """What the methods need of all rows of all inputs (each … × in, same dtype): G = XᵀX and each column's magnitudes."""
+    kept = list(inputs)
+    if not kept:
+        raise ValueError("statistics need at least one input")
+    columns, device = kept[0].shape[-1], kept[0].device
+    gram = torch.zeros(columns, columns, dtype=torch.float64, device=device)
+    largest, magnitude = (torch.zeros(columns, dtype=torch.float64, device=device) for _ in range(2))
     tokens = 0
-    for X in _chunks(inputs):
-        if gram is None:
-            gram = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device=X.device)
+    for X in _chunks(kept):
         _add_gram(gram, X)
+        sizes = X.abs()
+        largest = torch.maximum(largest, sizes.amax(0).double())
+        magnitude += sizes.sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
         tokens += X.shape[0]
-    if gram is None:
-        raise ValueError("a Gram matrix needs at least one input")
-    return Statistics(gram, tokens)
+    return Statistics(gram, tokens, largest, magnitude, kept)
+
+
+def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
+    """NᵀN and XᵀN of N = quantizer(X) − X over the inputs that `statistics` still holds.
+
+    N in X's own dtype: a bfloat16 N is off by 2⁻⁹ of itself, which moves an error sum by 10⁻⁵ of itself.
+    """
+    if not statistics.inputs:
+        raise ValueError("the inputs of these statistics are gone")
+    columns = statistics.columns
+    own, cross = (torch.zeros(columns, columns, dtype=torch.float64, device=statistics.gram.device) for _ in range(2))
+    for X, N in _noise_chunks(statistics.inputs, quantizer):
+        _add_gram(own, N)
+        with exact_products(X) as (left, multiply):
+            right = N.to(left.dtype)
+            for start in range(0, columns, _PANEL):
+                cross[:, start : start + _PANEL] += multiply(left.t(), right[:, start : start + _PANEL]).double()
+    return Noise(own, cross)
+
+
+def _noise_chunks(inputs: Iterable[Tensor], quantizer: InputQuantizer) -> Iterator[tuple[Tensor, Tensor]]:
+    """X and N of several thousand tokens at a time (each tokens × in)."""
+    for X in inputs:
+        N = (quantizer(X).float() - X.float()).to(X.dtype) if X.dtype != torch.float64 else quantizer(X) - X
+        columns = X.shape[-1]
+        yield from zip(X.reshape(-1, columns).split(CHUNK_TOKENS), N.reshape(-1, columns).split(CHUNK_TOKENS), strict=True)
 
 
 def _chunks(inputs: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -49,7 +49,7 @@ class LayerCheck:
             return
         weights = sum(linear.outputs * linear.inputs for linear in chosen)
         bits = sum(
-            linear.outputs * linear.inputs * min(one.bits_per_weight(linear.inputs, scale_bits) for one in formats)
+            linear.outputs * linear.inputs * min(one.bits_per_weight(linear.inputs, scale_bits, linear.outputs) for one in formats)
             for linear in chosen
         )
         if budget[0] < bits / weights:
@@ -83,8 +83,8 @@ class LayerCheck:
     def _misfits(self, key: Key, use: object, linears: list[LinearInfo]) -> Iterator[Finding]:
         if not isinstance(use, Use):
             return
-        size = use.weight_format.group_size
-        misfit = next((linear for linear in linears if not use.weight_format.fits(linear.inputs)), None)
+        size = use.group_width
+        misfit = next((linear for linear in linears if not use.fits(linear.inputs)), None)
         if misfit is None or size is None:
             return
         divisors = [n for n in range(8, 257) if misfit.inputs % n == 0] or [misfit.inputs]

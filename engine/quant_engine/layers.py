@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quant_engine.calibration import noise_of
 from quant_engine.errors import QuantError
-from quant_engine.formats.packing import checkpoint_tensors
+from quant_engine.formats.inputs import InputQuantizer, attach, static_scale
+from quant_engine.formats.stored import checkpoint_tensors
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Quantized
 from quant_engine.result import Measurement
-from quant_engine.sensitivity import energies, measurement
+from quant_engine.sensitivity import energies, measurement, noisy_energies
 from quant_engine.uses import USE_MODELS, Use
 
 if TYPE_CHECKING:
@@ -81,9 +83,10 @@ def measure_group(
     found: list[dict[str, Measurement]] = [{} for _ in layers]
     for use in candidates:
         tick()
-        quantized = stack.quantize(use, statistics)
-        for entry, signal, noise in zip(found, signals, stack.noises(quantized, statistics), strict=True):
-            entry[use.label] = measurement(signal, noise, stack.bits_per_weight(use), quantized.report)
+        parts = stack.quantize(use, statistics)
+        noises = stack.noises(parts, statistics, _input_quantizer(use, statistics, stack.weight.dtype))
+        for entry, signal, noise, part in zip(found, signals, noises, parts, strict=True):
+            entry[use.label] = measurement(signal, noise, stack.bits_per_weight(use, part), part.report)
     return [
         MeasuredLayer(layer.name, layer.group, statistics.tokens, signal, entry)
         for layer, signal, entry in zip(layers, signals, found, strict=True)
@@ -107,13 +110,18 @@ def quantize_group(
         tick()
         members = [layer for layer in layers if assignment.get(layer.name) == use]
         stack = _Stack(members)
-        quantized = stack.quantize(use, statistics)
+        parts = stack.quantize(use, statistics)
+        quantizer = _input_quantizer(use, statistics, stack.weight.dtype)
         signals = energies(stack.weight, statistics.gram, stack.sizes)
-        noises = stack.noises(quantized, statistics)
-        for layer, part, signal, noise in zip(members, stack.split(quantized), signals, noises, strict=True):
+        noises = stack.noises(parts, statistics, quantizer)
+        for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
             report = part.report
-            tensors.update(checkpoint_tensors(layer.name, part, use.weight_format.num_bits))
+            tensors.update(checkpoint_tensors(layer.name, part))
             layer.weight.data.copy_(part.dequantize())
+            if quantizer is not None:
+                attach(layer.module, quantizer)
+                if quantizer.scale is not None:
+                    tensors[f"{layer.name}.input_scale"] = quantizer.scale.clone()
             done[layer.name] = QuantizedLayer(
                 name=layer.name,
                 group=layer.group,
@@ -124,7 +132,7 @@ def quantize_group(
                 fallback=report.fallback,
                 damping=report.damping,
                 loss=report.loss,
-                achieved=measurement(signal, noise, stack.bits_per_weight(use), report),
+                achieved=measurement(signal, noise, stack.bits_per_weight(use, part), report),
             )
     return [done[layer.name] for layer in layers if layer.name in done]
 
@@ -133,9 +141,9 @@ def check_fits(linears: Iterable[LinearInfo], uses_of: Callable[[str], Sequence[
     """Raises QuantError(code="group-size") for the first layer whose width a group size does not divide."""
     for linear in linears:
         for use in uses_of(linear.name):
-            if not use.weight_format.fits(linear.inputs):
+            if not use.fits(linear.inputs):
                 raise QuantError(
-                    f"group size {use.weight_format.group_size} does not divide the input width {linear.inputs} "
+                    f"group size {use.group_width} does not divide the input width {linear.inputs} "
                     f"of {linear.name}",
                     code="group-size",
                     advice="Choose a group size that divides it, or `channel`.",
@@ -167,23 +175,42 @@ class _Stack:
         self.sizes = [layer.weight.shape[0] for layer in layers]
         self.weight = torch.cat([layer.weight for layer in layers]) if len(layers) > 1 else layers[0].weight
 
-    def quantize(self, use: Use, statistics: Statistics) -> Quantized:
+    def quantize(self, use: Use, statistics: Statistics) -> list[Quantized]:
+        """One result for each layer."""
         method = METHODS[use.method]
-        parts = [
-            method.quantize(rows, statistics, use.weight_format, use.arguments) for rows in self.weight.split(_ROWS)
-        ]
-        return parts[0] if len(parts) == 1 else Quantized.stack(parts)
 
-    def noises(self, quantized: Quantized, statistics: Statistics) -> list[float]:
-        difference = quantized.dequantize().float().sub_(self.weight.float())
+        def quantized(rows: Tensor) -> Quantized:
+            return method.quantize(rows, statistics, use.weight_format, use.arguments)
+
+        if not use.weight_format.rows_are_independent:
+            return [quantized(rows) for rows in self.weight.split(self.sizes)]
+        parts = [quantized(rows) for rows in self.weight.split(_ROWS)]
+        whole = parts[0] if len(parts) == 1 else Quantized.stack(parts)
+        stops = torch.tensor(self.sizes).cumsum(0).tolist()
+        return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
+
+    def noises(self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None) -> list[float]:
+        """Σ‖y − ŷ‖² of each layer."""
+        dequantized = torch.cat([part.dequantize() for part in parts])
+        if quantizer is not None:
+            if quantizer.input_format not in statistics.noises:
+                statistics.noises[quantizer.input_format] = noise_of(statistics, quantizer)
+            noise = statistics.noises[quantizer.input_format]
+            return noisy_energies(self.weight, dequantized.to(self.weight.dtype), statistics.gram, noise, self.sizes)
+        difference = dequantized.float().sub_(self.weight.float())
         return energies(difference, statistics.gram, self.sizes)
 
-    def split(self, quantized: Quantized) -> list[Quantized]:
-        stops = torch.tensor(self.sizes).cumsum(0).tolist()
-        return [quantized.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
+    def bits_per_weight(self, use: Use, part: Quantized) -> float:
+        rows, columns = part.codes.shape
+        return use.weight_format.bits_per_weight(columns, scale_bits=8 * self.weight.element_size(), rows=rows)
 
-    def bits_per_weight(self, use: Use) -> float:
-        return use.weight_format.bits_per_weight(self.weight.shape[1], scale_bits=8 * self.weight.element_size())
+
+def _input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype) -> InputQuantizer | None:
+    """How the layer's inputs are rounded with this use; None: they stay as they are."""
+    inputs = use.input_format
+    if inputs is None:
+        return None
+    return InputQuantizer(inputs, None if inputs.dynamic else static_scale(statistics.largest, inputs, dtype))
 
 
 def _instead(use: Use, method: str) -> Use:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
 
+from quant_engine.formats import inputs
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -58,8 +60,11 @@ class Lockstep:
         return arrived[1]
 
 
-def _suspend(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+def _suspend(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     parent = getcurrent().parent
     if parent is None:
         raise RuntimeError("a layer of a block in lockstep was called from outside its forward passes")
     parent.switch((module, arguments[0]))
+    # A hook that was attached while the pass stood here is not in the list of hooks that torch is going through.
+    quantizer = inputs.of(module)
+    return arguments if quantizer is None else (quantizer(arguments[0]), *arguments[1:])

@@ -37,9 +37,9 @@ def needs(
     for linear in linears:
         use = assignment.get(linear.name)
         weight = checkpoint.tensors.get(f"{linear.name}.weight")
-        if use is None or weight is None or not use.weight_format.fits(linear.inputs):
+        if use is None or weight is None or not use.fits(linear.inputs):
             continue
-        pieces += use.weight_format.bits_per_weight(linear.inputs, scale_bits) * linear.outputs * linear.inputs / 8
+        pieces += use.weight_format.bits_per_weight(linear.inputs, scale_bits, linear.outputs) * linear.outputs * linear.inputs / 8
         replaced += weight.end - weight.start
     width = checkpoint.config.get("hidden_size")
     hidden = tokens * width * dtype_bytes(checkpoint.dtype) if isinstance(width, int) else 0

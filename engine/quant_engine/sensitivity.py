@@ -17,7 +17,7 @@ from quant_engine.result import Measurement
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from quant_engine.methods.types import Report
+    from quant_engine.methods.types import Noise, Report
 
 _ROWS = 4096
 """Rows of a weight matrix that are looked at together: bounds the memory of a large lm_head."""
@@ -29,6 +29,23 @@ def energies(D: Tensor, gram: Tensor, sizes: Sequence[int]) -> list[float]:
     G = gram.to(kind)
     by_row = [_row_energies(part.to(kind), G) for part in D.split(_ROWS)]
     # The exact sum is not negative; rounding of a sum near zero can be.
+    return [max(float(part.sum()), 0.0) for part in torch.cat(by_row).split(list(sizes))]
+
+
+def noisy_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise, sizes: Sequence[int]) -> list[float]:
+    """Σ‖y − ŷ‖² when weights (W → quantized, out × in) and inputs are rounded, for each run of `sizes` rows.
+
+    The error is X Dᵀ + N Ŵᵀ, so its energy is Σ (D G) ∘ D + 2 Σ (D XᵀN) ∘ Ŵ + Σ (Ŵ NᵀN) ∘ Ŵ: exact, without looking at a token again.
+    """
+    kind = torch.float64 if W.dtype == torch.float64 else torch.float32
+    matrices = [matrix.to(kind) for matrix in (gram, noise.cross, noise.own)]
+    by_row = []
+    for w, q in zip(W.split(_ROWS), quantized.split(_ROWS), strict=True):
+        w, q = w.to(kind), q.to(kind)
+        D = q - w
+        with exact_products(D) as (_, multiply):
+            terms = [(multiply(D, matrices[0]), D), (multiply(D, matrices[1]).mul_(2), q), (multiply(q, matrices[2]), q)]
+        by_row.append(torch.stack([(left.double() * right).sum(1) for left, right in terms]).sum(0))
     return [max(float(part.sum()), 0.0) for part in torch.cat(by_row).split(list(sizes))]
 
 

@@ -74,7 +74,7 @@ def _layer(work: Work, linear: LinearInfo, assigned: Assigned) -> LayerResult:
         damping=done.damping if done else None,
         loss=done.loss if done else None,
         achieved=done.achieved if done else None,
-        bits_per_weight=use.weight_format.bits_per_weight(linear.inputs, int(kept_bits)) if use else kept_bits,
+        bits_per_weight=use.weight_format.bits_per_weight(linear.inputs, int(kept_bits), linear.outputs) if use else kept_bits,
     )
 
 

@@ -10,10 +10,10 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from typing_extensions import TypeAliasType
 
-from quant_engine.formats.scheme import DEFAULT_GROUP_SIZE, GROUP_SIZES, SCHEMES, WeightFormat
+from quant_engine.formats.scheme import DEFAULT_GROUP_SIZE, GROUP_SIZES, SCHEMES, InputFormat, WeightFormat
 from quant_engine.methods import METHODS, Method
 from quant_engine.methods.registry import Arguments
 
@@ -44,6 +44,27 @@ class Use(BaseModel):
         return weights.with_group_size(None if self.group_size == "channel" else self.group_size)
 
     @property
+    def input_format(self) -> InputFormat | None:
+        """How the layer's inputs are rounded at run time; None: not at all."""
+        return SCHEMES[self.scheme].inputs
+
+    @property
+    def group_width(self) -> int | None:
+        """What has to divide the input width: the group size of weights or inputs."""
+        inputs = self.input_format
+        return self.weight_format.group_size or (inputs.group_size if inputs else None)
+
+    def fits(self, columns: int) -> bool:
+        """Whether a layer of that input width can be stored so."""
+        return self.weight_format.fits(columns) and (self.input_format is None or self.input_format.fits(columns))
+
+    @model_validator(mode="after")
+    def _fixed_groups(self) -> Use:
+        if self.group_size is not None and not SCHEMES[self.scheme].regroupable:
+            raise ValueError(f"{self.scheme} has no group size to choose: remove group_size")
+        return self
+
+    @property
     def arguments(self) -> Arguments:
         """The method's own arguments."""
         kind = METHODS[self.method].arguments
@@ -52,14 +73,21 @@ class Use(BaseModel):
     @property
     def label(self) -> str:
         """Canonical short name, for example `gptq-w4a16-g64`; arguments that differ from their defaults follow in parentheses."""
-        label = f"{self.method}-{self.scheme.lower()}"
+        label = short_name(self.method, self.scheme)
+        usual = SCHEMES[self.scheme].weights.group_size
         group_size = self.weight_format.group_size
-        if group_size is None:
+        if group_size is None and usual is not None:
             label += "-channel"
-        elif group_size != DEFAULT_GROUP_SIZE:
+        elif group_size != usual:
             label += f"-g{group_size}"
         changed = self.arguments.model_dump(exclude_defaults=True)
         return label + (f"({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "")
+
+
+def short_name(method: str, scheme: str) -> str:
+    """`gptq-w4a16`; a scheme that begins with the method's name says both: `fp8_dynamic`."""
+    lower = scheme.lower()
+    return lower if lower.split("_")[0] == method else f"{method}-{lower}"
 
 
 def _model(method: Method) -> type[Use]:
@@ -83,31 +111,43 @@ def _model(method: Method) -> type[Use]:
 
 
 USE_MODELS: dict[str, type[Use]] = {name: _model(method) for name, method in METHODS.items()}
-_SHORT = re.compile(r"^(?P<method>[a-z0-9_]+)-(?P<scheme>w\d+a\d+(?:_asym)?)(?:-(?:g(?P<group>\d+)|(?P<channel>channel)))?$")
-SHORT_NAMES: dict[str, str] = {
-    f"{method.name}-{scheme.lower()}": f"{method.title}. {SCHEMES[scheme].description}"
-    for method in METHODS.values()
-    for scheme in method.schemes
+_SHORT = re.compile(r"^(?P<name>[a-z0-9_]+(?:-[a-z0-9_]+)?)(?:-(?:g(?P<group>\d+)|(?P<channel>channel)))?$")
+_NAMED: dict[str, tuple[str, str]] = {
+    short_name(method.name, scheme): (method.name, scheme) for method in METHODS.values() for scheme in method.schemes
 }
+SHORT_NAMES: dict[str, str] = {
+    name: f"{METHODS[method].title}. {SCHEMES[scheme].description}" for name, (method, scheme) in _NAMED.items()
+}
+_REGROUPABLE = [name for name, (_, scheme) in _NAMED.items() if SCHEMES[scheme].regroupable]
 _SHORT_SCHEMA = {
     "type": "string",
     "anyOf": [
         {"enum": [*SHORT_NAMES], "enumDescriptions": SHORT_NAMES},
-        {"pattern": f"^({'|'.join(SHORT_NAMES)})(-g({'|'.join(map(str, GROUP_SIZES))})|-channel)?$"},
+        {"pattern": f"^({'|'.join(_REGROUPABLE)})(-g({'|'.join(map(str, GROUP_SIZES))})|-channel)?$"},
     ],
 }
 
 
 def parse_short(text: str) -> Use:
     """Read `method-scheme[-gN|-channel]`. Raises ValueError that names the known ones."""
-    match = _SHORT.match(text)
-    if not match or f"{match['method']}-{match['scheme']}" not in SHORT_NAMES:
+    match = _short_match(text)
+    if match is None:
         raise ValueError(f"unknown method and scheme {text!r}; write method-scheme such as gptq-w4a16, gptq-w4a16-g64 or rtn-w8a16-channel")
     group: Any = "channel" if match["channel"] else int(match["group"]) if match["group"] else None
     if isinstance(group, int) and group not in GROUP_SIZES:
         known = ", ".join(f"g{g}" for g in GROUP_SIZES)
         raise ValueError(f"unknown group size {group} in {text!r}; the short form knows {known} and channel")
-    return USE_MODELS[match["method"]](method=match["method"], scheme=match["scheme"].upper(), group_size=group)
+    method, scheme = _NAMED[match["name"]]
+    return USE_MODELS[method](method=method, scheme=scheme, group_size=group)
+
+
+def _short_match(text: str) -> re.Match[str] | None:
+    """The parts of a short form, when its name and, if it has one, its group size can be had together."""
+    match = _SHORT.match(text)
+    if match is None or match["name"] not in _NAMED:
+        return None
+    grouped = match["group"] or match["channel"]
+    return match if not grouped or match["name"] in _REGROUPABLE else None
 
 
 ShortUse = TypeAliasType(

@@ -12,7 +12,7 @@ from quant_engine.atomic import replace_text
 from quant_engine.checkpoint import Checkpoint, CheckpointWriter, list_linears, quantization_config, write
 from quant_engine.checkpoint.durable import save_tensors
 from quant_engine.errors import QuantError
-from quant_engine.formats.packing import checkpoint_tensors
+from quant_engine.formats.stored import checkpoint_tensors
 from quant_engine.journal import Journal
 from quant_engine.methods.rtn import RtnArguments, rtn
 from quant_engine.uses import parse_short
@@ -28,7 +28,7 @@ def fill(writer: CheckpointWriter, source: Checkpoint) -> dict[str, torch.Tensor
         tensors: dict[str, torch.Tensor] = {}
         for name in names:
             weight = source.load([f"{name}.weight"])[f"{name}.weight"]
-            tensors |= checkpoint_tensors(name, rtn(weight, None, USE.weight_format, RtnArguments()), 4)
+            tensors |= checkpoint_tensors(name, rtn(weight, None, USE.weight_format, RtnArguments()))
         writer.put(f"block-{block:05d}", tensors)
         everything |= tensors
     return everything

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from quant_engine.formats.affine import encode, find_grid
+from quant_engine.formats.grid import Grid, encode, find_grid
 from quant_engine.formats.scheme import WeightFormat
 from quant_engine.linalg.factor import Factor, factor
 from quant_engine.methods.gptq import GptqArguments, _columns, gptq
@@ -28,7 +28,7 @@ def fixed_grid(row: list[float], order: list[int] | None = None) -> tuple[list[f
         permuted = factor(Statistics(statistics.gram[ordered][:, ordered], 4), 0.01, ordered=False)
         assert permuted is not None
         found = Factor(permuted.upper, ordered, 0.01, (0.01,), found.dead, found.mean_diagonal)
-    codes, losses = _columns(torch.tensor([row], dtype=torch.float64), found, STEP, None, EIGHT, 128)
+    codes, losses = _columns(torch.tensor([row], dtype=torch.float64), found, Grid(EIGHT, STEP), 128)
     return (codes[0].double() * 0.1).tolist(), float(losses) * 2 * found.mean_diagonal
 
 
@@ -133,12 +133,12 @@ def test_weights_on_the_grid_are_kept_without_loss():
     codes = (weight * 60).round().clamp(-7, 7)
     codes[:, 0] = 7.5  # the extremum fixes s = 0.125; it rounds to 8, is clamped to 7, and is put on the grid below
     on_grid = codes * 0.125
-    scales, _ = find_grid(on_grid, CHANNEL, torch.float32)
-    assert bool((scales == 0.125).all())
+    grid = find_grid(on_grid, CHANNEL, torch.float32)
+    assert bool((grid.scales == 0.125).all())
     on_grid[:, 0] = 7 * 0.125
     found = factor(statistics, 0.01, ordered=True)
     assert found is not None
-    result, losses = _columns(on_grid, found, scales, None, CHANNEL, 128)
+    result, losses = _columns(on_grid, found, grid, 128)
     assert torch.equal(result.float() * 0.125, on_grid)
     assert float(losses.sum()) == 0
 
@@ -194,7 +194,7 @@ def test_the_last_column_receives_and_passes_on_nothing_more():
 def test_the_loss_is_the_damped_quadratic_form():
     weight, statistics = problem()
     quantized = gptq(weight, statistics, CHANNEL, GptqArguments())
-    difference = quantized.codes.double() * quantized.scales.double() - weight.double()
+    difference = quantized.codes.double() * quantized.grid.scales.double() - weight.double()
     H = 2 * statistics.gram
     H = H + 0.01 * H.diagonal().mean() * torch.eye(192)
     by_row = ((difference @ H) * difference).sum(1) / 2
@@ -208,8 +208,8 @@ def test_less_output_error_than_rtn():
     rows = (torch.rand(3000, 3, generator=generator, dtype=torch.float64) - 0.5) * 2
     found = factor(Statistics(X.t() @ X, 4), 0.01, ordered=False)
     assert found is not None
-    codes, _ = _columns(rows, found, STEP.expand(3000, 1), None, EIGHT, 128)
-    plain = encode(rows, STEP.expand(3000, 1), None, EIGHT)
+    codes, _ = _columns(rows, found, Grid(EIGHT, STEP.expand(3000, 1)), 128)
+    plain = encode(rows, Grid(EIGHT, STEP.expand(3000, 1)))
     errors = [((c.double() * 0.1 - rows) @ X.t()).square().sum() for c in (codes, plain)]
     assert float(errors[0] / errors[1]) == pytest.approx(0.66, abs=0.02)
 

@@ -43,11 +43,31 @@ def assert_loads_exactly(output: Checkpoint, source: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("size", ["g32", "channel"])
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", [name for name, scheme in SCHEMES.items() if scheme.inputs is None and scheme.regroupable])
 def test_every_scheme_grouped_and_by_channel(scheme: str, size: str, llama: Checkpoint, tmp_path: Path):
     output = written(llama, tmp_path, lambda name: None if name == "lm_head" else f"rtn-{scheme.lower()}-{size}")
     assert output.quantization is not None and output.quantization.bits == [int(scheme[1])]
     assert_loads_exactly(output, llama)
+
+
+OTHERS = ["rtn-w8a8", "gptq-w8a8", "gptq-w4a8-g32", "fp8", "fp8_dynamic", "fp8_block", "rtn-nvfp4a16", "gptq-mxfp4a16"]
+
+
+@pytest.mark.parametrize("use", OTHERS)
+def test_every_other_format(use: str, tmp_path: Path):
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", hidden_size=128, intermediate_size=256))
+    output = written(source, tmp_path, lambda name: None if name == "lm_head" else use)
+    assert output.quantization is not None and output.parameters == source.parameters
+    assert list_linears(output) == list_linears(source)
+    assert_loads_exactly(output, source)
+
+
+def test_all_formats_in_one_checkpoint(tmp_path: Path):
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", hidden_size=128, intermediate_size=256))
+    uses = dict(zip(("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), OTHERS[1:], strict=True))
+    output = written(source, tmp_path, lambda name: uses.get(name.rpartition(".")[2]) if "layers.0" in name else "gptq-w3a16-g32")
+    assert output.quantization is not None and output.quantization.format == "mixed-precision"
+    assert_loads_exactly(output, source)
 
 
 def mixed(name: str) -> str | None:

@@ -2,7 +2,10 @@ import pytest
 import torch
 from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32, unpack_from_int32
 
-from quant_engine.formats.packing import checkpoint_tensors, pack, unpack, words
+from quant_engine.formats.grid import Grid
+from quant_engine.formats.packing import pack, unpack, words
+from quant_engine.formats.scheme import WeightFormat
+from quant_engine.formats.stored import checkpoint_tensors
 from quant_engine.methods.types import Quantized, Report
 
 
@@ -27,15 +30,15 @@ def test_three_bit_stream_straddles_words():
 
 def test_zero_points_are_packed_along_the_rows():
     zeros = torch.tensor([[-8], [-3], [0], [5], [7], [-1], [2], [4]], dtype=torch.int8)
-    quantized = Quantized(torch.zeros(8, 4, dtype=torch.int8), torch.ones(8, 1), zeros, Report())
-    tensors = checkpoint_tensors("layer", quantized, 4)
+    quantized = Quantized(torch.zeros(8, 4, dtype=torch.int8), Grid(WeightFormat(4, False, 4), torch.ones(8, 1), zeros), Report())
+    tensors = checkpoint_tensors("layer", quantized)
     assert hexadecimal(tensors["layer.weight_zero_point"]) == ["CA7FD850"]
     assert tensors["layer.weight_zero_point"].shape == (1, 1)
 
 
 def test_a_symmetric_module_stores_no_zero_point():
-    quantized = Quantized(torch.zeros(8, 40, dtype=torch.int8), torch.ones(8, 5), None, Report())
-    tensors = checkpoint_tensors("layer", quantized, 3)
+    quantized = Quantized(torch.zeros(8, 40, dtype=torch.int8), Grid(WeightFormat(3, group_size=8), torch.ones(8, 5)), Report())
+    tensors = checkpoint_tensors("layer", quantized)
     assert sorted(tensors) == ["layer.weight_packed", "layer.weight_scale", "layer.weight_shape"]
     assert tensors["layer.weight_packed"].shape == (8, 4)
     assert tensors["layer.weight_shape"].tolist() == [8, 40] and tensors["layer.weight_shape"].dtype == torch.int64

@@ -2,8 +2,8 @@ import torch
 from compressed_tensors.compressors.pack_quantized import PackedQuantizationCompressor
 from compressed_tensors.quantization import QuantizationScheme
 
-from quant_engine.formats.packing import checkpoint_tensors
 from quant_engine.formats.scheme import WeightFormat
+from quant_engine.formats.stored import checkpoint_tensors
 from quant_engine.methods.rtn import RtnArguments, rtn
 
 
@@ -15,7 +15,7 @@ def test_the_error_is_at_most_half_a_step_inside_the_grid():
     weight = weights()
     weight_format = WeightFormat(4, group_size=32)
     quantized = rtn(weight, None, weight_format, RtnArguments())
-    step = quantized.scales.double().repeat_interleave(32, 1)
+    step = quantized.grid.scales.double().repeat_interleave(32, 1)
     error = (quantized.codes * step - weight.double()).abs()
     inside = weight.double().abs() <= 7 * step
     assert bool((error[inside] <= step[inside] * (0.5 + 1e-6)).all())
@@ -31,7 +31,7 @@ def test_weights_on_the_grid_come_back_exactly():
     # s = 8·0.125/7.5: not the same grid; with 8·0.125·7.5/8 as extremum it is.
     weight[:, 0] = -0.9375
     quantized = rtn(weight, None, WeightFormat(4, group_size=None), RtnArguments())
-    assert torch.equal(quantized.scales, torch.full((8, 1), 0.125, dtype=torch.bfloat16))
+    assert torch.equal(quantized.grid.scales, torch.full((8, 1), 0.125, dtype=torch.bfloat16))
     assert torch.equal(quantized.codes[:, 1:], codes[:, 1:].to(torch.int8))
 
 
@@ -39,7 +39,7 @@ def test_dequantize_is_what_the_library_decompresses():
     for bits, symmetric, group in [(4, True, 32), (3, True, None), (8, False, 32), (5, False, None)]:
         weight_format = WeightFormat(bits, symmetric, group)
         quantized = rtn(weights(), None, weight_format, RtnArguments())
-        tensors = {key.removeprefix("x."): value for key, value in checkpoint_tensors("x", quantized, bits).items()}
+        tensors = {key.removeprefix("x."): value for key, value in checkpoint_tensors("x", quantized).items()}
         scheme = QuantizationScheme.model_validate({"targets": ["Linear"], "weights": weight_format.arguments()})
         theirs = PackedQuantizationCompressor.decompress(tensors, scheme)["weight"]
         assert theirs.dtype == torch.bfloat16
@@ -51,4 +51,4 @@ def test_rows_are_independent():
     weight_format = WeightFormat(4, group_size=32)
     whole = rtn(weight, None, weight_format, RtnArguments()).rows(5, 9)
     alone = rtn(weight[5:9], None, weight_format, RtnArguments())
-    assert torch.equal(whole.codes, alone.codes) and torch.equal(whole.scales, alone.scales)
+    assert torch.equal(whole.codes, alone.codes) and torch.equal(whole.grid.scales, alone.grid.scales)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from quant_engine.architectures.registry import DecoderFamily, family_of, unsupported
 from quant_engine.checkpoint.files import CONFIG
 from quant_engine.checkpoint.linears import LinearInfo, list_linears
+from quant_engine.checkpoint.quantization import READABLE
 from quant_engine.errors import QuantError
 from quant_engine.lazy import torch
 
@@ -189,7 +190,7 @@ def _first_line(error: Exception) -> str:
 
 def _readable(checkpoint: Checkpoint) -> bool:
     found = checkpoint.quantization
-    return found is not None and (found.method, found.format) == ("compressed-tensors", "pack-quantized")
+    return found is not None and found.method == "compressed-tensors" and found.format in READABLE
 
 
 def _skeleton(checkpoint: Checkpoint, family: DecoderFamily, device: str) -> nn.Module:

@@ -50,6 +50,10 @@ def _linear(checkpoint: Checkpoint, name: str, block: int | None) -> LinearInfo 
 
     weight = checkpoint.tensors.get(f"{name}.weight")
     shape = checkpoint.tensors.get(f"{name}.weight_shape")
+    packed = checkpoint.tensors.get(f"{name}.weight_packed")
     if weight is not None and len(weight.shape) == 2:
         return LinearInfo(name, block, *weight.shape)
-    return None if shape is None else LinearInfo(name, block, *stored_shape(shape))
+    if shape is not None:
+        return LinearInfo(name, block, *stored_shape(shape))
+    # 4-bit floats, two in a byte.
+    return LinearInfo(name, block, packed.shape[0], 2 * packed.shape[1]) if packed is not None and packed.dtype == "U8" else None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 _PACKED = re.compile(r"(.+)\.weight_packed")
 
+_OVERHEAD = {"weight_scale", "weight_zero_point", "weight_shape", "weight_g_idx", "weight_global_scale", "input_scale"}
+
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 """How many places of a weight file, besides its end, a resume compares, and how much at each."""
 
@@ -154,15 +156,15 @@ def _parameters(tensor: TensorInfo, tensors: dict[str, TensorInfo]) -> int:
     if packed:
         return _packed_elements(tensor, tensors.get(f"{packed[1]}.weight_shape"))
     stem, _, part = tensor.name.rpartition(".")
-    if part in ("weight_scale", "weight_zero_point", "weight_shape", "weight_g_idx") and (
-        f"{stem}.weight_packed" in tensors or tensor.dtype not in DTYPE_NAMES
-    ):
+    if part in _OVERHEAD and (f"{stem}.weight_packed" in tensors or f"{stem}.weight_scale" in tensors):
         return 0
     return tensor.elements
 
 
 def _packed_elements(packed: TensorInfo, shape: TensorInfo | None) -> int:
-    return packed.elements if shape is None else prod_shape(shape)
+    if shape is not None:
+        return prod_shape(shape)
+    return packed.elements * (2 if packed.dtype == "U8" else 1)
 
 
 def stored_shape(shape: TensorInfo) -> tuple[int, int]:

@@ -15,8 +15,6 @@ from quant_engine.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from quant_engine.methods.types import Quantized
-
 
 def words(elements: int, bits: int) -> int:
     """int32 words that hold `elements` codes of `bits` bits."""
@@ -74,19 +72,3 @@ def unpack(packed: Tensor, bits: int, count: int) -> Tensor:
 def _to_int32(unsigned: Tensor) -> Tensor:
     """Words 0 … 2³²−1 in int64 as int32 with the same bits."""
     return torch.where(unsigned >= 1 << 31, unsigned - (1 << 32), unsigned).to(torch.int32)
-
-
-def checkpoint_tensors(name: str, quantized: Quantized, bits: int) -> dict[str, Tensor]:
-    """The tensors that stand for module `name` in a pack-quantized checkpoint.
-
-    weight_packed int32 (out × words), weight_scale (out × groups), weight_shape int64 [out, in], and when asymmetric
-    weight_zero_point int32 (words of out × groups), packed along the rows.
-    """
-    tensors = {
-        f"{name}.weight_packed": pack(quantized.codes, bits),
-        f"{name}.weight_scale": quantized.scales.contiguous(),
-        f"{name}.weight_shape": torch.tensor(quantized.codes.shape, dtype=torch.int64),
-    }
-    if quantized.zeros is not None:
-        tensors[f"{name}.weight_zero_point"] = pack(quantized.zeros.t().contiguous(), bits).t().contiguous()
-    return tensors

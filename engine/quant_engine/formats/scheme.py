@@ -11,6 +11,10 @@ from typing import Any, Literal
 GROUP_SIZES = (32, 64, 128, 256)
 DEFAULT_GROUP_SIZE = 128
 
+Layout = Literal["pack-quantized", "int-quantized", "float-quantized", "nvfp4-pack-quantized", "mxfp4-pack-quantized"]
+LARGEST_FLOAT = {8: 448.0, 4: 6.0}
+"""Largest E4M3 and E2M1 values."""
+
 
 @dataclass(frozen=True)
 class WeightFormat:
@@ -21,52 +25,120 @@ class WeightFormat:
     symmetric: bool = True
     group_size: int | None = DEFAULT_GROUP_SIZE
     """Consecutive input columns that share a scale; None: one scale for each output row (channel)."""
-    type: Literal["int"] = "int"
+    type: Literal["int", "float"] = "int"
+    block: tuple[int, int] | None = None
+    """Rows and columns of the rectangles that share a scale, in place of group_size."""
+    per_tensor: bool = False
+    """One scale for the whole matrix, in place of group_size."""
+    scale: Literal["weight", "float8", "power"] = "weight"
+    """Dtype of a stored scale: the weight's; E4M3 under one float32 factor of the tensor (NVFP4); an exponent of 2 in one byte (MX)."""
+    layout: Layout = "pack-quantized"
 
     @property
-    def strategy(self) -> Literal["group", "channel"]:
+    def strategy(self) -> Literal["group", "channel", "tensor", "block", "tensor_group"]:
+        if self.block:
+            return "block"
+        if self.per_tensor:
+            return "tensor"
+        if self.scale == "float8":
+            return "tensor_group"
         return "channel" if self.group_size is None else "group"
 
     @property
-    def code_range(self) -> tuple[int, int]:
-        """Smallest and largest signed code, −2^(b−1) and 2^(b−1)−1."""
+    def rows_are_independent(self) -> bool:
+        """Whether a row's codes depend on that row alone, so that layers which share an input can be stacked."""
+        return self.strategy in ("group", "channel")
+
+    @property
+    def code_range(self) -> tuple[float, float]:
+        """Smallest and largest value of a code: −2^(b−1) and 2^(b−1)−1 of integers."""
+        if self.type == "float":
+            return -LARGEST_FLOAT[self.num_bits], LARGEST_FLOAT[self.num_bits]
         half = 1 << (self.num_bits - 1)
         return -half, half - 1
 
     def groups(self, columns: int) -> int:
-        """Number of scales in one row of `columns` weights."""
-        return 1 if self.group_size is None else columns // self.group_size
+        """Number of scales along one row of `columns` weights."""
+        if self.block:
+            return -(-columns // self.block[1])
+        return 1 if self.group_size is None or self.per_tensor else columns // self.group_size
 
     def fits(self, columns: int) -> bool:
         return self.group_size is None or columns % self.group_size == 0
 
-    def bits_per_weight(self, columns: int, scale_bits: int = 16) -> float:
-        """Stored bits for each weight: codes, scales and, when asymmetric, zero points."""
-        overhead = scale_bits + (0 if self.symmetric else self.num_bits)
-        return self.num_bits + overhead * self.groups(columns) / columns
+    def bits_per_weight(self, columns: int, scale_bits: int = 16, rows: int = 4096) -> float:
+        """Stored bits for each weight: codes, scales and, when asymmetric, zero points. rows: matter to scales that rows share."""
+        stored = 8 if self.layout in ("int-quantized", "float-quantized") else self.num_bits
+        if self.per_tensor:
+            return stored + scale_bits / (rows * columns)
+        if self.block:
+            return stored + scale_bits * -(-rows // self.block[0]) * self.groups(columns) / (rows * columns)
+        own_scale_bits = scale_bits if self.scale == "weight" else 8
+        overhead = own_scale_bits + (0 if self.symmetric else self.num_bits)
+        return stored + overhead * self.groups(columns) / columns + (32 / (rows * columns) if self.scale == "float8" else 0)
 
     def arguments(self) -> dict[str, Any]:
         """compressed-tensors' `QuantizationArgs` as JSON."""
-        return {
+        arguments: dict[str, Any] = {
             "num_bits": self.num_bits,
             "type": self.type,
             "symmetric": self.symmetric,
             "strategy": self.strategy,
-            "group_size": self.group_size,
+            "group_size": None if self.block or self.per_tensor else self.group_size,
             "dynamic": False,
         }
+        if self.block:
+            arguments["block_structure"] = list(self.block)
+        if self.scale != "weight":
+            arguments["scale_dtype"] = arguments["zp_dtype"] = {"float8": "torch.float8_e4m3fn", "power": "torch.uint8"}[self.scale]
+        return arguments
 
     def with_group_size(self, group_size: int | None) -> WeightFormat:
         return replace(self, group_size=group_size)
 
 
 @dataclass(frozen=True)
+class InputFormat:
+    """How a linear layer's inputs (tokens × in) are rounded when the layer runs."""
+
+    num_bits: int = 8
+    type: Literal["int", "float"] = "int"
+    strategy: Literal["token", "tensor", "group"] = "token"
+    group_size: int | None = None
+    dynamic: bool = True
+    """Whether scales are found at run time; otherwise one `input_scale` from calibration is stored."""
+
+    @property
+    def half_range(self) -> float:
+        """What the largest magnitude is divided by to get a scale: 127.5, or the largest float."""
+        return LARGEST_FLOAT[self.num_bits] if self.type == "float" else ((1 << self.num_bits) - 1) / 2
+
+    def fits(self, columns: int) -> bool:
+        return self.group_size is None or columns % self.group_size == 0
+
+    def arguments(self) -> dict[str, Any]:
+        """compressed-tensors' `QuantizationArgs` as JSON."""
+        return {
+            "num_bits": self.num_bits,
+            "type": self.type,
+            "symmetric": True,
+            "strategy": self.strategy,
+            "group_size": self.group_size,
+            "dynamic": self.dynamic,
+        }
+
+
+@dataclass(frozen=True)
 class Scheme:
-    """A named scheme: its weight format and a sentence for completion and hover."""
+    """A named scheme: its number formats and a sentence for completion and hover."""
 
     name: str
     weights: WeightFormat
     description: str
+    inputs: InputFormat | None = None
+    """None: inputs stay as they are."""
+    regroupable: bool = True
+    """Whether a recipe may choose the group size."""
 
 
 def _weight_only(bits: int) -> Scheme:
@@ -77,5 +149,60 @@ def _weight_only(bits: int) -> Scheme:
     )
 
 
-SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in map(_weight_only, range(2, 9))}
+_TOKEN_INT8 = InputFormat(8, "int", "token")
+_FLOAT8 = WeightFormat(8, type="float", group_size=None, layout="float-quantized")
+
+_OTHERS = (
+    Scheme(
+        "W8A8",
+        WeightFormat(8, group_size=None, layout="int-quantized"),
+        "8-bit integer weights, a scale for each output; inputs in 8-bit integers, a scale for each token found at run time.",
+        _TOKEN_INT8,
+    ),
+    Scheme(
+        "W4A8",
+        WeightFormat(4, layout="int-quantized"),
+        "4-bit integer weights in bytes, a scale for each 128 inputs; inputs in 8-bit integers, a scale for each token found at run time.",
+        _TOKEN_INT8,
+    ),
+    Scheme(
+        "FP8",
+        replace(_FLOAT8, per_tensor=True),
+        "E4M3 weights and inputs, one scale for each matrix and one for its inputs, from calibration.",
+        InputFormat(8, "float", "tensor", dynamic=False),
+        regroupable=False,
+    ),
+    Scheme(
+        "FP8_DYNAMIC",
+        _FLOAT8,
+        "E4M3 weights, a scale for each output; E4M3 inputs, a scale for each token found at run time. Needs no calibration.",
+        InputFormat(8, "float", "token"),
+        regroupable=False,
+    ),
+    Scheme(
+        "FP8_BLOCK",
+        replace(_FLOAT8, block=(128, 128)),
+        "E4M3 weights, a scale for each 128 × 128 block; E4M3 inputs, a scale for each 128 of a token, found at run time.",
+        InputFormat(8, "float", "group", 128),
+        regroupable=False,
+    ),
+    Scheme(
+        "NVFP4A16",
+        WeightFormat(4, type="float", group_size=16, scale="float8", layout="nvfp4-pack-quantized"),
+        "E2M1 weights, an E4M3 scale for each 16 inputs and a float32 factor for each matrix; 16-bit activations.",
+        regroupable=False,
+    ),
+    Scheme(
+        "MXFP4A16",
+        WeightFormat(4, type="float", group_size=32, scale="power", layout="mxfp4-pack-quantized"),
+        "E2M1 weights, a power of two for each 32 inputs; 16-bit activations.",
+        regroupable=False,
+    ),
+)
+
+SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (*map(_weight_only, range(2, 9)), *_OTHERS)}
 """Only schemes whose checkpoints load in transformers unchanged (docs/decisions/0004-no-zero-points.md)."""
+
+FLOAT8_SCHEMES = tuple(name for name, scheme in SCHEMES.items() if scheme.weights.layout == "float-quantized")
+OTHER_SCHEMES = tuple(name for name in SCHEMES if name not in FLOAT8_SCHEMES)
+"""Integer and 4-bit float weights."""

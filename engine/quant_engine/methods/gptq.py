@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from quant_engine.formats.affine import compute_dtype, find_grid
+from quant_engine.formats.grid import Grid, find_grid
+from quant_engine.formats.numbers import compute_dtype, round_, store
+from quant_engine.formats.scheme import OTHER_SCHEMES
 from quant_engine.lazy import torch
 from quant_engine.linalg.factor import Factor, factor
 from quant_engine.linalg.threads import one_thread
@@ -48,7 +50,7 @@ class GptqArguments(Arguments):
     )
 
 
-@method("gptq", title="GPTQ", arguments=GptqArguments, rank=10)
+@method("gptq", title="GPTQ", arguments=GptqArguments, schemes=OTHER_SCHEMES, rank=10)
 def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: GptqArguments) -> Quantized:
     """Quantizes column by column and makes up for each column's error in the columns after it, by second-order
     statistics of the inputs.
@@ -65,33 +67,31 @@ def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, ar
         return replace(plain, report=Report(fallback=reason, applied="rtn"))
     W = weight.to(compute_dtype(weight), copy=True)
     W[:, found.dead] = 0
-    scales, zeros = find_grid(W, weight_format, weight.dtype)
-    codes, losses = _columns(W, found, scales, zeros, weight_format, arguments.block_size)
+    grid = find_grid(W, weight_format, weight.dtype)
+    codes, losses = _columns(W, found, grid, arguments.block_size)
     # The factor is relative to the mean diagonal of G; H = 2G.
     report = Report(damping=found.damping, damping_tried=found.tried, row_losses=losses * (2 * found.mean_diagonal))
-    return Quantized(codes, scales, zeros, report)
+    return Quantized(codes, grid, report)
 
 
-def _columns(
-    W: Tensor, found: Factor, scales: Tensor, zeros: Tensor | None, weight_format: WeightFormat, block_size: int
-) -> tuple[Tensor, Tensor]:
-    """The column loop over all rows at once: codes (out × in, int8) and each row's Σ e²/2 (float64).
+def _columns(W: Tensor, found: Factor, grid: Grid, block_size: int) -> tuple[Tensor, Tensor]:
+    """The column loop over all rows at once: codes (out × in) and each row's Σ e²/2 (float64).
 
     Everything is kept transposed (a column is one contiguous run). Within a block column i first receives what columns
     before it in the block propagate, −Σ_k U[k,i]·e_k, in one product; the block's errors reach all later columns at its
     end.
     """
     rows, columns = W.shape
-    group_of = torch.arange(columns, device=W.device) // (columns // scales.shape[1])
+    weight_format = grid.weight_format
+    group_of = torch.arange(columns, device=W.device) // grid.width(columns)
     U = found.upper.to(W.dtype)
     Wt = W.t().contiguous()
     if found.order is not None:
         Wt, group_of = Wt[found.order], group_of[found.order]
-    St = scales.t().to(W.dtype).contiguous()
-    Zt = None if zeros is None else zeros.t().to(W.dtype).contiguous()
-    codes = torch.empty(columns, rows, dtype=torch.int8, device=W.device)
+    St = grid.steps(rows, W.dtype).t().contiguous()
+    Zt = None if grid.zeros is None else grid.zeros.t().to(W.dtype).contiguous()
+    codes = store(torch.empty(columns, rows, dtype=W.dtype, device=W.device), weight_format)
     losses = torch.zeros(rows, dtype=torch.float64, device=W.device)
-    lowest, highest = weight_format.code_range
     diagonal, groups = U.diagonal().tolist(), group_of.tolist()
     for start in range(0, columns, block_size):
         stop = min(start + block_size, columns)
@@ -104,8 +104,8 @@ def _columns(
                 q = w / s
                 if z is not None:
                     q += z
-                q.round_().clamp_(lowest, highest)
-                codes[i] = q
+                round_(q, weight_format)
+                codes[i] = store(q, weight_format)
                 if z is not None:
                     q -= z
                 torch.addcmul(w, q, s, value=-1, out=E[done]).div_(diagonal[i])
@@ -113,5 +113,7 @@ def _columns(
         if stop < columns:
             Wt[stop:].addmm_(U[start:stop, stop:].t(), E, alpha=-1)
     if found.order is not None:
-        codes = torch.empty_like(codes).index_copy_(0, found.order, codes)
+        back = torch.empty_like(found.order)
+        back[found.order] = torch.arange(columns, device=W.device)
+        codes = codes[back]
     return codes.t().contiguous(), losses

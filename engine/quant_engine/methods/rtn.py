@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from quant_engine.formats.affine import encode, find_grid
+from quant_engine.formats.grid import encode, find_grid
+from quant_engine.formats.scheme import OTHER_SCHEMES
 from quant_engine.methods.registry import Arguments, method
 from quant_engine.methods.types import Quantized, Report
 
@@ -19,11 +20,11 @@ class RtnArguments(Arguments):
     pass
 
 
-@method("rtn", title="Round to nearest", arguments=RtnArguments, needs_calibration=False, rank=900)
+@method("rtn", title="Round to nearest", arguments=RtnArguments, schemes=OTHER_SCHEMES, needs_calibration=False, rank=900)
 def rtn(weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: RtnArguments) -> Quantized:
     """Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
 
     weight: W (out × in); its dtype is that of the scales. statistics is not looked at.
     """
-    scales, zeros = find_grid(weight, weight_format, weight.dtype)
-    return Quantized(encode(weight, scales, zeros, weight_format), scales, zeros, Report())
+    grid = find_grid(weight, weight_format, weight.dtype)
+    return Quantized(encode(weight, grid), grid, Report())

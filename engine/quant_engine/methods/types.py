@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from quant_engine.formats.grid import Grid, decode
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
@@ -19,18 +20,33 @@ if TYPE_CHECKING:
 class Statistics:
     """What calibration knows of one layer input, shared by all layers that read it and by all candidates.
 
-    gram: G = XᵀX (in × in), float64, summed over all calibration tokens; tokens: rows of X.
+    gram: G = XᵀX (in × in), float64, summed over all calibration tokens; tokens: rows of X. largest: max|x| of each column, magnitude:
+    Σ|x| of each column, both (in,) float64. inputs: X itself in batches (… × in), as long as the walk stands at the layer.
     Factors are cached by (damping, whether columns are ordered), so that candidates which differ only in bits share one
     factorisation; None: no damping made it possible.
     """
 
     gram: Tensor
     tokens: int
+    largest: Tensor = field(default_factory=lambda: torch.zeros(0))
+    magnitude: Tensor = field(default_factory=lambda: torch.zeros(0))
+    inputs: list[Tensor] = field(default_factory=list, repr=False)
     factors: dict[tuple[float, bool], Factor | None] = field(default_factory=dict, repr=False)
+
+    noises: dict[Any, Noise] = field(default_factory=dict, repr=False)
+    """By how inputs are rounded (quant_engine.calibration.noise_of)."""
 
     @property
     def columns(self) -> int:
         return self.gram.shape[0]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What rounding the inputs adds, N = X̂ − X: NᵀN and XᵀN, both (in × in) float64."""
+
+    own: Tensor
+    cross: Tensor
 
 
 @dataclass
@@ -54,41 +70,32 @@ class Report:
 
 @dataclass
 class Quantized:
-    """Codes of a weight matrix W (out × in): W ≈ (codes − zeros)·scales, zeros None when symmetric.
+    """Codes of a weight matrix W (out × in) on a grid: W ≈ (codes − zeros)·scales.
 
-    codes: int8 (out, in), signed. scales: (out, groups) in the checkpoint's dtype. zeros: int8 (out, groups) or None.
+    codes: (out, in), int8, or float8_e4m3fn of 8-bit floats (quant_engine.formats.numbers.store).
     """
 
     codes: Tensor
-    scales: Tensor
-    zeros: Tensor | None
+    grid: Grid
     report: Report
 
     @classmethod
     def stack(cls, parts: Sequence[Quantized]) -> Quantized:
         """Codes of the parts' rows, one after the other, made with the same statistics; a part's fallback is everyone's."""
-        zeros = [part.zeros for part in parts if part.zeros is not None]
         report = next((part.report for part in parts if part.report.fallback), parts[0].report)
         losses = [part.report.row_losses for part in parts if part.report.row_losses is not None]
         return cls(
             torch.cat([part.codes for part in parts]),
-            torch.cat([part.scales for part in parts]),
-            torch.cat(zeros) if zeros else None,
+            Grid.stack([part.grid for part in parts]),
             replace(report, row_losses=torch.cat(losses) if losses else None),
         )
 
     def rows(self, start: int, stop: int) -> Quantized:
         """The part that belongs to rows start…stop: layers sharing an input are quantized as one stacked matrix."""
-        zeros = None if self.zeros is None else self.zeros[start:stop]
         losses = self.report.row_losses
         report = replace(self.report, row_losses=None if losses is None else losses[start:stop])
-        return Quantized(self.codes[start:stop], self.scales[start:stop], zeros, report)
+        return Quantized(self.codes[start:stop], self.grid.rows(start, stop), report)
 
     def dequantize(self) -> Tensor:
-        """The weights (out × in) exactly as a loader of the checkpoint computes them, in the scales' dtype."""
-        groups = self.scales.shape[1]
-        out, columns = self.codes.shape
-        codes = self.codes.reshape(out, groups, columns // groups).to(self.scales.dtype)
-        if self.zeros is not None:
-            codes = codes - self.zeros.unsqueeze(-1).to(codes.dtype)
-        return (codes * self.scales.unsqueeze(-1)).reshape(out, columns)
+        """The weights (out × in) exactly as a loader of the checkpoint computes them."""
+        return decode(self.codes, self.grid)

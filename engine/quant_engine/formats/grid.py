@@ -1,0 +1,121 @@
+"""Grids of compressed-tensors: scales and zero points from the range of what shares them, then codes.
+
+Notation: W (out × in), groups of consecutive input columns of one row, b bits, signed codes −2^(b−1) … 2^(b−1)−1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from quant_engine.formats.numbers import compute_dtype, read, round_, store
+from quant_engine.formats.scales import scales_of
+from quant_engine.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from quant_engine.formats.scheme import WeightFormat
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the codes of a weight matrix lie: w ≈ (code − zero) · scale.
+
+    scales: (out × groups), (1 × 1) for the tensor strategy, (row blocks × column blocks) for blocks; in the dtype the checkpoint stores,
+    except that powers of two and E4M3 scales are kept decoded in float32. zeros: int8, shaped like scales, None when symmetric.
+    factor: NVFP4's float32 factor (1,), by which every scale is divided.
+    """
+
+    weight_format: WeightFormat
+    scales: Tensor
+    zeros: Tensor | None = None
+    factor: Tensor | None = None
+
+    def steps(self, rows: int, dtype: torch.dtype) -> Tensor:
+        """What a code is multiplied by, (rows × groups) in `dtype`: one column for each group of columns."""
+        steps = self.scales.to(dtype)
+        if self.factor is not None:
+            steps = steps / self.factor.to(dtype)
+        if self.weight_format.block:
+            return steps.repeat_interleave(self.weight_format.block[0], 0)[:rows]
+        return steps.expand(rows, -1) if self.weight_format.per_tensor else steps
+
+    def width(self, columns: int) -> int:
+        """Columns that share a step."""
+        return self.weight_format.block[1] if self.weight_format.block else columns // self.scales.shape[1]
+
+    def rows(self, start: int, stop: int) -> Grid:
+        """The grid of some rows, which must not share scales with others."""
+        zeros = None if self.zeros is None else self.zeros[start:stop]
+        return Grid(self.weight_format, self.scales[start:stop], zeros, self.factor)
+
+    @classmethod
+    def stack(cls, parts: Sequence[Grid]) -> Grid:
+        """The grid of the parts' rows, one after the other."""
+        zeros = [part.zeros for part in parts if part.zeros is not None]
+        scales = torch.cat([part.scales for part in parts])
+        return cls(parts[0].weight_format, scales, torch.cat(zeros) if zeros else None)
+
+
+def find_grid(weight: Tensor, weight_format: WeightFormat, dtype: torch.dtype, shrink: Tensor | float = 1.0) -> Grid:
+    """Min-max grid of W (out × in) with scales in `dtype`.
+
+    Symmetric: s = max|w| / ((2^b − 1)/2) of integers, max|w| / largest number of floats. Asymmetric, 0 always inside: s = (hi − lo)/(2^b
+    − 1), z = round(−2^(b−1) − lo/s). The scale is rounded to the dtype that the checkpoint stores before anything is quantized with it.
+    shrink: both ends of each range are multiplied by it, one number or one for each scale (out × groups).
+    """
+    W = weight.to(compute_dtype(weight))
+    if weight_format.symmetric:
+        return Grid(weight_format, *scales_of(_largest(W, weight_format) * shrink, weight_format, dtype))
+    lowest, highest = weight_format.code_range
+    grouped = W.reshape(W.shape[0], weight_format.groups(W.shape[1]), -1)
+    low, high = grouped.amin(-1).clamp(max=0) * shrink, grouped.amax(-1).clamp(min=0) * shrink
+    scales = _storable((high - low) / (highest - lowest), dtype)
+    zeros = (lowest - low / scales.to(low.dtype)).clamp(lowest, highest).round()
+    return Grid(weight_format, scales, zeros.to(torch.int8))
+
+
+def encode(weight: Tensor, grid: Grid) -> Tensor:
+    """Codes of W (out × in): round(w/s + z), ties to even, at the ends of the range what lies outside."""
+    rows, columns = weight.shape
+    kind = compute_dtype(weight)
+    width = grid.width(columns)
+    # The last block of columns may be narrower than the others.
+    padded = torch.nn.functional.pad(weight.to(kind), (0, -columns % width)).reshape(rows, -1, width)
+    scaled = padded / grid.steps(rows, kind).unsqueeze(-1)
+    if grid.zeros is not None:
+        scaled += grid.zeros.to(kind).unsqueeze(-1)
+    return store(round_(scaled, grid.weight_format), grid.weight_format).reshape(rows, -1)[:, :columns].contiguous()
+
+
+def decode(codes: Tensor, grid: Grid) -> Tensor:
+    """The weights (out × in) exactly as a loader of the checkpoint computes them, in the stored scales' dtype (bfloat16 for the 4-bit float
+    formats, whose loaders know no other)."""
+    rows, columns = codes.shape
+    own = grid.weight_format.scale == "weight"
+    kind = grid.scales.dtype if own else torch.float32
+    width = grid.width(columns)
+    values = torch.nn.functional.pad(read(codes, grid.weight_format, kind), (0, -columns % width)).reshape(rows, -1, width)
+    if grid.zeros is not None:
+        values = values - grid.zeros.unsqueeze(-1).to(kind)
+    decoded = (values * grid.steps(rows, kind).unsqueeze(-1)).reshape(rows, -1)[:, :columns]
+    return decoded if own else decoded.to(torch.bfloat16)
+
+
+def _largest(W: Tensor, weight_format: WeightFormat) -> Tensor:
+    """max|w| of what shares a scale: (out × groups), (1 × 1), or (row blocks × column blocks), blocks at the edge as far as they go."""
+    rows, columns = W.shape
+    if weight_format.per_tensor:
+        return W.abs().amax().reshape(1, 1)
+    if weight_format.block:
+        high, wide = weight_format.block
+        padded = torch.nn.functional.pad(W, (0, -columns % wide, 0, -rows % high))
+        return padded.reshape(-(-rows // high), high, -1, wide).abs().amax((1, 3))
+    return W.reshape(rows, weight_format.groups(columns), -1).abs().amax(-1)
+
+
+def _storable(scales: Tensor, dtype: torch.dtype) -> Tensor:
+    stored = scales.to(dtype)
+    return torch.where(stored == 0, torch.finfo(dtype).eps, stored)

@@ -1,0 +1,48 @@
+"""The values that codes can take: integers, E4M3 and E2M1 floating-point numbers; rounding to them, storing and reading them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quant_engine.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from quant_engine.formats.scheme import InputFormat, WeightFormat
+
+
+def compute_dtype(weight: Tensor) -> torch.dtype:
+    """float32 for everything a checkpoint holds; float64 stays, for the tests' twins."""
+    return torch.float64 if weight.dtype == torch.float64 else torch.float32
+
+
+def round_(values: Tensor, number: WeightFormat | InputFormat) -> Tensor:
+    """Round in place to the nearest value of the format, ties to even, what lies outside to its ends."""
+    if number.type == "int":
+        half = 1 << (number.num_bits - 1)
+        return values.round_().clamp_(-half, half - 1)
+    if number.num_bits == 8:
+        # A cast alone makes NaN of what lies beyond the largest number.
+        return values.copy_(values.clamp_(-448.0, 448.0).to(torch.float8_e4m3fn))
+    return values.copy_(round_e2m1(values))
+
+
+def round_e2m1(values: Tensor) -> Tensor:
+    """Nearest of 0, ½, 1, 1½, 2, 3, 4, 6 and their negatives, ties to the even mantissa (OCP MX specification 1.0, section 5.3.3)."""
+    magnitude = values.abs()
+    step = torch.where(magnitude < 2, 0.5, torch.where(magnitude < 4, 1.0, 2.0)).to(values.dtype)
+    return torch.copysign((magnitude / step).round_().mul_(step).clamp_(max=6.0), values)
+
+
+def store(values: Tensor, weight_format: WeightFormat) -> Tensor:
+    """Rounded values as codes: int8; float8_e4m3fn; E2M1 as int8 of twice the value, so that every code is a whole number."""
+    if weight_format.type == "int":
+        return values.to(torch.int8)
+    return values.to(torch.float8_e4m3fn) if weight_format.num_bits == 8 else (values * 2).to(torch.int8)
+
+
+def read(codes: Tensor, weight_format: WeightFormat, dtype: torch.dtype) -> Tensor:
+    """The inverse of `store`, in `dtype`."""
+    values = codes.to(dtype)
+    return values / 2 if weight_format.type == "float" and weight_format.num_bits == 4 else values
