@@ -84,7 +84,7 @@ def measure_group(
     for use in candidates:
         tick()
         parts = stack.quantize(use, statistics)
-        noises = stack.noises(parts, statistics, _input_quantizer(use, statistics, stack.weight.dtype))
+        noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype))
         for entry, signal, noise, part in zip(found, signals, noises, parts, strict=True):
             entry[use.label] = measurement(signal, noise, stack.bits_per_weight(use, part), part.report)
     return [
@@ -111,7 +111,7 @@ def quantize_group(
         members = [layer for layer in layers if assignment.get(layer.name) == use]
         stack = _Stack(members)
         parts = stack.quantize(use, statistics)
-        quantizer = _input_quantizer(use, statistics, stack.weight.dtype)
+        quantizer = input_quantizer(use, statistics, stack.weight.dtype)
         signals = energies(stack.weight, statistics.gram, stack.sizes)
         noises = stack.noises(parts, statistics, quantizer)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
@@ -205,7 +205,7 @@ class _Stack:
         return use.weight_format.bits_per_weight(columns, scale_bits=8 * self.weight.element_size(), rows=rows)
 
 
-def _input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype) -> InputQuantizer | None:
+def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype) -> InputQuantizer | None:
     """How the layer's inputs are rounded with this use; None: they stay as they are."""
     inputs = use.input_format
     if inputs is None:

@@ -8,9 +8,12 @@ import torch
 from quant_engine import calibration
 from quant_engine.calibration import statistics_of
 from quant_engine.formats.scheme import WeightFormat
+from quant_engine.layers import Layer, input_quantizer, measure_group
+from quant_engine.methods import METHODS
 from quant_engine.methods.gptq import GptqArguments, gptq
 from quant_engine.methods.rtn import RtnArguments, rtn
 from quant_engine.sensitivity import energies, measurement, sqnr_db
+from quant_engine.uses import parse_short
 
 COLUMNS = 256
 TOKENS = 3000
@@ -106,6 +109,31 @@ def test_sqnr_equals_the_float64_forward(massive: bool, method: str, bits: int):
         error = y - X.double() @ quantized.dequantize()[rows].double().t()
         expected = 10 * math.log10(float(y.square().sum() / error.square().sum()))
         assert sqnr_db(signal, noise)[0] == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("massive", [False, True])
+@pytest.mark.parametrize("short", ["rtn-w8a8", "gptq-w8a8", "gptq-w4a8-g64", "fp8", "fp8_dynamic", "fp8_block"])
+def test_sqnr_with_rounded_inputs_equals_the_float64_forward_over_all_rows(massive: bool, short: str):
+    X = inputs(massive)
+    weights = [(torch.randn(rows, COLUMNS, generator=torch.Generator().manual_seed(rows)) * 0.05).bfloat16() for rows in (100, 60)]
+    layers = [Layer(f"layer{rows.shape[0]}", "x", linear(rows)) for rows in weights]
+    statistics = statistics_of([part.unsqueeze(0) for part in X.split(500)])
+    use = parse_short(short)
+    quantizer = input_quantizer(use, statistics, torch.bfloat16)
+    assert quantizer is not None
+    rounded = torch.cat([quantizer(part.unsqueeze(0))[0] for part in X.split(500)]).double()
+    for layer, found in zip(layers, measure_group(layers, statistics, [use], lambda: None), strict=True):
+        quantized = METHODS[use.method].quantize(layer.weight, statistics, use.weight_format, use.arguments)
+        y = X.double() @ layer.weight.double().t()
+        error = y - rounded @ quantized.dequantize().double().t()
+        expected = 10 * math.log10(float(y.square().sum() / error.square().sum()))
+        assert found.candidates[use.label].sqnr_db == pytest.approx(expected, abs=0.01)
+
+
+def linear(weight: torch.Tensor) -> torch.nn.Linear:
+    module = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    module.weight = torch.nn.Parameter(weight, requires_grad=False)
+    return module
 
 
 def test_no_error_and_no_signal_are_states():
