@@ -8,10 +8,10 @@ is float64, so that batches, resumes and machines merge to the last printed digi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quant_engine.lazy import torch
+from quant_engine.linalg.products import exact_products
 from quant_engine.methods.types import Noise, Statistics
 
 if TYPE_CHECKING:
@@ -30,15 +30,16 @@ def statistics_of(inputs: Iterable[Tensor]) -> Statistics:
         raise ValueError("statistics need at least one input")
     columns, device = kept[0].shape[-1], kept[0].device
     gram = torch.zeros(columns, columns, dtype=torch.float64, device=device)
-    largest, magnitude = (torch.zeros(columns, dtype=torch.float64, device=device) for _ in range(2))
+    highest = torch.full((columns,), float("-inf"), dtype=torch.float64, device=device)
+    lowest, magnitude = -highest, torch.zeros_like(highest)
     tokens = 0
     for X in _chunks(kept):
         _add_gram(gram, X)
-        sizes = X.abs()
-        largest = torch.maximum(largest, sizes.amax(0).double())
-        magnitude += sizes.sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
+        lowest = torch.minimum(lowest, X.amin(0).double())
+        highest = torch.maximum(highest, X.amax(0).double())
+        magnitude += X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
         tokens += X.shape[0]
-    return Statistics(gram, tokens, largest, magnitude, kept)
+    return Statistics(gram, tokens, lowest, highest, magnitude, kept)
 
 
 def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
@@ -92,36 +93,3 @@ def _add_gram(gram: Tensor, X: Tensor) -> None:
             gram[:stop, start:stop] += panel
             if start:
                 gram[start:stop, :start] += panel[:start].t()
-
-
-@contextmanager
-def exact_products(X: Tensor):
-    """Yields X ready for products and a matmul whose products are exact for X's dtype, with float32 sums and result.
-
-    float64 stays float64. The precision setting of the CPU library is process-wide: it is set only in here, and put
-    back.
-    """
-    if X.dtype == torch.float64:
-        yield X, torch.mm
-    elif X.device.type == "cuda" and X.dtype != torch.float32:
-        yield X, lambda a, b: torch.mm(a, b, out_dtype=torch.float32)
-    elif X.device.type == "cpu" and X.dtype == torch.bfloat16:
-        with _cpu_precision("bf16"):
-            yield X.float(), torch.mm
-    elif X.device.type == "cpu":
-        with _cpu_precision("ieee"):
-            yield X.float(), torch.mm
-    else:
-        yield X.float(), torch.mm
-
-
-@contextmanager
-def _cpu_precision(value: str) -> Iterator[None]:
-    """torch.backends.mkldnn.matmul.fp32_precision = value, and back to what it was."""
-    setting: Any = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]
-    before = setting.fp32_precision
-    setting.fp32_precision = value
-    try:
-        yield
-    finally:
-        setting.fp32_precision = before

@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from quant_engine.calibration import exact_products
 from quant_engine.lazy import torch
+from quant_engine.linalg.products import exact_products
 from quant_engine.result import Measurement
 
 if TYPE_CHECKING:

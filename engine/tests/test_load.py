@@ -64,7 +64,7 @@ def test_every_other_format(use: str, tmp_path: Path):
 
 def test_all_formats_in_one_checkpoint(tmp_path: Path):
     source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", hidden_size=128, intermediate_size=256))
-    uses = dict(zip(("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), OTHERS[1:], strict=True))
+    uses: dict[str, str] = dict(zip(("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), OTHERS[1:], strict=True))
     output = written(source, tmp_path, lambda name: uses.get(name.rpartition(".")[2]) if "layers.0" in name else "gptq-w3a16-g32")
     assert output.quantization is not None and output.quantization.format == "mixed-precision"
     assert_loads_exactly(output, source)

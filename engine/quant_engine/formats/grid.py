@@ -46,6 +46,17 @@ class Grid:
         """Columns that share a step."""
         return self.weight_format.block[1] if self.weight_format.block else columns // self.scales.shape[1]
 
+    def gather(self, values: Tensor) -> Tensor:
+        """Σ of (out × in) values over what shares each scale, shaped like the scales."""
+        rows, columns = values.shape
+        if self.weight_format.per_tensor:
+            return values.sum().reshape(1, 1)
+        if self.weight_format.block:
+            high, wide = self.weight_format.block
+            padded = torch.nn.functional.pad(values, (0, -columns % wide, 0, -rows % high))
+            return padded.reshape(-(-rows // high), high, -1, wide).sum((1, 3))
+        return values.reshape(rows, self.scales.shape[1], -1).sum(-1)
+
     def rows(self, start: int, stop: int) -> Grid:
         """The grid of some rows, which must not share scales with others."""
         zeros = None if self.zeros is None else self.zeros[start:stop]

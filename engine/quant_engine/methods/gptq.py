@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from quant_engine.formats.grid import Grid, find_grid
+from quant_engine.formats.grid import Grid, encode, find_grid
 from quant_engine.formats.numbers import compute_dtype, round_, store
 from quant_engine.formats.scheme import OTHER_SCHEMES
 from quant_engine.lazy import torch
 from quant_engine.linalg.factor import Factor, factor
 from quant_engine.linalg.threads import one_thread
 from quant_engine.methods.registry import Arguments, method
-from quant_engine.methods.rtn import RtnArguments, rtn
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
@@ -60,14 +58,26 @@ def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, ar
     groups). Columns that calibration never excited become 0. When no damping up to 1 makes the Gram matrix invertible,
     the result is RTN's and the report says so.
     """
+    return gptq_on_grid(weight, statistics, weight_format, arguments, weight.dtype)
+
+
+def gptq_on_grid(
+    weight: Tensor,
+    statistics: Statistics,
+    weight_format: WeightFormat,
+    arguments: GptqArguments,
+    dtype: torch.dtype,
+    shrink: Tensor | float = 1.0,
+) -> Quantized:
+    """GPTQ with scales in `dtype` on ranges that are multiplied by `shrink` (one number, or out × groups)."""
     found = factor(statistics, arguments.damping, ordered=arguments.actorder == "weight")
     if found is None:
-        plain = rtn(weight, statistics, weight_format, RtnArguments())
+        grid = find_grid(weight, weight_format, dtype, shrink)
         reason = "no damping up to 1 made the input statistics invertible; inputs that are all zero are one cause"
-        return replace(plain, report=Report(fallback=reason, applied="rtn"))
+        return Quantized(encode(weight, grid), grid, Report(fallback=reason, applied="rtn"))
     W = weight.to(compute_dtype(weight), copy=True)
     W[:, found.dead] = 0
-    grid = find_grid(W, weight_format, weight.dtype)
+    grid = find_grid(W, weight_format, dtype, shrink)
     codes, losses = _columns(W, found, grid, arguments.block_size)
     # The factor is relative to the mean diagonal of G; H = 2G.
     report = Report(damping=found.damping, damping_tried=found.tried, row_losses=losses * (2 * found.mean_diagonal))

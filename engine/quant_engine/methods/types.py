@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +21,22 @@ if TYPE_CHECKING:
 class Statistics:
     """What calibration knows of one layer input, shared by all layers that read it and by all candidates.
 
-    gram: G = XᵀX (in × in), float64, summed over all calibration tokens; tokens: rows of X. largest: max|x| of each column, magnitude:
-    Σ|x| of each column, both (in,) float64. inputs: X itself in batches (… × in), as long as the walk stands at the layer.
+    gram: G = XᵀX (in × in), float64, summed over all calibration tokens; tokens: rows of X. lowest, highest: smallest and largest x of
+    each column, magnitude: Σ|x| of each column, all (in,) float64. inputs: X itself in batches (… × in), as long as the walk stands at
+    the layer. fold: takes a scale of the columns (in,) that a method wants to move into the operation before the layer, and returns the
+    one that can really be moved; None: none can. unclipped: rows of W (bool, out) whose outputs meet each other in a product.
     Factors are cached by (damping, whether columns are ordered), so that candidates which differ only in bits share one
     factorisation; None: no damping made it possible.
     """
 
     gram: Tensor
     tokens: int
-    largest: Tensor = field(default_factory=lambda: torch.zeros(0))
+    lowest: Tensor = field(default_factory=lambda: torch.zeros(0))
+    highest: Tensor = field(default_factory=lambda: torch.zeros(0))
     magnitude: Tensor = field(default_factory=lambda: torch.zeros(0))
     inputs: list[Tensor] = field(default_factory=list, repr=False)
+    fold: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+    unclipped: Tensor | None = field(default=None, repr=False)
     factors: dict[tuple[float, bool], Factor | None] = field(default_factory=dict, repr=False)
 
     noises: dict[Any, Noise] = field(default_factory=dict, repr=False)
@@ -39,6 +45,16 @@ class Statistics:
     @property
     def columns(self) -> int:
         return self.gram.shape[0]
+
+    @property
+    def largest(self) -> Tensor:
+        """max|x| of each column (in,), float64."""
+        return torch.maximum(self.highest.abs(), self.lowest.abs())
+
+    def scaled(self, scale: Tensor) -> Statistics:
+        """The same of X / scale (in,): what the layer reads when the operation before it was divided by `scale`."""
+        s = scale.double()
+        return Statistics(self.gram / torch.outer(s, s), self.tokens, self.lowest / s, self.highest / s, self.magnitude / s)
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,8 @@ class Report:
     """Why something other than what was asked for was applied; None: as asked."""
     applied: str | None = None
     """Name of the method that really produced the codes when it is not the one asked for."""
+    note: str | None = None
+    """What a person should know of a result that is as asked, for example the scale that a search found."""
 
     @property
     def loss(self) -> float | None:
@@ -72,12 +90,14 @@ class Report:
 class Quantized:
     """Codes of a weight matrix W (out × in) on a grid: W ≈ (codes − zeros)·scales.
 
-    codes: (out, in), int8, or float8_e4m3fn of 8-bit floats (quant_engine.formats.numbers.store).
+    codes: (out, in), int8, or float8_e4m3fn of 8-bit floats (quant_engine.formats.numbers.store). scale: (in,) float32, when the codes
+    stand for W·diag(scale), because the operation before the layer will be divided by it; None: for W itself.
     """
 
     codes: Tensor
     grid: Grid
     report: Report
+    scale: Tensor | None = None
 
     @classmethod
     def stack(cls, parts: Sequence[Quantized]) -> Quantized:
@@ -88,14 +108,20 @@ class Quantized:
             torch.cat([part.codes for part in parts]),
             Grid.stack([part.grid for part in parts]),
             replace(report, row_losses=torch.cat(losses) if losses else None),
+            parts[0].scale,
         )
 
     def rows(self, start: int, stop: int) -> Quantized:
         """The part that belongs to rows start…stop: layers sharing an input are quantized as one stacked matrix."""
         losses = self.report.row_losses
         report = replace(self.report, row_losses=None if losses is None else losses[start:stop])
-        return Quantized(self.codes[start:stop], self.grid.rows(start, stop), report)
+        return Quantized(self.codes[start:stop], self.grid.rows(start, stop), report, self.scale)
 
     def dequantize(self) -> Tensor:
         """The weights (out × in) exactly as a loader of the checkpoint computes them."""
         return decode(self.codes, self.grid)
+
+    def effective(self) -> Tensor:
+        """What multiplies the layer's unscaled inputs, (out × in): `dequantize` without a scale, float32 with one."""
+        weights = self.dequantize()
+        return weights if self.scale is None else weights.float() / self.scale

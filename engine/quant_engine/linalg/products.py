@@ -1,0 +1,45 @@
+"""Matrix products whose terms are exact: only the summation rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from quant_engine.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@contextmanager
+def exact_products(X: Tensor):
+    """Yields X ready for products and a matmul whose products are exact for X's dtype, with float32 sums and result.
+
+    float64 stays float64. The precision setting of the CPU library is process-wide: it is set only in here, and put
+    back.
+    """
+    if X.dtype == torch.float64:
+        yield X, torch.mm
+    elif X.device.type == "cuda" and X.dtype != torch.float32:
+        yield X, lambda a, b: torch.mm(a, b, out_dtype=torch.float32)
+    elif X.device.type == "cpu" and X.dtype == torch.bfloat16:
+        with _cpu_precision("bf16"):
+            yield X.float(), torch.mm
+    elif X.device.type == "cpu":
+        with _cpu_precision("ieee"):
+            yield X.float(), torch.mm
+    else:
+        yield X.float(), torch.mm
+
+
+@contextmanager
+def _cpu_precision(value: str) -> Iterator[None]:
+    """torch.backends.mkldnn.matmul.fp32_precision = value, and back to what it was."""
+    setting: Any = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]
+    before = setting.fp32_precision
+    setting.fp32_precision = value
+    try:
+        yield
+    finally:
+        setting.fp32_precision = before
