@@ -11,10 +11,11 @@ from pydantic.json_schema import models_json_schema
 
 from quant_engine.architectures.registry import family_of, supported
 from quant_engine.events import AnyEvent, RunRecord
-from quant_engine.formats.scheme import SCHEMES
+from quant_engine.formats.scheme import GROUP_SIZES, SCHEMES, Scheme
 from quant_engine.protocol import Protocol
 from quant_engine.recipe import Recipe
 from quant_engine.result import Result
+from quant_engine.uses import SHORT_USES
 
 
 class Events(RootModel[AnyEvent]):
@@ -43,15 +44,27 @@ def recipe_facts() -> dict[str, Any]:
         family = family_of(name)
         assert family is not None
         architectures[name] = {"blocks": family.blocks, "linears": list(family.linears), "head": family.head}
-    schemes = {
-        name: {
-            "num_bits": scheme.weights.num_bits,
-            "symmetric": scheme.weights.symmetric,
-            "group_size": scheme.weights.group_size,
-        }
-        for name, scheme in SCHEMES.items()
+    schemes = {name: _facts(scheme) for name, scheme in SCHEMES.items()}
+    short = {name: {"method": method, "scheme": scheme} for name, (method, scheme) in SHORT_USES.items()}
+    return {"x-architectures": architectures, "x-schemes": schemes, "x-short-forms": short, "x-group-sizes": list(GROUP_SIZES)}
+
+
+def _facts(scheme: Scheme) -> dict[str, Any]:
+    """num_bits: stored for each weight. group_size: inputs that share a scale, null when no such groups. scale_bits: null, those of the
+    model's dtype. divides: what has to divide the input width. regroupable: whether a recipe may choose the group size. block: rows and
+    columns that share a scale. per_tensor: one scale for the matrix."""
+    weights = scheme.weights
+    return {
+        "num_bits": weights.stored_bits,
+        "symmetric": weights.symmetric,
+        "group_size": weights.group_size,
+        "scale_bits": None if weights.scale == "weight" else 8,
+        "divides": weights.group_size or (scheme.inputs.group_size if scheme.inputs else None),
+        "regroupable": scheme.regroupable,
+        "block": list(weights.block) if weights.block else None,
+        "per_tensor": weights.per_tensor,
+        "inputs": scheme.inputs.num_bits if scheme.inputs else None,
     }
-    return {"x-architectures": architectures, "x-schemes": schemes}
 
 
 def schemas() -> dict[str, str]:

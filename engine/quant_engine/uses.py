@@ -112,13 +112,14 @@ def _model(method: Method) -> type[Use]:
 
 USE_MODELS: dict[str, type[Use]] = {name: _model(method) for name, method in METHODS.items()}
 _SHORT = re.compile(r"^(?P<name>[a-z0-9_]+(?:-[a-z0-9_]+)?)(?:-(?:g(?P<group>\d+)|(?P<channel>channel)))?$")
-_NAMED: dict[str, tuple[str, str]] = {
+SHORT_USES: dict[str, tuple[str, str]] = {
     short_name(method.name, scheme): (method.name, scheme) for method in METHODS.values() for scheme in method.schemes
 }
+"""Short form without a group size → method and scheme."""
 SHORT_NAMES: dict[str, str] = {
-    name: f"{METHODS[method].title}. {SCHEMES[scheme].description}" for name, (method, scheme) in _NAMED.items()
+    name: f"{METHODS[method].title}. {SCHEMES[scheme].description}" for name, (method, scheme) in SHORT_USES.items()
 }
-_REGROUPABLE = [name for name, (_, scheme) in _NAMED.items() if SCHEMES[scheme].regroupable]
+_REGROUPABLE = [name for name, (_, scheme) in SHORT_USES.items() if SCHEMES[scheme].regroupable]
 _SHORT_SCHEMA = {
     "type": "string",
     "anyOf": [
@@ -137,14 +138,14 @@ def parse_short(text: str) -> Use:
     if isinstance(group, int) and group not in GROUP_SIZES:
         known = ", ".join(f"g{g}" for g in GROUP_SIZES)
         raise ValueError(f"unknown group size {group} in {text!r}; the short form knows {known} and channel")
-    method, scheme = _NAMED[match["name"]]
+    method, scheme = SHORT_USES[match["name"]]
     return USE_MODELS[method](method=method, scheme=scheme, group_size=group)
 
 
 def _short_match(text: str) -> re.Match[str] | None:
     """The parts of a short form, when its name and, if it has one, its group size can be had together."""
     match = _SHORT.match(text)
-    if match is None or match["name"] not in _NAMED:
+    if match is None or match["name"] not in SHORT_USES:
         return None
     grouped = match["group"] or match["channel"]
     return match if not grouped or match["name"] in _REGROUPABLE else None

@@ -57,6 +57,11 @@ class WeightFormat:
         half = 1 << (self.num_bits - 1)
         return -half, half - 1
 
+    @property
+    def stored_bits(self) -> int:
+        """Bits that a code takes in the checkpoint."""
+        return 8 if self.layout in ("int-quantized", "float-quantized") else self.num_bits
+
     def groups(self, columns: int) -> int:
         """Number of scales along one row of `columns` weights."""
         if self.block:
@@ -68,7 +73,7 @@ class WeightFormat:
 
     def bits_per_weight(self, columns: int, scale_bits: int = 16, rows: int = 4096) -> float:
         """Stored bits for each weight: codes, scales and, when asymmetric, zero points. rows: matter to scales that rows share."""
-        stored = 8 if self.layout in ("int-quantized", "float-quantized") else self.num_bits
+        stored = self.stored_bits
         if self.per_tensor:
             return stored + scale_bits / (rows * columns)
         if self.block:
