@@ -4,14 +4,14 @@ in place."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quant_engine.errors import QuantError
 from quant_engine.formats.packing import checkpoint_tensors
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
-from quant_engine.methods.types import Quantized
+from quant_engine.methods.types import Quantized, Report
 from quant_engine.result import Measurement
 from quant_engine.sensitivity import energies, measurement
 from quant_engine.uses import USE_MODELS, Use
@@ -29,11 +29,13 @@ _ROWS = 32768
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear layer in memory. group: layers with the same value read the same input."""
+    """A linear layer in memory. group: layers with the same value read the same input; routed: it is an expert's and reads
+    only some of the tokens."""
 
     name: str
     group: str
     module: nn.Module
+    routed: bool = False
 
     @property
     def weight(self) -> Tensor:
@@ -164,15 +166,24 @@ class _Stack:
                     code="model-broken",
                     advice="The checkpoint is damaged; download it again.",
                 )
+        self._routed = any(layer.routed for layer in layers)
         self.sizes = [layer.weight.shape[0] for layer in layers]
         self.weight = torch.cat([layer.weight for layer in layers]) if len(layers) > 1 else layers[0].weight
 
     def quantize(self, use: Use, statistics: Statistics) -> Quantized:
         method = METHODS[use.method]
+        if self._routed and method.needs_calibration and statistics.tokens < statistics.columns:
+            return self._without_statistics(use, statistics)
         parts = [
             method.quantize(rows, statistics, use.weight_format, use.arguments) for rows in self.weight.split(_ROWS)
         ]
         return parts[0] if len(parts) == 1 else Quantized.stack(parts)
+
+    def _without_statistics(self, use: Use, statistics: Statistics) -> Quantized:
+        """Round to nearest for an expert that too few tokens chose (docs/decisions/0007-experts.md), and say so."""
+        plain = self.quantize(_instead(use, "rtn"), statistics)
+        reason = f"{statistics.tokens} calibration tokens were routed to this expert, fewer than its {statistics.columns} inputs"
+        return replace(plain, report=Report(fallback=reason, applied="rtn"))
 
     def noises(self, quantized: Quantized, statistics: Statistics) -> list[float]:
         difference = quantized.dequantize().float().sub_(self.weight.float())

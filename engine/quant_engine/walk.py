@@ -134,20 +134,22 @@ def _steps(
 ) -> Iterator[tuple[list[Layer], Statistics]]:
     """Take all batches through the loaded block; stop wherever a group of layers (with one of `targets`, or any) is about to read its
     input, with the statistics of that input."""
-    groups = [
-        [Layer(name, f"{names[0]} input", model.module(name)) for name in names] for names in model.input_groups(index)
-    ]
+    stops = model.stops(index)
     passes = [partial(model.run_block, index, state) for state in states]
-    walk = Lockstep([layers[0].module for layers in groups], passes, tick)
-    for layers, inputs in zip(groups, walk, strict=True):
-        if targets is None or any(layer.name in targets for layer in layers):
-            release_freed()
-            statistics = statistics_of(inputs)
-            # Neither this frame nor the caller keeps the inputs: a block's widest ones are most of a walk's memory.
-            inputs.clear()
-            release_freed()
-            yield layers, statistics
-            del statistics
+    walk = Lockstep([stop.module for stop in stops], passes, tick)
+    for stop, calls in zip(stops, walk, strict=True):
+        for names, take in stop.inputs(calls):
+            if targets is None or any(name in targets for name in names):
+                release_freed()
+                inputs = take()
+                statistics = statistics_of(inputs)
+                # Neither this frame nor the caller keeps the inputs: a block's widest ones are most of a walk's memory.
+                inputs.clear()
+                release_freed()
+                routed = stop.experts is not None
+                yield [Layer(name, f"{names[0]} input", model.module(name), routed) for name in names], statistics
+                del statistics
+            del take
     for state, output in zip(states, walk.outputs, strict=True):
         state.hidden = output
 

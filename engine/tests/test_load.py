@@ -8,7 +8,7 @@ import torch
 
 import tiny
 from quant_engine.architectures.decoder import open_model
-from quant_engine.checkpoint import Checkpoint, CheckpointWriter, list_linears, quantization_config
+from quant_engine.checkpoint import Checkpoint, CheckpointWriter, config_layers, list_linears, quantization_config
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.uses import Use, parse_short
 from quant_engine.walk import quantize
@@ -25,7 +25,7 @@ def written(source: Checkpoint, folder: Path, choose: Callable[[str], str | None
     writer = CheckpointWriter(folder / "output", source, folder / "state")
     for _ in quantize(open_model(source), BATCHES, chosen, writer):
         pass
-    return Checkpoint.open(writer.publish(quantization_config(chosen), max_shard))
+    return Checkpoint.open(writer.publish(quantization_config(config_layers(source, chosen)), max_shard))
 
 
 def assert_loads_exactly(output: Checkpoint, source: Checkpoint) -> None:

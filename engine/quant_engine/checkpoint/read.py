@@ -64,8 +64,12 @@ class Checkpoint:
 
     @property
     def tied(self) -> bool:
-        """Whether lm_head is the embedding; transformers' default is untied."""
-        return bool(self.config.get("tie_word_embeddings", False))
+        """Whether the head is the embedding: as config.json says, else as transformers takes it for the architecture."""
+        from quant_engine.architectures.registry import family_of
+
+        family = family_of(self.architecture)
+        said = self.config.get("tie_word_embeddings")
+        return bool(said) if said is not None else family is not None and family.tied
 
     def load(self, names: Iterable[str]) -> dict[str, Tensor]:
         """The named tensors, copied out of the memory-mapped files; KeyError for a name the checkpoint does not
