@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from quant_engine.advice import ADVICE
+from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.errors import QuantError
 from quant_engine.formats.packing import checkpoint_tensors
 from quant_engine.lazy import torch
@@ -142,6 +144,13 @@ def check_fits(linears: Iterable[LinearInfo], uses_of: Callable[[str], Sequence[
                     code="group-size",
                     advice="Choose a group size that divides it, or `channel`.",
                 )
+
+
+def refuse_mixed_experts(assignment: Mapping[str, Use | None]) -> None:
+    """Raises QuantError(code="experts-mixed") for experts that no loader could read as the assignment has them."""
+    contradiction = expert_contradiction(assignment)
+    if contradiction:
+        raise QuantError(contradiction, code="experts-mixed", advice=ADVICE["experts-mixed"])
 
 
 def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:

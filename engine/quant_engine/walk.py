@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from quant_engine.architectures.decoder import BlockInput, DecoderModel
 from quant_engine.calibration import statistics_of
-from quant_engine.layers import Layer, MeasuredLayer, QuantizedLayer, check_fits, measure_group, quantize_group
+from quant_engine.layers import (
+    Layer,
+    MeasuredLayer,
+    QuantizedLayer,
+    check_fits,
+    measure_group,
+    quantize_group,
+    refuse_mixed_experts,
+)
 from quant_engine.linalg.memory import release_freed
 from quant_engine.lockstep import Lockstep
 
@@ -93,9 +101,10 @@ def quantize(
 
     assignment: by layer name; layers it does not name or maps to None are kept. A block that is yielded is durable in
     the writer under `piece_name(block)`. The head is yielded last (block None) when lm_head is assigned. The other
-    arguments are `measure`'s.
+    arguments are `measure`'s. Raises QuantError("experts-mixed") too.
     """
     check_fits(model.linears, lambda name: [use for use in [assignment.get(name)] if use])
+    refuse_mixed_experts({linear.name: assignment.get(linear.name) for linear in model.linears})
     states = _start(model, batches, hidden)
     for index in range(start, model.block_count):
         model.load_block(index)

@@ -51,28 +51,39 @@ def test_every_scheme_grouped_and_by_channel(scheme: str, size: str, llama: Chec
 
 
 def mixed(name: str) -> str | None:
-    """Several widths, groups and methods, a kept layer, a quantized head."""
-    if "layers.0.mlp" in name:
+    """Several widths, groups and methods, a kept layer, a quantized head; experts need one format."""
+    if ".experts." in name:
+        return "gptq-w4a16-g32"
+    if ".layers.0." in name and "attn" not in name and "attention" not in name:
         return "gptq-w3a16-g32"
     if name.endswith("v_proj"):
         return None
-    return "rtn-w8a16-channel" if name == "lm_head" else "gptq-w4a16-g32"
+    return "rtn-w8a16-channel" if name in ("lm_head", "embed_out") else "gptq-w4a16-g32"
 
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 def test_mixed_formats_of_every_architecture_sharded(architecture: str, tmp_path: Path):
     source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture))
-    output = written(source, tmp_path, mixed, max_shard=30_000)
-    assert output.quantization is not None and output.quantization.bits == [3, 4, 8]
+    output = written(source, tmp_path, mixed, max_shard=20_000)
+    has_experts = architecture in ("mixtral", "qwen3_moe")
+    assert output.quantization is not None and output.quantization.bits == ([4, 8] if has_experts else [3, 4, 8])
     assert len(list(output.path.glob("*.safetensors"))) > 2
     assert_loads_exactly(output, source)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
-def test_other_dtypes_with_a_tied_head(dtype: torch.dtype, tmp_path: Path):
-    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", "qwen3", dtype, tie_word_embeddings=True))
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_float16_with_a_tied_head(architecture: str, tmp_path: Path):
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture, torch.float16, tie_word_embeddings=True))
     output = written(source, tmp_path, lambda name: "gptq-w4a16-g32")
-    assert next(info for name, info in output.tensors.items() if name.endswith("weight_scale")).dtype in ("F16", "F32")
+    assert next(info for name, info in output.tensors.items() if name.endswith("weight_scale")).dtype == "F16"
+    assert_loads_exactly(output, source)
+
+
+@pytest.mark.parametrize("architecture", ["qwen3", "gemma3", "gpt_neox", "mixtral"])
+def test_float32_with_the_head_kept(architecture: str, tmp_path: Path):
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture, torch.float32))
+    output = written(source, tmp_path, lambda name: None if name in ("lm_head", "embed_out") else "gptq-w4a16-g32")
+    assert next(info for name, info in output.tensors.items() if name.endswith("weight_scale")).dtype == "F32"
     assert_loads_exactly(output, source)
 
 

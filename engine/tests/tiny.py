@@ -30,8 +30,8 @@ _SPECIAL: dict[str, dict[str, Any]] = {
     "mistral": {"sliding_window": 8},
     "qwen2": {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1},
     "qwen3": {"head_dim": 32},
-    "gemma2": {**_BOTH_ATTENTIONS, "head_dim": 16, "final_logit_softcapping": 2.0, "attn_logit_softcapping": 5.0},
-    "gemma3": {**_BOTH_ATTENTIONS, "head_dim": 16, "final_logit_softcapping": 2.0},
+    "gemma2": {**_BOTH_ATTENTIONS, "head_dim": 16, "final_logit_softcapping": 1.0, "attn_logit_softcapping": 5.0},
+    "gemma3": {**_BOTH_ATTENTIONS, "head_dim": 16, "final_logit_softcapping": 1.0},
     "phi3": {},
     "opt": {"ffn_dim": 128, "word_embed_proj_dim": 32},
     "gpt_neox": {"rotary_pct": 0.5},
@@ -46,6 +46,8 @@ _CLASSES = {
     "opt": "OPT", "gpt_neox": "GPTNeoX", "mixtral": "Mixtral", "qwen3_moe": "Qwen3Moe",
 }  # fmt: skip
 ARCHITECTURES = tuple(_CLASSES)
+"""Those that have a file of their own; `save_tiny` takes the others too."""
+_OTHERS = {"phi": "Phi", "olmo2": "Olmo2", "starcoder2": "Starcoder2", "granite": "Granite", "vault_gemma": "VaultGemma", "cohere": "Cohere"}
 
 
 def save_tiny(
@@ -58,9 +60,9 @@ def save_tiny(
     **overrides: Any,
 ) -> Path:
     """A random model in `folder`: biases and norms are random too, so that a forgotten one shows in the logits."""
-    name = _CLASSES[architecture]
+    name = {**_CLASSES, **_OTHERS}[architecture]
     kind = "Gemma3TextConfig" if architecture == "gemma3" else f"{name}Config"
-    config = getattr(transformers, kind)(**{**_SIZES, **_SPECIAL[architecture], **overrides})
+    config = getattr(transformers, kind)(**{**_SIZES, **_SPECIAL.get(architecture, {}), **overrides})
     torch.manual_seed(seed)
     model = getattr(transformers, f"{name}ForCausalLM")(config)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.architectures.layout import Layout
-from quant_engine.architectures.registry import DecoderFamily, family_for
+from quant_engine.architectures.registry import DecoderFamily, family_for, unsupported
 from quant_engine.architectures.routed import expert_of
 from quant_engine.architectures.stops import Stop, find_stops
 from quant_engine.checkpoint.files import CONFIG
@@ -65,9 +65,16 @@ class DecoderModel:
     def load_block(self, index: int, source: Checkpoint | None = None) -> nn.Module:
         """Block `index` with its weights on the device, decompressed when `source` (default: the model's own) is
         quantized."""
-        block = self._materialise(self._block_skeletons[index], f"{self._family.blocks}.{index}", source)
-        self._blocks[index] = block
-        return block
+        self._blocks[index] = self.read_block(index, source)
+        return self._blocks[index]
+
+    def read_block(self, index: int, source: Checkpoint | None = None) -> nn.Module:
+        """As `load_block`, for the caller alone."""
+        return self._materialise(self._block_skeletons[index], f"{self._family.blocks}.{index}", source)
+
+    def fill(self, whole: nn.Module) -> nn.Module:
+        """transformers' model, or what is left of it without its blocks, with the checkpoint's weights on the device."""
+        return self._materialise(whole, "", None)
 
     def run_block(self, index: int, batch: BlockInput) -> Tensor:
         """Hidden states after the loaded block `index`; the batch is not changed."""
@@ -174,6 +181,7 @@ def open_model(checkpoint: Checkpoint, device: str = "cpu") -> DecoderModel:
     """Raises QuantError with code model-unsupported (lists the supported architectures), model-quantized or model-broken (the weights are
     not those that config.json asks for)."""
     from quant_engine.architectures.tensors import refuse_other_shapes
+    from quant_engine.architectures.verify import refuse_other_logits, refuse_other_modules
 
     family = family_for(checkpoint)
     if checkpoint.quantization is not None and not _readable(checkpoint):
@@ -183,8 +191,14 @@ def open_model(checkpoint: Checkpoint, device: str = "cpu") -> DecoderModel:
             advice="Choose the original checkpoint.",
         )
     skeleton = _skeleton(checkpoint, family, device)
+    if not family.verified:
+        refuse_other_modules(skeleton, family)
     refuse_other_shapes(skeleton, Layout(checkpoint, family))
-    return DecoderModel(checkpoint, family, skeleton, device)
+    model = DecoderModel(checkpoint, family, skeleton, device)
+    if not (family.verified or checkpoint.walk_verified):
+        refuse_other_logits(model, skeleton, family)
+        checkpoint.walk_verified = True
+    return model
 
 
 def _first_line(error: Exception) -> str:
@@ -201,7 +215,9 @@ def _skeleton(checkpoint: Checkpoint, family: DecoderFamily, device: str) -> nn.
     blocks in place."""
     import transformers
 
-    kind = getattr(transformers, family.architecture)
+    kind = getattr(transformers, family.architecture, None)
+    if kind is None:
+        raise unsupported(family.architecture, "transformers has no class of that name")
     try:
         config = transformers.AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False, local_files_only=True)
         vars(config).pop("quantization_config", None)

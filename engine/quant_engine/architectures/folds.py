@@ -6,9 +6,13 @@ AWQ and SmoothQuant choose s; here are the facts about each architecture's graph
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from quant_engine.checkpoint.read import Checkpoint
 
 Rows = Callable[[Mapping[str, Any], int], Sequence[int]]
 """(config.json, number of input columns of the layers) → for each column the row of the previous linear layer that feeds it."""
@@ -37,6 +41,36 @@ class Fold:
     def rows_for(self, config: Mapping[str, Any], columns: int) -> Sequence[int]:
         """For each input column of `layers` the row (channel) of `previous` that feeds it."""
         return range(columns) if self.rows is None else self.rows(config, columns)
+
+
+def folds_of(checkpoint: Checkpoint, block: int) -> list[Fold]:
+    """The folds of one block with the numbers of experts filled in, known from headers. Names are relative to the block."""
+    family = checkpoint.family
+    if isinstance(family, str):
+        return []
+    prefix = f"{family.blocks}.{block}."
+    weights = (name.removeprefix(prefix).rpartition(".") for name in checkpoint.tensors if name.startswith(prefix))
+    modules = dict.fromkeys(module for module, _, part in weights if part in ("weight", "weight_packed"))
+    return [one for fold in family.folds if fold.holds(checkpoint.config) for one in _filled_in(fold, [*modules])]
+
+
+def _filled_in(fold: Fold, modules: Sequence[str]) -> list[Fold]:
+    """The fold for each expert, or for all of them together; none in a block that lacks one of its modules."""
+    if "*" in fold.previous:
+        numbers = [match for name in modules if (match := _number(fold.previous, name))]
+        each = (replace(fold, previous=fold.previous.replace("*", n), layers=tuple(x.replace("*", n) for x in fold.layers)) for n in numbers)
+        return [one for one in each if all(layer in modules for layer in one.layers)]
+    found = {layer: [name for name in modules if name == layer or _number(layer, name)] for layer in fold.layers}
+    if fold.previous not in modules or not all(found.values()):
+        return []
+    return [replace(fold, layers=tuple(name for names in found.values() for name in names))]
+
+
+def _number(pattern: str, name: str) -> str | None:
+    """The number that stands in `name` where `pattern` has `*`."""
+    start, star, end = pattern.partition("*")
+    match = re.fullmatch(re.escape(start) + r"(\d+)" + re.escape(end), name) if star else None
+    return match[1] if match else None
 
 
 def shared_heads(config: Mapping[str, Any], columns: int) -> list[int]:

@@ -53,7 +53,7 @@ class DecoderFamily:
     blocks: str = "model.layers"
     embedding: str = "model.embed_tokens"
     embedding_width: str = "hidden_size"
-    """Key of config.json with the embedding's width."""
+    """Key of config.json with the embedding's width; "" when it is not known."""
     before: tuple[str, ...] = ()
     """Other modules with weights that the base uses before its blocks; those a model lacks are skipped."""
     norm: str = "model.norm"
@@ -121,12 +121,7 @@ def family_for(checkpoint: Checkpoint) -> DecoderFamily:
 
     Raises QuantError(code="model-unsupported") that names what is missing.
     """
-    from quant_engine.architectures.generic import read_family
-
-    found = family_of(checkpoint.architecture)
-    if found is not None:
-        return found
-    family = read_family(checkpoint)
+    family = checkpoint.family
     if isinstance(family, str):
         raise unsupported(checkpoint.architecture, family)
     return family
@@ -134,9 +129,9 @@ def family_for(checkpoint: Checkpoint) -> DecoderFamily:
 
 def unsupported(architecture: str, missing: str | None = None) -> QuantError:
     """missing: what a walk block by block would need and the checkpoint does not have."""
-    reason = f" and cannot be walked block by block: {missing}" if missing else ""
+    reason = f"; it cannot be walked without a file of its own either: {missing}" if missing else ""
     return QuantError(
-        f'architecture "{architecture}" is not supported{reason}; supported: {", ".join(supported())}',
+        f'architecture "{architecture}" is not supported; supported: {", ".join(supported())}{reason}',
         code="model-unsupported",
         advice="Choose a checkpoint of a supported architecture.",
     )

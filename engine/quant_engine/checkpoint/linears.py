@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from quant_engine.architectures.registry import DecoderFamily, family_for
-from quant_engine.errors import QuantError
-
 if TYPE_CHECKING:
+    from quant_engine.architectures.registry import DecoderFamily
     from quant_engine.checkpoint.read import Checkpoint
 
 T = TypeVar("T")
@@ -38,8 +36,8 @@ def list_linears(checkpoint: Checkpoint) -> list[LinearInfo]:
     Needs no torch. Empty for an architecture that is not supported. Works on quantized (pack-quantized) checkpoints
     too.
     """
-    family = _family(checkpoint)
-    if family is None:
+    family = checkpoint.family
+    if isinstance(family, str):
         return []
     experts = _expert_count(checkpoint, family)
     found = [
@@ -55,21 +53,14 @@ def list_linears(checkpoint: Checkpoint) -> list[LinearInfo]:
 def config_layers(checkpoint: Checkpoint, uses: Mapping[str, T]) -> dict[str, T | None]:
     """`uses` by layer name for `quantization_config`: with every linear layer that is not in it, and each that loaders know by two
     names under both."""
-    family = _family(checkpoint)
+    family = checkpoint.family
     layers: dict[str, T | None] = dict(uses)
-    if family is None:
+    if isinstance(family, str):
         return layers
     stored = _stored_head(checkpoint, family)
     head = uses.get(stored, uses.get(family.head))
     layers |= {name: head for name in (family.head, family.on_disk(family.head, lambda name: name != family.head))}
     return layers | {name: None for name in family.kept}
-
-
-def _family(checkpoint: Checkpoint) -> DecoderFamily | None:
-    try:
-        return family_for(checkpoint)
-    except QuantError:
-        return None
 
 
 def _kinds(family: DecoderFamily, experts: int) -> list[str]:
