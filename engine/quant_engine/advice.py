@@ -21,6 +21,7 @@ ADVICE = {
     "sequence-too-long": "Choose a shorter sequence_length, or leave it out to take what the model can.",
     "no-layer-matches": "Correct the pattern; quant-engine inspect lists the names of all layers.",
     "group-size": "Choose one of the divisors, a scheme with one scale for each channel, or a rule for that layer.",
+    "experts-mixed": "Give all experts one scheme and group size, by the default or by one rule for *.experts.*.",
     "output-exists": "Choose another folder, or remove that one.",
     "output-is-model": "Choose another folder for the result.",
     "output-unwritable": "Choose a folder in which you may write.",

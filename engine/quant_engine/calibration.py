@@ -7,7 +7,8 @@ is float64, so that batches, resumes and machines merge to the last printed digi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from quant_engine.lazy import torch
@@ -23,35 +24,48 @@ CHUNK_TOKENS = 4096
 _PANEL = 512
 
 
-def statistics_of(inputs: Iterable[Tensor]) -> Statistics:
-    """What the methods need of all rows of all inputs (each … × in, same dtype): G = XᵀX and each column's magnitudes."""
-    kept = list(inputs)
-    if not kept:
+def statistics_of(inputs: Iterable[Tensor], again: Callable[[], Iterable[Tensor]] | None = None) -> Statistics:
+    """What the methods need of all rows of all inputs (each … × in, same dtype): G = XᵀX and each column's range and magnitude.
+
+    again: gives the same inputs once more, for methods that round them; not needed for a sequence, which is kept.
+    """
+    found: Statistics | None = None
+    if again is None and isinstance(inputs, Sequence):
+        again = partial(iter, inputs)
+    for X in _chunks(inputs):
+        if found is None:
+            found = _empty(X, again)
+        if not len(X):  # no token was routed to this expert
+            continue
+        _add_gram(found.gram, X)
+        found.lowest = torch.minimum(found.lowest, X.amin(0).double())
+        found.highest = torch.maximum(found.highest, X.amax(0).double())
+        found.magnitude += X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
+        found.tokens += X.shape[0]
+    if found is None:
         raise ValueError("statistics need at least one input")
-    columns, device = kept[0].shape[-1], kept[0].device
-    gram = torch.zeros(columns, columns, dtype=torch.float64, device=device)
-    highest = torch.full((columns,), float("-inf"), dtype=torch.float64, device=device)
-    lowest, magnitude = -highest, torch.zeros_like(highest)
-    tokens = 0
-    for X in _chunks(kept):
-        _add_gram(gram, X)
-        lowest = torch.minimum(lowest, X.amin(0).double())
-        highest = torch.maximum(highest, X.amax(0).double())
-        magnitude += X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
-        tokens += X.shape[0]
-    return Statistics(gram, tokens, lowest, highest, magnitude, kept)
+    if not found.tokens:
+        found.lowest, found.highest = torch.zeros_like(found.magnitude), torch.zeros_like(found.magnitude)
+    return found
+
+
+def _empty(X: Tensor, again: Callable[[], Iterable[Tensor]] | None) -> Statistics:
+    columns = X.shape[1]
+    gram = torch.zeros(columns, columns, dtype=torch.float64, device=X.device)
+    highest = torch.full_like(gram[0], float("-inf"))
+    return Statistics(gram, 0, -highest, highest, torch.zeros_like(highest), again)
 
 
 def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
-    """NᵀN and XᵀN of N = quantizer(X) − X over the inputs that `statistics` still holds.
+    """NᵀN and XᵀN of N = quantizer(X) − X over the inputs of `statistics`.
 
     N in X's own dtype: a bfloat16 N is off by 2⁻⁹ of itself, which moves an error sum by 10⁻⁵ of itself.
     """
-    if not statistics.inputs:
+    if statistics.inputs is None:
         raise ValueError("the inputs of these statistics are gone")
     columns = statistics.columns
-    own, cross = (torch.zeros(columns, columns, dtype=torch.float64, device=statistics.gram.device) for _ in range(2))
-    for X, N in _noise_chunks(statistics.inputs, quantizer):
+    own, cross = torch.zeros_like(statistics.gram), torch.zeros_like(statistics.gram)
+    for X, N in _noise_chunks(statistics.inputs(), quantizer):
         _add_gram(own, N)
         with exact_products(X) as (left, multiply):
             right = N.to(left.dtype)

@@ -65,7 +65,7 @@ class FileCheck:
 
     def _open(self, written: str, span: Span) -> Checkpoint:
         """The checkpoint, or the reason why it cannot be quantized as a QuantError in the recipe's words."""
-        from quant_engine.architectures.registry import supported
+        from quant_engine.architectures.registry import family_for
         from quant_engine.checkpoint import Checkpoint
         from quant_engine.checkpoint.consistency import refuse_contradictions
 
@@ -82,10 +82,7 @@ class FileCheck:
         if checkpoint.quantization is not None:
             message = f'"{written}" is already quantized ({checkpoint.quantization.method})'
             raise QuantError(message, code="model-quantized")
-        if checkpoint.architecture not in supported():
-            names = ", ".join(supported())
-            message = f'architecture "{checkpoint.architecture}" is not supported; supported: {names}'
-            raise QuantError(message, code="model-unsupported")
+        family_for(checkpoint)
         return checkpoint
 
     def _layers(self, checkpoint: Checkpoint, model: str, runs: Path | None) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.nearest import nearest
 from quant_engine.recipe import matches
 from quant_engine.right_values import RightValues
@@ -29,7 +30,7 @@ class LayerCheck:
         self._blocks = [linear for linear in linears if linear.block is not None]
         self._model = Path(model).name
         self.assignment: dict[str, Use | None] = {}
-        self.findings: list[Finding] = [*self._rules_and_default(), *self._candidates()]
+        self.findings: list[Finding] = [*self._rules_and_default(), *self._experts(), *self._candidates()]
 
     def budget(self, scale_bits: int) -> Iterator[Finding]:
         """A budget below the smallest candidates, known from the shapes alone, should not cost a measurement first."""
@@ -69,6 +70,15 @@ class LayerCheck:
             yield from self._decide((*key, "use"), [linear for linear in left if matches(texts, linear.name)])
             left = [linear for linear in left if not matches(texts, linear.name)]
         yield from self._decide(("quantize", "default"), [linear for linear in left if linear.block is not None])
+
+    def _experts(self) -> Iterator[Finding]:
+        """Formats that the rules and the default give to experts; what a budget chooses is not known yet."""
+        default: Key = ("quantize", "default")
+        complete = len(self.assignment) >= len(self._blocks)
+        contradiction = expert_contradiction(self.assignment) if complete and self._values.node(("quantize", "budget")) is None else None
+        node = self._values.node(_RULES) or self._values.node(default)
+        if contradiction and node:
+            yield Finding("experts-mixed", contradiction, node.span)
 
     def _candidates(self) -> Iterator[Finding]:
         for index in range(self._values.count(("candidates",))):

@@ -95,17 +95,17 @@ def fold_for(
     prefix: str,
     config: Mapping[str, Any],
     module_of: Callable[[str], nn.Module],
-    columns: int,
     stored: dict[str, Tensor],
 ) -> FoldTarget | None:
     """The operation before `layers` (full names, all that read one input) in the block `prefix`; None when there is none that could take
-    over a scale."""
+    over a scale. stored: as of `FoldTarget`."""
     inner = {name.removeprefix(f"{prefix}.") for name in layers}
     for fold in folds:
-        if set(fold.layers) != inner or not fold.holds(config):
+        if set(fold.layers) != inner:
             continue
-        previous = module_of(f"{prefix}.{fold.previous}")
-        rows = torch.tensor(list(fold.rows_for(config, columns)), device=previous.weight.device)  # type: ignore[union-attr]
-        target = FoldTarget(fold, f"{prefix}.{fold.previous}", previous, rows, stored)
+        name = f"{prefix}.{fold.previous}"
+        previous, columns = module_of(name), module_of(layers[0]).weight.shape[1]  # type: ignore[union-attr]
+        rows = torch.tensor(list(fold.rows_for(config, columns)), device=previous.weight.device)  # type: ignore[arg-type]
+        target = FoldTarget(fold, name, previous, rows, stored)
         return target if target.possible() else None
     return None

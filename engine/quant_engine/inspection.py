@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from quant_engine import protocol
-from quant_engine.architectures.registry import supported
 from quant_engine.checkpoint import Checkpoint, TensorInfo, list_linears
 
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
@@ -44,7 +43,7 @@ def inspect(path: Path) -> protocol.Checkpoint:
         path=str(checkpoint.path),
         architecture=checkpoint.architecture,
         model_type=checkpoint.model_type,
-        supported=checkpoint.architecture in supported(),
+        supported=not isinstance(checkpoint.family, str),
         dtype=checkpoint.dtype,
         parameters=checkpoint.parameters,
         bytes=checkpoint.bytes,

@@ -7,39 +7,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from quant_engine.calibration import noise_of
+from quant_engine.advice import ADVICE
+from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.errors import QuantError
-from quant_engine.formats.inputs import InputQuantizer, attach, static_scale
+from quant_engine.formats.inputs import attach
 from quant_engine.formats.stored import checkpoint_tensors
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
-from quant_engine.methods.types import Quantized
 from quant_engine.result import Measurement
-from quant_engine.sensitivity import energies, measurement, noisy_energies
-from quant_engine.uses import USE_MODELS, Use
+from quant_engine.sensitivity import energies, measurement
+from quant_engine.stack import Layer, SharedScale, Stack, input_quantizer, instead
+from quant_engine.uses import Use
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from quant_engine.checkpoint import LinearInfo
-    from quant_engine.methods.types import Statistics
+    from quant_engine.folding import FoldTarget
+    from quant_engine.formats.inputs import InputQuantizer
+    from quant_engine.methods.types import Quantized, Statistics
+
+FindFold = Callable[[Sequence[str]], "FoldTarget | None"]
 
 
-_ROWS = 32768
-"""Rows that a method gets at once: bounds its working memory for an lm_head of a large vocabulary."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A linear layer in memory. group: layers with the same value read the same input."""
-
-    name: str
-    group: str
-    module: nn.Module
-
-    @property
-    def weight(self) -> Tensor:
-        return self.module.weight  # type: ignore[return-value]
+def no_fold(layers: Sequence[str]) -> FoldTarget | None:
+    """For layers that no operation of the same block comes before, for example lm_head."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -65,26 +58,29 @@ class QuantizedLayer:
     asked: str
     applied: str
     fallback: str | None
+    note: str | None
     damping: float | None
     loss: float | None
     achieved: Measurement
 
 
 def measure_group(
-    layers: Sequence[Layer], statistics: Statistics, candidates: Sequence[Use], tick: Callable[[], None]
+    layers: Sequence[Layer], statistics: Statistics, candidates: Sequence[Use], tick: Callable[[], None], fold: FindFold = no_fold
 ) -> list[MeasuredLayer]:
     """Every candidate on layers that share the input of `statistics`, one call of its method for all of them.
 
-    Raises QuantError(code="not-finite").
+    fold: finds what can take over a scale of the layers' input. Raises QuantError(code="not-finite").
     """
     _refuse_not_finite(layers, statistics)
-    stack = _Stack(layers)
+    stack = Stack(layers)
+    target = fold([layer.name for layer in layers])
+    statistics.fold = target.take if target else None
     signals = energies(stack.weight, statistics.gram, stack.sizes)
     found: list[dict[str, Measurement]] = [{} for _ in layers]
     for use in candidates:
         tick()
         parts = stack.quantize(use, statistics)
-        noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype))
+        noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale))
         for entry, signal, noise, part in zip(found, signals, noises, parts, strict=True):
             entry[use.label] = measurement(signal, noise, stack.bits_per_weight(use, part), part.report)
     return [
@@ -99,42 +95,63 @@ def quantize_group(
     assignment: Mapping[str, Use | None],
     tensors: dict[str, Tensor],
     tick: Callable[[], None],
+    fold: FindFold = no_fold,
 ) -> list[QuantizedLayer]:
-    """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them is added to
-    `tensors`. Raises QuantError(code="not-finite")."""
+    """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them, and of the operation before them
+    when it takes over a scale, is added to `tensors`. Raises QuantError(code="not-finite")."""
     _refuse_not_finite(layers, statistics)
+    target = fold([layer.name for layer in layers])
+    statistics.fold = target.take if target else None
+    uses = dict.fromkeys(assignment.get(layer.name) for layer in layers)
+    shared = SharedScale()
     done: dict[str, QuantizedLayer] = {}
-    for use in dict.fromkeys(assignment.get(layer.name) for layer in layers):
-        if use is None:
-            continue
+    # A method that looks for a scale comes first: what the others get of the input is scaled by it too.
+    for use in sorted((use for use in uses if use is not None), key=lambda use: not METHODS[use.method].scales_inputs):
         tick()
         members = [layer for layer in layers if assignment.get(layer.name) == use]
-        stack = _Stack(members)
-        parts = stack.quantize(use, statistics)
-        quantizer = input_quantizer(use, statistics, stack.weight.dtype)
+        stack = Stack(members)
+        parts = shared.quantize(stack, use, statistics)
+        quantizer = input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale)
         signals = energies(stack.weight, statistics.gram, stack.sizes)
         noises = stack.noises(parts, statistics, quantizer)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
-            report = part.report
-            tensors.update(checkpoint_tensors(layer.name, part))
-            layer.weight.data.copy_(part.dequantize())
-            if quantizer is not None:
-                attach(layer.module, quantizer)
-                if quantizer.scale is not None:
-                    tensors[f"{layer.name}.input_scale"] = quantizer.scale.clone()
-            done[layer.name] = QuantizedLayer(
-                name=layer.name,
-                group=layer.group,
-                tokens=statistics.tokens,
-                signal=signal,
-                asked=use.label,
-                applied=_instead(use, report.applied).label if report.applied else use.label,
-                fallback=report.fallback,
-                damping=report.damping,
-                loss=report.loss,
-                achieved=measurement(signal, noise, stack.bits_per_weight(use, part), report),
-            )
+            achieved = measurement(signal, noise, stack.bits_per_weight(use, part), part.report)
+            done[layer.name] = _record(layer, use, part, statistics.tokens, signal, achieved)
+            store_layer(layer, part, quantizer, tensors)
+    if shared.scale is not None and target is not None:
+        for layer in layers:
+            if layer.name not in done:
+                tensors[f"{layer.name}.weight"] = (layer.weight.float() * shared.scale).to(layer.weight.dtype)
+        target.move(shared.scale)
     return [done[layer.name] for layer in layers if layer.name in done]
+
+
+def store_layer(layer: Layer, part: Quantized, quantizer: InputQuantizer | None, tensors: dict[str, Tensor]) -> None:
+    """Add what the checkpoint stores to `tensors`; the layer computes from now on what a loader of it will compute."""
+    tensors.update(checkpoint_tensors(layer.name, part))
+    layer.weight.data.copy_(part.effective())
+    if quantizer is None:
+        return
+    attach(layer.module, quantizer)
+    if quantizer.scale is not None:
+        tensors[f"{layer.name}.input_scale"] = quantizer.scale.clone()
+
+
+def _record(layer: Layer, use: Use, part: Quantized, tokens: int, signal: float, achieved: Measurement) -> QuantizedLayer:
+    report = part.report
+    return QuantizedLayer(
+        name=layer.name,
+        group=layer.group,
+        tokens=tokens,
+        signal=signal,
+        asked=use.label,
+        applied=instead(use, report.applied).label if report.applied else use.label,
+        fallback=report.fallback,
+        note=report.note,
+        damping=report.damping,
+        loss=report.loss,
+        achieved=achieved,
+    )
 
 
 def check_fits(linears: Iterable[LinearInfo], uses_of: Callable[[str], Sequence[Use]]) -> None:
@@ -150,6 +167,13 @@ def check_fits(linears: Iterable[LinearInfo], uses_of: Callable[[str], Sequence[
                 )
 
 
+def refuse_mixed_experts(assignment: Mapping[str, Use | None]) -> None:
+    """Raises QuantError(code="experts-mixed") for experts that no loader could read as the assignment has them."""
+    contradiction = expert_contradiction(assignment)
+    if contradiction:
+        raise QuantError(contradiction, code="experts-mixed", advice=ADVICE["experts-mixed"])
+
+
 def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:
     """An input that is infinite or no number reaches its own square on the Gram matrix's diagonal."""
     if not bool(torch.isfinite(statistics.gram.diagonal()).all()):
@@ -158,60 +182,3 @@ def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:
             code="not-finite",
             advice="The checkpoint overflows in its dtype or is damaged: check its weights, or use bfloat16.",
         )
-
-
-class _Stack:
-    """The weights of layers that share an input as one matrix: rows are independent, so one call does the work of
-    several."""
-
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        for layer in layers:
-            if not bool(torch.isfinite(layer.weight).all()):
-                raise QuantError(
-                    f"the weights of {layer.name} are not all finite",
-                    code="model-broken",
-                    advice="The checkpoint is damaged; download it again.",
-                )
-        self.sizes = [layer.weight.shape[0] for layer in layers]
-        self.weight = torch.cat([layer.weight for layer in layers]) if len(layers) > 1 else layers[0].weight
-
-    def quantize(self, use: Use, statistics: Statistics) -> list[Quantized]:
-        """One result for each layer."""
-        method = METHODS[use.method]
-
-        def quantized(rows: Tensor) -> Quantized:
-            return method.quantize(rows, statistics, use.weight_format, use.arguments)
-
-        if not use.weight_format.rows_are_independent:
-            return [quantized(rows) for rows in self.weight.split(self.sizes)]
-        parts = [quantized(rows) for rows in self.weight.split(_ROWS)]
-        whole = parts[0] if len(parts) == 1 else Quantized.stack(parts)
-        stops = torch.tensor(self.sizes).cumsum(0).tolist()
-        return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
-
-    def noises(self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None) -> list[float]:
-        """Σ‖y − ŷ‖² of each layer."""
-        dequantized = torch.cat([part.dequantize() for part in parts])
-        if quantizer is not None:
-            if quantizer.input_format not in statistics.noises:
-                statistics.noises[quantizer.input_format] = noise_of(statistics, quantizer)
-            noise = statistics.noises[quantizer.input_format]
-            return noisy_energies(self.weight, dequantized.to(self.weight.dtype), statistics.gram, noise, self.sizes)
-        difference = dequantized.float().sub_(self.weight.float())
-        return energies(difference, statistics.gram, self.sizes)
-
-    def bits_per_weight(self, use: Use, part: Quantized) -> float:
-        rows, columns = part.codes.shape
-        return use.weight_format.bits_per_weight(columns, scale_bits=8 * self.weight.element_size(), rows=rows)
-
-
-def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype) -> InputQuantizer | None:
-    """How the layer's inputs are rounded with this use; None: they stay as they are."""
-    inputs = use.input_format
-    if inputs is None:
-        return None
-    return InputQuantizer(inputs, None if inputs.dynamic else static_scale(statistics.largest, inputs, dtype))
-
-
-def _instead(use: Use, method: str) -> Use:
-    return USE_MODELS[method](method=method, scheme=use.scheme, group_size=use.group_size)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class Lockstep:
-    """Iterating runs every forward pass up to the next stop and yields what the submodule there is given, one tensor
-    for each pass.
+    """Iterating runs every forward pass up to the next stop and yields what the submodule there is given, its positional
+    arguments for each pass.
 
     stops: submodules that every pass reaches once, in this order. Between two steps the submodule may be changed: the
     passes continue through it as it is then. After the last step `outputs` has what each pass returned. tick is called
@@ -34,7 +34,7 @@ class Lockstep:
         self._passes = passes
         self._tick = tick
 
-    def __iter__(self) -> Iterator[list[Tensor]]:
+    def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
         hooks = [stop.register_forward_pre_hook(_suspend) for stop in self._stops]
         running = [greenlet(one) for one in self._passes]
         try:
@@ -48,7 +48,7 @@ class Lockstep:
                 if one:
                     one.throw()
 
-    def _resume(self, one: greenlet, stop: nn.Module | None) -> Tensor:
+    def _resume(self, one: greenlet, stop: nn.Module | None) -> Any:
         self._tick()
         arrived = one.switch()
         if stop is None:
@@ -64,7 +64,7 @@ def _suspend(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     parent = getcurrent().parent
     if parent is None:
         raise RuntimeError("a layer of a block in lockstep was called from outside its forward passes")
-    parent.switch((module, arguments[0]))
+    parent.switch((module, arguments))
     # A hook that was attached while the pass stood here is not in the list of hooks that torch is going through.
     quantizer = inputs.of(module)
     return arguments if quantizer is None else (quantizer(arguments[0]), *arguments[1:])

@@ -140,16 +140,12 @@ def quantize(work: Work) -> None:
 
 def write(work: Work) -> None:
     """The checkpoint appears at the output, complete, by one renaming."""
-    from quant_engine.architectures.registry import family_of
-    from quant_engine.checkpoint import quantization_config
+    from quant_engine.checkpoint import config_layers, quantization_config
 
     layers: dict[str, Use | None] = {}
     for linear in work.model.linears:
         done = work.quantized.get(linear.name)
         layers[linear.name] = work.assignment[linear.name].use if done and done.applied is not None else None
-    family = family_of(work.checkpoint.architecture)
-    if family is not None:
-        layers.setdefault(family.head, None)
     with work.phase("write", 1, "steps"):
         publication = _publication(work)
         if publication.exists() and work.output.exists():
@@ -157,7 +153,7 @@ def write(work: Work) -> None:
         else:
             writer = _writer(work)
             replace_text(publication, "")
-            work.published = writer.publish(quantization_config(layers))
+            work.published = writer.publish(quantization_config(config_layers(work.checkpoint, layers)))
         work.tick("checkpoint written")
 
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from quant_engine.architectures.decoder import BlockInput, DecoderModel
 from quant_engine.calibration import statistics_of
-from quant_engine.layers import Layer, MeasuredLayer, QuantizedLayer, check_fits, measure_group, quantize_group
+from quant_engine.layers import (
+    Layer,
+    MeasuredLayer,
+    QuantizedLayer,
+    check_fits,
+    measure_group,
+    quantize_group,
+    refuse_mixed_experts,
+)
 from quant_engine.linalg.memory import release_freed
 from quant_engine.lockstep import Lockstep
 
@@ -66,13 +74,13 @@ def measure(
         model.load_block(index)
         measured: list[MeasuredLayer] = []
         for layers, statistics in _steps(model, index, states, tick):
-            measured += measure_group(layers, statistics, candidates, tick)
+            measured += measure_group(layers, statistics, candidates, tick, partial(model.fold_target, index, {}))
         model.free_block(index)
         yield MeasuredBlock(index, measured, _hidden(states))
     if head and (layer := _head_layer(model)):
         yield MeasuredBlock(
             None,
-            measure_group([layer], statistics_of(_head_inputs(model, states, tick)), candidates, tick),
+            measure_group([layer], _head_statistics(model, states, tick), candidates, tick),
             _hidden(states),
         )
     model.free_head()
@@ -93,9 +101,10 @@ def quantize(
 
     assignment: by layer name; layers it does not name or maps to None are kept. A block that is yielded is durable in
     the writer under `piece_name(block)`. The head is yielded last (block None) when lm_head is assigned. The other
-    arguments are `measure`'s.
+    arguments are `measure`'s. Raises QuantError("experts-mixed") too.
     """
     check_fits(model.linears, lambda name: [use for use in [assignment.get(name)] if use])
+    refuse_mixed_experts({linear.name: assignment.get(linear.name) for linear in model.linears})
     states = _start(model, batches, hidden)
     for index in range(start, model.block_count):
         model.load_block(index)
@@ -103,14 +112,14 @@ def quantize(
         tensors: dict[str, Tensor] = {}
         targets = {name for name, use in assignment.items() if use}
         for layers, statistics in _steps(model, index, states, tick, targets):
-            quantized += quantize_group(layers, statistics, assignment, tensors, tick)
+            quantized += quantize_group(layers, statistics, assignment, tensors, tick, partial(model.fold_target, index, tensors))
         model.free_block(index)
         writer.put(piece_name(index), tensors)
         yield QuantizedBlock(index, quantized, _hidden(states))
     layer = _head_layer(model)
     if layer and assignment.get(layer.name):
         tensors = {}
-        quantized = quantize_group([layer], statistics_of(_head_inputs(model, states, tick)), assignment, tensors, tick)
+        quantized = quantize_group([layer], _head_statistics(model, states, tick), assignment, tensors, tick)
         writer.put(piece_name(None), tensors)
         yield QuantizedBlock(None, quantized, _hidden(states))
     model.free_head()
@@ -134,20 +143,23 @@ def _steps(
 ) -> Iterator[tuple[list[Layer], Statistics]]:
     """Take all batches through the loaded block; stop wherever a group of layers (with one of `targets`, or any) is about to read its
     input, with the statistics of that input."""
-    groups = [
-        [Layer(name, f"{names[0]} input", model.module(name)) for name in names] for names in model.input_groups(index)
-    ]
+    stops = model.stops(index)
     passes = [partial(model.run_block, index, state) for state in states]
-    walk = Lockstep([layers[0].module for layers in groups], passes, tick)
-    for layers, inputs in zip(groups, walk, strict=True):
-        if targets is None or any(layer.name in targets for layer in layers):
-            release_freed()
-            statistics = statistics_of(inputs)
-            # Neither this frame nor the caller keeps the inputs: a block's widest ones are most of a walk's memory.
-            inputs.clear()
-            release_freed()
-            yield layers, statistics
-            del statistics
+    walk = Lockstep([stop.module for stop in stops], passes, tick)
+    for stop, calls in zip(stops, walk, strict=True):
+        for names, take in stop.inputs(calls):
+            if targets is None or any(name in targets for name in names):
+                release_freed()
+                statistics = statistics_of(take(), take)
+                release_freed()
+                routed = stop.experts is not None
+                yield [Layer(name, f"{names[0]} input", model.module(name), routed) for name in names], statistics
+                # Nobody keeps the inputs: a block's widest ones are most of a walk's memory.
+                statistics.inputs = None
+                del statistics
+                if stop.experts is None:
+                    take().clear()
+            del take
     for state, output in zip(states, walk.outputs, strict=True):
         state.hidden = output
 
@@ -156,6 +168,11 @@ def _head_layer(model: DecoderModel) -> Layer | None:
     """lm_head, loaded, when it has a weight of its own."""
     linear = next((linear for linear in model.linears if linear.block is None), None)
     return linear and Layer(linear.name, "lm_head input", model.load_head().lm_head)
+
+
+def _head_statistics(model: DecoderModel, states: list[BlockInput], tick: Tick) -> Statistics:
+    again = partial(_head_inputs, model, states, tick)
+    return statistics_of(again(), again)
 
 
 def _head_inputs(model: DecoderModel, states: list[BlockInput], tick: Tick) -> Iterator[Tensor]:

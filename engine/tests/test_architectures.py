@@ -2,7 +2,9 @@
 memory."""
 
 import gc
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +30,7 @@ def walk_logits(model: DecoderModel, batches: list[torch.Tensor], source: Checkp
 
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
 def test_logits_equal_the_whole_model(architecture: str, dtype: torch.dtype, tmp_path: Path):
     folder = tiny.save_tiny(tmp_path / "model", architecture, dtype)
     batches = [*tiny.tokens(2), *tiny.tokens(1, sequences=1, length=40)]
@@ -56,7 +58,7 @@ def test_hidden_states_are_bit_identical(architecture: str, tmp_path: Path):
     (batch,) = tiny.tokens(1)
     whole = transformers.AutoModelForCausalLM.from_pretrained(folder)
     with torch.no_grad():
-        expected = whole.model(batch, output_hidden_states=True).hidden_states
+        expected = whole.base_model(batch, output_hidden_states=True).hidden_states
     model = open_model(Checkpoint.open(folder))
     (state,) = model.embed([batch])
     assert torch.equal(state.hidden, expected[0])
@@ -69,9 +71,11 @@ def test_hidden_states_are_bit_identical(architecture: str, tmp_path: Path):
     assert torch.equal(model.load_head().norm(state.hidden), expected[-1])
 
 
-def test_float16_tied_and_sharded_checkpoints(tmp_path: Path):
-    folder = tiny.save_tiny(tmp_path / "model", "qwen2", torch.float16, shard="60KB", tie_word_embeddings=True)
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_tied_and_sharded_checkpoints(architecture: str, tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model", architecture, torch.float16, shard="60KB", tie_word_embeddings=True)
     assert len(list(folder.glob("*.safetensors"))) > 2
+    assert [linear for linear in list_linears(Checkpoint.open(folder)) if linear.block is None] == []
     (batch,) = tiny.tokens(1)
     (logits,) = walk_logits(open_model(Checkpoint.open(folder)), [batch])
     assert torch.equal(logits, tiny.reference_logits(folder, batch))
@@ -90,16 +94,79 @@ def test_the_sliding_window_matters_in_these_tests(tmp_path: Path):
     assert float((logits[0] - logits[1]).abs().max()) > 0.01
 
 
+def test_a_tied_head_that_config_json_does_not_mention(tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model", "gemma2", tie_word_embeddings=True)
+    config = json.loads((folder / "config.json").read_text())
+    del config["tie_word_embeddings"]
+    (folder / "config.json").write_text(json.dumps(config))
+    (batch,) = tiny.tokens(1)
+    (logits,) = walk_logits(open_model(Checkpoint.open(folder)), [batch])
+    assert torch.equal(logits, tiny.reference_logits(folder, batch))
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"do_layer_norm_before": False},
+        {"do_layer_norm_before": False, "word_embed_proj_dim": 64},
+        {"word_embed_proj_dim": 64, "enable_bias": False},
+        {"layer_norm_elementwise_affine": False},
+    ],
+    ids=str,
+)
+def test_the_variants_of_opt(sizes: dict[str, Any], tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model", "opt", **sizes)
+    (batch,) = tiny.tokens(1)
+    (logits,) = walk_logits(open_model(Checkpoint.open(folder)), [batch])
+    assert torch.equal(logits, tiny.reference_logits(folder, batch))
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_attention_and_mlp_of_gpt_neox_side_by_side_or_not(parallel: bool, tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model", "gpt_neox", use_parallel_residual=parallel)
+    (batch,) = tiny.tokens(1)
+    (logits,) = walk_logits(open_model(Checkpoint.open(folder)), [batch])
+    assert torch.equal(logits, tiny.reference_logits(folder, batch))
+
+
+@pytest.mark.parametrize("architecture", ["gemma2", "gemma3"])
+def test_the_bound_of_the_logits_and_both_attentions_matter_in_these_tests(architecture: str, tmp_path: Path):
+    (batch,) = tiny.tokens(1)
+    logits = []
+    for changed in ({}, {"final_logit_softcapping": None}, {"layer_types": ["full_attention"] * 2}):
+        folder = tiny.save_tiny(tmp_path / str(len(logits)), architecture, **changed)
+        logits += walk_logits(open_model(Checkpoint.open(folder)), [batch])
+    bounded, free, full = logits
+    assert float(bounded.abs().max()) < 1 < float(free.abs().max())
+    assert not torch.equal(bounded[:, 8:], full[:, 8:])
+
+
+GROUPS = {
+    "phi3": [["qkv_proj"], ["o_proj"], ["gate_up_proj"], ["down_proj"]],
+    "opt": [["q_proj", "k_proj", "v_proj"], ["out_proj"], ["fc1"], ["fc2"]],
+    "gpt_neox": [["query_key_value"], ["dense"], ["dense_h_to_4h"], ["dense_4h_to_h"]],
+    "mixtral": [["q_proj", "k_proj", "v_proj"], ["o_proj"], *[["w1", "w3"], ["w2"]] * 4],
+}
+LLAMA_GROUPS = [["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"]]
+
+
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 def test_layers_that_share_an_input_are_found_in_execution_order(architecture: str, tmp_path: Path):
     model = open_model(Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture)))
     model.load_block(1)
     groups = model.input_groups(1)
-    assert [[name.rpartition(".")[2] for name in names] for names in groups] == [
-        ["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"],
-    ]  # fmt: skip
+    found = [sorted(name.rpartition(".")[2] for name in names) for names in groups]
+    assert found == [sorted(kinds) for kinds in GROUPS.get(architecture, LLAMA_GROUPS)]
     listed = [linear.name for linear in list_linears(model.checkpoint) if linear.block == 1]
-    assert [name for names in groups for name in names] == listed
+    assert sorted(listed) == sorted(name for names in groups for name in names)
+
+
+def test_a_layer_that_reads_what_another_one_read_earlier_shares_its_statistics(tmp_path: Path):
+    """Attention and MLP of Phi run side by side on one norm's output: fc1 reads what q, k and v read, after dense has run."""
+    model = open_model(Checkpoint.open(tiny.save_tiny(tmp_path / "model", "phi")))
+    model.load_block(0)
+    kinds = [sorted(name.rpartition(".")[2] for name in names) for names in model.input_groups(0)]
+    assert kinds == [["fc1", "k_proj", "q_proj", "v_proj"], ["dense"], ["fc2"]]
 
 
 def live_floats() -> int:
@@ -142,7 +209,11 @@ def test_an_unknown_architecture_lists_the_supported_ones(tmp_path: Path):
     assert caught.value.code == "model-unsupported"
     assert '"NovelForCausalLM"' in caught.value.message
     assert all(name in caught.value.message for name in supported())
-    assert supported() == ["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"]
+    assert "transformers has no language model of that name" in caught.value.message
+    assert supported() == [
+        "GPTNeoXForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM",
+        "OPTForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "Qwen3MoeForCausalLM",
+    ]  # fmt: skip
 
 
 def test_weights_that_do_not_fit_the_config_are_named(tmp_path: Path):

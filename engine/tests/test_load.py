@@ -8,7 +8,7 @@ import torch
 
 import tiny
 from quant_engine.architectures.decoder import open_model
-from quant_engine.checkpoint import Checkpoint, CheckpointWriter, list_linears, quantization_config
+from quant_engine.checkpoint import Checkpoint, CheckpointWriter, config_layers, list_linears, quantization_config
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.uses import Use, parse_short
 from quant_engine.walk import quantize
@@ -25,7 +25,7 @@ def written(source: Checkpoint, folder: Path, choose: Callable[[str], str | None
     writer = CheckpointWriter(folder / "output", source, folder / "state")
     for _ in quantize(open_model(source), BATCHES, chosen, writer):
         pass
-    return Checkpoint.open(writer.publish(quantization_config(chosen), max_shard))
+    return Checkpoint.open(writer.publish(quantization_config(config_layers(source, chosen)), max_shard))
 
 
 def assert_loads_exactly(output: Checkpoint, source: Checkpoint) -> None:
@@ -70,29 +70,59 @@ def test_all_formats_in_one_checkpoint(tmp_path: Path):
     assert_loads_exactly(output, source)
 
 
+SCALED = ["awq-w4a16-g32", "awq-w3a16-g32", "smoothquant-w8a8", "smoothquant-w4a8-g32", "smoothquant-fp8_dynamic"]
+
+
+@pytest.mark.parametrize("use", SCALED)
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2", "phi3", "opt"])
+def test_scaled_layers_and_the_operations_before_them(use: str, architecture: str, tmp_path: Path):
+    if architecture == "opt" and use.startswith("smoothquant"):
+        pytest.skip("OPT flattens tokens before fc1, and compressed-tensors then takes one scale for all of them, not one for each")
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture))
+    output = written(source, tmp_path, lambda name: None if name == "lm_head" else use)
+    changed = {name for name, info in source.tensors.items() if "norm" in name and not same_bytes(source, output, name)}
+    assert changed, "some norm took over a scale"
+    assert_loads_exactly(output, source)
+
+
+def same_bytes(a: Checkpoint, b: Checkpoint, name: str) -> bool:
+    return torch.equal(a.load([name])[name], b.load([name])[name])
+
+
 def mixed(name: str) -> str | None:
-    """Several widths, groups and methods, a kept layer, a quantized head."""
-    if "layers.0.mlp" in name:
+    """Several widths, groups and methods, a kept layer, a quantized head; experts need one format."""
+    if ".experts." in name:
+        return "gptq-w4a16-g32"
+    if ".layers.0." in name and "attn" not in name and "attention" not in name:
         return "gptq-w3a16-g32"
     if name.endswith("v_proj"):
         return None
-    return "rtn-w8a16-channel" if name == "lm_head" else "gptq-w4a16-g32"
+    return "rtn-w8a16-channel" if name in ("lm_head", "embed_out") else "gptq-w4a16-g32"
 
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 def test_mixed_formats_of_every_architecture_sharded(architecture: str, tmp_path: Path):
     source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture))
-    output = written(source, tmp_path, mixed, max_shard=30_000)
-    assert output.quantization is not None and output.quantization.bits == [3, 4, 8]
+    output = written(source, tmp_path, mixed, max_shard=20_000)
+    has_experts = architecture in ("mixtral", "qwen3_moe")
+    assert output.quantization is not None and output.quantization.bits == ([4, 8] if has_experts else [3, 4, 8])
     assert len(list(output.path.glob("*.safetensors"))) > 2
     assert_loads_exactly(output, source)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
-def test_other_dtypes_with_a_tied_head(dtype: torch.dtype, tmp_path: Path):
-    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", "qwen3", dtype, tie_word_embeddings=True))
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_float16_with_a_tied_head(architecture: str, tmp_path: Path):
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture, torch.float16, tie_word_embeddings=True))
     output = written(source, tmp_path, lambda name: "gptq-w4a16-g32")
-    assert next(info for name, info in output.tensors.items() if name.endswith("weight_scale")).dtype in ("F16", "F32")
+    assert next(info for name, info in output.tensors.items() if name.endswith("weight_scale")).dtype == "F16"
+    assert_loads_exactly(output, source)
+
+
+@pytest.mark.parametrize("architecture", ["qwen3", "gemma3", "gpt_neox", "mixtral"])
+def test_float32_with_the_head_kept(architecture: str, tmp_path: Path):
+    source = Checkpoint.open(tiny.save_tiny(tmp_path / "model", architecture, torch.float32))
+    output = written(source, tmp_path, lambda name: None if name in ("lm_head", "embed_out") else "gptq-w4a16-g32")
+    assert next(info for name, info in output.tensors.items() if name.endswith("weight_scale")).dtype == "F32"
     assert_loads_exactly(output, source)
 
 

@@ -26,13 +26,13 @@ def test_passes_stop_together_and_continue_through_what_was_changed(module: Two)
     xs = [torch.randn(2, 3) for _ in range(4)]
     walk = Lockstep([module.first, module.second], [lambda x=x: module(x) for x in xs])
     steps = iter(walk)
-    assert all(given is x for given, x in zip(next(steps), xs, strict=True))
+    assert all(given is x for (given,), x in zip(next(steps), xs, strict=True))
     module.first.weight.data.mul_(2)
     inputs = next(steps)
     module.second.weight.data.neg_()
     assert next(steps, None) is None
     assert module.calls == 4
-    for x, given, output in zip(xs, inputs, walk.outputs, strict=True):
+    for x, (given,), output in zip(xs, inputs, walk.outputs, strict=True):
         assert torch.equal(given, module.first(x).relu())
         assert torch.equal(output, module(x))
 

@@ -30,6 +30,12 @@ def problem(foldable: bool = True) -> tuple[Tensor, Statistics]:
     return weight, statistics
 
 
+def inputs_of(statistics: Statistics) -> Tensor:
+    assert statistics.inputs is not None
+    (X,) = statistics.inputs()
+    return X.double()
+
+
 def error_of(quantized: Quantized, weight: Tensor, statistics: Statistics) -> float:
     return energies(quantized.effective().float() - weight.float(), statistics.gram, [weight.shape[0]])[0]
 
@@ -55,7 +61,7 @@ def test_awq_scales_by_inputs_and_weights(exponent: float, expected: list[float]
 def test_the_search_takes_the_best_of_its_grid(duo: bool):
     """Compared with direct forwards in float64 for each exponent."""
     weight, statistics = problem()
-    X = statistics.inputs[0].double()
+    X = inputs_of(statistics)
     scale, exponent = search_scale(weight, statistics, FORMAT, 20, duo)
     mean = X.abs().mean(0).float()
     grouped = weight.float().abs().reshape(96, 4, 32)
@@ -90,7 +96,7 @@ def test_without_an_operation_to_fold_into_the_record_says_so():
 
 def test_clipping_is_the_best_share_of_each_group_and_never_below_the_last():
     weight, statistics = problem()
-    X = statistics.inputs[0].double()
+    X = inputs_of(statistics)
     share = search_clip(weight.float(), statistics.gram, FORMAT, torch.bfloat16, torch.arange(96) < 5)
     assert share.shape == (96, 4) and float(share.min()) >= 0.55 - 1e-6 and bool((share[:5] == 1).all())
     assert float(share[5:].min()) < 1
@@ -124,7 +130,7 @@ def test_smoothing_scales_of_the_worked_example():
 def test_scaled_statistics_are_those_of_scaled_inputs():
     _, statistics = problem()
     scale = torch.exp(torch.randn(128, generator=torch.Generator().manual_seed(1)))
-    expected = statistics_of([statistics.inputs[0].double() / scale.double()])
+    expected = statistics_of([inputs_of(statistics) / scale.double()])
     found = statistics.scaled(scale)
     for name in ("gram", "lowest", "highest", "magnitude"):
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-5, atol=1e-5 * float(expected.gram.max()))

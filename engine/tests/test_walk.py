@@ -248,7 +248,7 @@ def test_rows_in_parts_give_what_one_call_gives(monkeypatch: pytest.MonkeyPatch)
     statistics = statistics_of([torch.randn(300, 64).bfloat16()])
     for label in ("rtn-w4a16-g32", "gptq-w3a16-g32"):
         whole = measure_group([layer], statistics, [parse_short(label)], lambda: None)[0]
-        monkeypatch.setattr("quant_engine.layers._ROWS", 33)
+        monkeypatch.setattr("quant_engine.stack._ROWS", 33)
         parts = measure_group([layer], statistics, [parse_short(label)], lambda: None)[0]
         monkeypatch.undo()
         assert parts.signal == whole.signal

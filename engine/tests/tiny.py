@@ -8,7 +8,6 @@ from typing import Any
 import torch
 import transformers
 
-ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 VOCABULARY = 96
 _SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -18,17 +17,37 @@ _SIZES: dict[str, Any] = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 128,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
     "tie_word_embeddings": False,
 }
+_BOTH_ATTENTIONS = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 8, "query_pre_attn_scalar": 16}
 # Sliding windows shorter than the test's sequences, in Qwen2 from the second layer on; heads wider than hidden/heads
-# in Qwen3.
+# in Qwen3; logits that a bound changes in the Gemmas; an embedding narrower than the blocks in OPT; a block without experts in
+# Qwen3-MoE.
 _SPECIAL: dict[str, dict[str, Any]] = {
     "llama": {},
     "mistral": {"sliding_window": 8},
     "qwen2": {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1},
     "qwen3": {"head_dim": 32},
-}
-_CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+    "gemma2": {**_BOTH_ATTENTIONS, "head_dim": 16, "final_logit_softcapping": 1.0, "attn_logit_softcapping": 5.0},
+    "gemma3": {**_BOTH_ATTENTIONS, "head_dim": 16, "final_logit_softcapping": 1.0},
+    "phi3": {},
+    "opt": {"ffn_dim": 128, "word_embed_proj_dim": 32},
+    "gpt_neox": {"rotary_pct": 0.5},
+    "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen3_moe": {
+        "head_dim": 16, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "num_hidden_layers": 3,
+        "mlp_only_layers": [1],
+    },
+}  # fmt: skip
+_CLASSES = {
+    "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2", "gemma3": "Gemma3", "phi3": "Phi3",
+    "opt": "OPT", "gpt_neox": "GPTNeoX", "mixtral": "Mixtral", "qwen3_moe": "Qwen3Moe",
+}  # fmt: skip
+ARCHITECTURES = tuple(_CLASSES)
+"""Those that have a file of their own; `save_tiny` takes the others too."""
+_OTHERS = {"phi": "Phi", "olmo2": "Olmo2", "starcoder2": "Starcoder2", "granite": "Granite", "vault_gemma": "VaultGemma", "cohere": "Cohere"}
 
 
 def save_tiny(
@@ -41,8 +60,9 @@ def save_tiny(
     **overrides: Any,
 ) -> Path:
     """A random model in `folder`: biases and norms are random too, so that a forgotten one shows in the logits."""
-    name = _CLASSES[architecture]
-    config = getattr(transformers, f"{name}Config")(**{**_SIZES, **_SPECIAL[architecture], **overrides})
+    name = {**_CLASSES, **_OTHERS}[architecture]
+    kind = "Gemma3TextConfig" if architecture == "gemma3" else f"{name}Config"
+    config = getattr(transformers, kind)(**{**_SIZES, **_SPECIAL.get(architecture, {}), **overrides})
     torch.manual_seed(seed)
     model = getattr(transformers, f"{name}ForCausalLM")(config)
     with torch.no_grad():

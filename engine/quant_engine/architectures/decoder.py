@@ -5,14 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from quant_engine.architectures.registry import DecoderFamily, family_of, unsupported
+from quant_engine.architectures.folds import Fold, folds_of
+from quant_engine.architectures.layout import Layout
+from quant_engine.architectures.registry import DecoderFamily, family_for, unsupported
+from quant_engine.architectures.routed import expert_of
+from quant_engine.architectures.stops import Stop, find_stops
 from quant_engine.checkpoint.files import CONFIG
 from quant_engine.checkpoint.linears import LinearInfo, list_linears
 from quant_engine.checkpoint.quantization import READABLE
 from quant_engine.errors import QuantError
+from quant_engine.folding import FoldTarget, fold_for
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
@@ -63,9 +68,16 @@ class DecoderModel:
     def load_block(self, index: int, source: Checkpoint | None = None) -> nn.Module:
         """Block `index` with its weights on the device, decompressed when `source` (default: the model's own) is
         quantized."""
-        block = self._materialise(self._block_skeletons[index], f"{self._family.blocks}.{index}", source)
-        self._blocks[index] = block
-        return block
+        self._blocks[index] = self.read_block(index, source)
+        return self._blocks[index]
+
+    def read_block(self, index: int, source: Checkpoint | None = None) -> nn.Module:
+        """As `load_block`, for the caller alone."""
+        return self._materialise(self._block_skeletons[index], f"{self._family.blocks}.{index}", source)
+
+    def fill(self, whole: nn.Module) -> nn.Module:
+        """transformers' model, or what is left of it without its blocks, with the checkpoint's weights on the device."""
+        return self._materialise(whole, "", None)
 
     def run_block(self, index: int, batch: BlockInput) -> Tensor:
         """Hidden states after the loaded block `index`; the batch is not changed."""
@@ -75,43 +87,47 @@ class DecoderModel:
         self._blocks.pop(index, None)
 
     def load_head(self, source: Checkpoint | None = None) -> Head:
-        """Final norm and lm_head on the device; `free_head` lets go of them."""
-        family, skeleton = self._family, self._skeleton
-        norm = self._materialise(skeleton.get_submodule(family.norm), family.norm, source)
-        lm_head = self._materialise(skeleton.get_submodule(family.head), family.head, source)
-        self._head = Head(norm, lm_head)
+        """Everything after the blocks on the device; `free_head` lets go of it."""
+        family = self._family
+        tail = [self._part(name, source) for name in (family.norm, *family.after) if self._has(name)]
+        softcap = getattr(self._skeleton.config, family.softcap) if family.softcap else None
+        self._head = Head(torch.nn.Sequential(*tail), self._part(family.head, source), softcap)
         return self._head
 
     def free_head(self) -> None:
         self._head = None
 
     def module(self, name: str) -> nn.Module:
-        """A module of a loaded block by its full name."""
+        """A module of a loaded block by its full name in the checkpoint; of an expert one with a view of its `weight`."""
         index, _, inner = name.removeprefix(f"{self._family.blocks}.").partition(".")
-        return self._blocks[int(index)].get_submodule(inner)
+        block = self._blocks[int(index)]
+        expert = expert_of(self._family.experts, inner)
+        return expert.module(block) if expert else block.get_submodule(self._family.in_memory(f".{inner}").lstrip("."))
+
+    def fold_target(self, index: int, stored: dict[str, Tensor], layers: Sequence[str]) -> FoldTarget | None:
+        """What can take over a scale of the input that `layers` of the loaded block read. stored: what is written of the block so far."""
+        prefix = f"{self._family.blocks}.{index}"
+        return fold_for(self._folds(index), layers, prefix, self.checkpoint.config, self.module, stored)
+
+    @lru_cache(maxsize=1)  # noqa: B019 (models are few and live as long as the process works on them)
+    def _folds(self, index: int) -> list[Fold]:
+        return folds_of(self.checkpoint, index)
+
+    def stops(self, index: int) -> list[Stop]:
+        """Where a pass through the loaded block is about to read the input of some of its linear layers, in execution order.
+
+        Found by running two tokens through the block. Raises QuantError(code="model-unsupported") for a layer that does not run
+        exactly once.
+        """
+        names = {linear.name: self.module(linear.name) for linear in self.linears if linear.block == index}
+        batch = self._probe
+        return find_stops(
+            self._blocks[index], names, self._family, lambda block: call_block(block, batch.hidden, batch.arguments[index])
+        )
 
     def input_groups(self, index: int) -> list[list[str]]:
-        """Full names of the loaded block's linear layers in execution order; those that read the same tensor together.
-
-        Found by running two tokens through the block and comparing the identity of what each layer is given.
-        """
-        block, batch = self._blocks[index], self._probe
-        names = {self.module(linear.name): linear.name for linear in self.linears if linear.block == index}
-        groups: list[tuple[Tensor, list[str]]] = []
-
-        def note(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-            if groups and groups[-1][0] is arguments[0]:
-                groups[-1][1].append(names[module])
-            else:
-                groups.append((arguments[0], [names[module]]))
-
-        hooks = [module.register_forward_pre_hook(note) for module in names]
-        try:
-            call_block(block, batch.hidden, batch.arguments[index])
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return [members for _, members in groups]
+        """Full names of the loaded block's linear layers in execution order; those that read the same tensor together."""
+        return [group for stop in self.stops(index) for group in stop.groups]
 
     @cached_property
     def _probe(self) -> BlockInput:
@@ -129,30 +145,43 @@ class DecoderModel:
         catchers = [Catcher(block) for block in self._block_skeletons]
         prefix = f"{family.base}."
         setattr(base, family.blocks.removeprefix(prefix), torch.nn.ModuleList(catchers))
-        setattr(base, family.norm.removeprefix(prefix), torch.nn.Identity())
-        embedding = self._materialise(skeleton.get_submodule(family.embedding), family.embedding, source)
-        setattr(base, family.embedding.removeprefix(prefix), embedding)
+        for name in (family.norm, *family.after):
+            if self._has(name):
+                setattr(base, name.removeprefix(prefix), torch.nn.Identity())
+        for name in (family.embedding, *family.before):
+            if self._has(name):
+                setattr(base, name.removeprefix(prefix), self._part(name, source))
         return base, catchers
+
+    def _has(self, name: str) -> bool:
+        """Whether the model has the module: some families leave a place empty."""
+        parent, _, child = name.rpartition(".")
+        return getattr(self._skeleton.get_submodule(parent), child, None) is not None
+
+    def _part(self, name: str, source: Checkpoint | None) -> nn.Module:
+        return self._materialise(self._skeleton.get_submodule(name), name, source)
 
     def _materialise(self, skeleton: nn.Module, prefix: str, source: Checkpoint | None) -> nn.Module:
         from quant_engine.architectures.tensors import materialise
 
-        source = source or self.checkpoint
-        return materialise(skeleton, prefix, source, self.dtype, self.device, _aliases(source, self._family))
+        return materialise(skeleton, prefix, Layout(source or self.checkpoint, self._family), self.dtype, self.device)
 
 
 @dataclass
 class Head:
-    """Final norm and lm_head."""
+    """What follows the blocks: final norm (and whatever stands between it and the head), then lm_head."""
 
     norm: nn.Module
     lm_head: nn.Module
+    softcap: float | None = None
+    """c of logits bounded to c·tanh(logits / c)."""
 
     def logits(self, hidden: Tensor, chunk: int = 512) -> Iterator[Tensor]:
         """Logits (positions × vocabulary, model dtype) of hidden (batch × tokens × width), at most `chunk` positions at
         a time, row-major."""
         for positions in hidden.reshape(-1, hidden.shape[-1]).split(chunk):
-            yield self.lm_head(self.norm(positions))
+            logits = self.lm_head(self.norm(positions))
+            yield logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
 
 def call_block(block: nn.Module, hidden: Tensor, arguments: dict[str, Any]) -> Tensor:
@@ -164,10 +193,9 @@ def open_model(checkpoint: Checkpoint, device: str = "cpu") -> DecoderModel:
     """Raises QuantError with code model-unsupported (lists the supported architectures), model-quantized or model-broken (the weights are
     not those that config.json asks for)."""
     from quant_engine.architectures.tensors import refuse_other_shapes
+    from quant_engine.architectures.verify import refuse_other_logits, refuse_other_modules
 
-    family = family_of(checkpoint.architecture)
-    if family is None:
-        raise unsupported(checkpoint.architecture)
+    family = family_for(checkpoint)
     if checkpoint.quantization is not None and not _readable(checkpoint):
         raise QuantError(
             f'"{checkpoint.path}" is already quantized ({checkpoint.quantization.method})',
@@ -175,13 +203,14 @@ def open_model(checkpoint: Checkpoint, device: str = "cpu") -> DecoderModel:
             advice="Choose the original checkpoint.",
         )
     skeleton = _skeleton(checkpoint, family, device)
-    refuse_other_shapes(skeleton, checkpoint, _aliases(checkpoint, family))
-    return DecoderModel(checkpoint, family, skeleton, device)
-
-
-def _aliases(source: Checkpoint, family: DecoderFamily) -> dict[str, str]:
-    """Names of tensors that another one stands for: a tied head."""
-    return {f"{family.head}.weight": f"{family.embedding}.weight"} if source.tied else {}
+    if not family.verified:
+        refuse_other_modules(skeleton, family)
+    refuse_other_shapes(skeleton, Layout(checkpoint, family))
+    model = DecoderModel(checkpoint, family, skeleton, device)
+    if not (family.verified or checkpoint.walk_verified):
+        refuse_other_logits(model, skeleton, family)
+        checkpoint.walk_verified = True
+    return model
 
 
 def _first_line(error: Exception) -> str:
@@ -198,7 +227,9 @@ def _skeleton(checkpoint: Checkpoint, family: DecoderFamily, device: str) -> nn.
     blocks in place."""
     import transformers
 
-    kind = getattr(transformers, family.architecture)
+    kind = getattr(transformers, family.architecture, None)
+    if kind is None:
+        raise unsupported(family.architecture, "transformers has no class of that name")
     try:
         config = transformers.AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False, local_files_only=True)
         vars(config).pop("quantization_config", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from quant_engine.errors import QuantError
@@ -14,57 +14,73 @@ from quant_engine.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from quant_engine.architectures.layout import Layout, Piece
     from quant_engine.checkpoint import Checkpoint
     from quant_engine.formats.scheme import InputFormat, WeightFormat
 
+_TOGETHER = 32
+"""Tensors read with one opening of their file: enough that opening costs nothing, few enough to fit beside what they fill."""
 
-def materialise(
-    skeleton: nn.Module, prefix: str, source: Checkpoint, dtype: torch.dtype, device: str, aliases: dict[str, str]
-) -> nn.Module:
-    """A copy of `skeleton` (on the meta device) with the tensors named `prefix.*` of `source` on `device`.
 
-    Floating-point tensors become `dtype`. Packed weights are decompressed. aliases: names that another tensor stands
-    for (tied weights). Raises QuantError(code="model-broken") for a tensor that is absent or has another shape.
+def materialise(skeleton: nn.Module, prefix: str, layout: Layout, dtype: torch.dtype, device: str) -> nn.Module:
+    """A copy of `skeleton` (on the meta device) with the tensors that belong to `prefix.*` on `device`.
+
+    Floating-point tensors become `dtype`. Quantized weights are decompressed, and their layers round their inputs when their format says
+    so. Raises QuantError(code="model-broken") for a tensor that is absent or has another shape.
     """
     module = copy.deepcopy(skeleton)
-    wanted = {name: f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters()}
-    wanted |= {name: f"{prefix}.{name}" if prefix else name for name in _persistent_buffers(module)}
-    stored = {name: aliases.get(full, full) for name, full in wanted.items()}
-    loaded = source.load({part for full in stored.values() for part in _parts(source, full)})
-    state: dict[str, Tensor] = {}
-    quantized = []
-    for name, full in stored.items():
-        stem, _, part = full.rpartition(".")
-        if part == "weight" and f"{stem}.weight_scale" in source.tensors:
-            value = _decompressed(source, stem, loaded, dtype)
-            quantized.append(stem)
-        else:
-            value = loaded[full]
-        expected = _expected(module, name)
-        if value.shape != expected:
-            raise _other_shape(source, full, value.shape, expected)
-        state[name] = value.to(device, dtype if value.is_floating_point() else value.dtype)
+    state = {}
+    for name, empty in module.state_dict(keep_vars=True).items():
+        pieces = layout.pieces(f"{prefix}.{name}" if prefix else name, empty.shape)
+        state[name] = _tensor(layout.source, pieces, empty.shape, dtype, device)
+        _quantize_inputs(module, name, layout.source, pieces, device)
     module.load_state_dict(state, strict=False, assign=True)
-    _quantize_inputs(module, prefix, source, loaded, quantized)
     return module.requires_grad_(False).eval()
 
 
-def _expected(module: nn.Module, name: str) -> torch.Size:
-    return (module.get_parameter(name) if name in dict(module.named_parameters()) else module.get_buffer(name)).shape
-
-
-def refuse_other_shapes(skeleton: nn.Module, source: Checkpoint, aliases: dict[str, str]) -> None:
+def refuse_other_shapes(skeleton: nn.Module, layout: Layout) -> None:
     """Compare every parameter of a whole model with the checkpoint's headers, so that nothing fails after an hour's work.
 
     Raises QuantError(code="model-broken") for a tensor that is absent or has another shape. Packed weights are compared when they are
     loaded.
     """
+    source = layout.source
     for name, parameter in skeleton.named_parameters():
-        full = aliases.get(name, name)
-        _parts(source, full)
-        found = source.tensors.get(full) if f"{full.removesuffix('.weight')}.weight_scale" not in source.tensors else None
-        if found is not None and found.shape != tuple(parameter.shape):
-            raise _other_shape(source, full, found.shape, parameter.shape)
+        for piece in layout.pieces(name, parameter.shape):
+            _parts(source, piece.stored)
+            found, expected = source.tensors.get(piece.stored), _shape_of(parameter, piece)
+            if found is not None and found.shape != expected and not _is_quantized(source, piece.stored):
+                raise _other_shape(source, piece.stored, found.shape, expected)
+
+
+def _tensor(source: Checkpoint, pieces: list[Piece], shape: Sequence[int], dtype: torch.dtype, device: str) -> Tensor:
+    """The tensor of that shape that the pieces make, on the device; of many pieces only a few are held beside it."""
+    if not pieces[0].place:
+        (value,) = _stored(source, pieces)
+        return _fitting(source, pieces[0], value, shape).to(device, dtype if value.is_floating_point() else value.dtype)
+    whole = torch.empty(*shape, dtype=dtype, device=device)
+    for start in range(0, len(pieces), _TOGETHER):
+        some = pieces[start : start + _TOGETHER]
+        for piece, value in zip(some, _stored(source, some), strict=True):
+            whole[piece.place] = _fitting(source, piece, value, whole[piece.place].shape).to(device, dtype)
+    return whole
+
+
+def _stored(source: Checkpoint, pieces: Sequence[Piece]) -> list[Tensor]:
+    """Each piece as it is in the checkpoint, decompressed."""
+    names = [piece.stored for piece in pieces]
+    loaded = source.load({part for name in names for part in _parts(source, name)})
+    return [_decompressed(source, name, loaded) if _is_quantized(source, name) else loaded[name] for name in names]
+
+
+def _fitting(source: Checkpoint, piece: Piece, value: Tensor, shape: Sequence[int]) -> Tensor:
+    if value.shape != shape:
+        raise _other_shape(source, piece.stored, value.shape, shape)
+    return value
+
+
+def _shape_of(tensor: Tensor, piece: Piece) -> tuple[int, ...]:
+    return tuple(tensor[piece.place].shape) if piece.place else tuple(tensor.shape)
 
 
 def _other_shape(source: Checkpoint, name: str, found: Sequence[int], expected: Sequence[int]) -> QuantError:
@@ -75,15 +91,16 @@ def _other_shape(source: Checkpoint, name: str, found: Sequence[int], expected: 
     )
 
 
-def _persistent_buffers(module: nn.Module) -> list[str]:
-    return [name for name in module.state_dict() if name not in dict(module.named_parameters())]
+def _is_quantized(source: Checkpoint, full: str) -> bool:
+    stem, _, part = full.rpartition(".")
+    return part == "weight" and f"{stem}.weight_scale" in source.tensors
 
 
 def _parts(source: Checkpoint, full: str) -> list[str]:
     """Names of the stored tensors that a parameter is made of."""
-    stem, _, part = full.rpartition(".")
-    if part == "weight" and f"{stem}.weight_scale" in source.tensors:
-        return _stored_parts(source, stem)
+    if _is_quantized(source, full):
+        stem = full.rpartition(".")[0]
+        return [f"{stem}.{part}" for part in (*PARTS, "weight") if f"{stem}.{part}" in source.tensors]
     if full in source.tensors:
         return [full]
     raise QuantError(
@@ -93,14 +110,9 @@ def _parts(source: Checkpoint, full: str) -> list[str]:
     )
 
 
-def _stored_parts(source: Checkpoint, stem: str) -> list[str]:
-    return [f"{stem}.{part}" for part in (*PARTS, "weight", "input_scale") if f"{stem}.{part}" in source.tensors]
-
-
-def _decompressed(source: Checkpoint, stem: str, loaded: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
-    weights, _ = stored_formats(source, stem)
-    parts = {name.rpartition(".")[2]: loaded[name] for name in _stored_parts(source, stem)}
-    return decompressed(parts, weights).to(dtype)
+def _decompressed(source: Checkpoint, full: str, loaded: dict[str, Tensor]) -> Tensor:
+    weights, _ = stored_formats(source, full.rpartition(".")[0])
+    return decompressed({name.rpartition(".")[2]: loaded[name] for name in _parts(source, full)}, weights)
 
 
 def stored_formats(source: Checkpoint, stem: str) -> tuple[WeightFormat, InputFormat | None]:
@@ -111,10 +123,21 @@ def stored_formats(source: Checkpoint, stem: str) -> tuple[WeightFormat, InputFo
     return found
 
 
-def _quantize_inputs(module: nn.Module, prefix: str, source: Checkpoint, loaded: dict[str, Tensor], stems: Iterable[str]) -> None:
-    """Layers of `stems` round their inputs as their format says."""
-    for stem in stems:
-        _, inputs = stored_formats(source, stem)
-        if inputs is not None:
-            inner = stem.removeprefix(prefix).removeprefix(".")
-            attach(module.get_submodule(inner) if inner else module, InputQuantizer(inputs, loaded.get(f"{stem}.input_scale")))
+def _quantize_inputs(module: nn.Module, name: str, source: Checkpoint, pieces: Sequence[Piece], device: str) -> None:
+    """The layer whose weight is `name` rounds its inputs as its format says."""
+    stored = pieces[0].stored
+    if not _is_quantized(source, stored):
+        return
+    stem = stored.rpartition(".")[0]
+    _, inputs = stored_formats(source, stem)
+    if inputs is None:
+        return
+    if pieces[0].place:
+        raise QuantError(
+            f"{source.path}: the inputs of {stem} are quantized, which the engine does not read for experts",
+            code="model-unsupported",
+            advice="Choose a checkpoint whose experts have quantized weights only.",
+        )
+    scale = f"{stem}.input_scale"
+    static = source.load([scale])[scale].to(device) if scale in source.tensors else None
+    attach(module.get_submodule(name.rpartition(".")[0]), InputQuantizer(inputs, static))

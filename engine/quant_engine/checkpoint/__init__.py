@@ -2,8 +2,8 @@
 compressed-tensors)."""
 
 from quant_engine.checkpoint.header import TensorInfo, read_header
-from quant_engine.checkpoint.linears import LinearInfo, list_linears
-from quant_engine.checkpoint.quantization import quantization_config
+from quant_engine.checkpoint.linears import LinearInfo, config_layers, list_linears
+from quant_engine.checkpoint.quantization import expert_contradiction, quantization_config
 from quant_engine.checkpoint.read import Checkpoint
 from quant_engine.checkpoint.write import CheckpointWriter
 
@@ -12,6 +12,8 @@ __all__ = [
     "CheckpointWriter",
     "LinearInfo",
     "TensorInfo",
+    "config_layers",
+    "expert_contradiction",
     "list_linears",
     "quantization_config",
     "read_header",

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from quant_engine.architectures.registry import DecoderFamily, family_of
 from quant_engine.checkpoint.files import CONFIG
 from quant_engine.errors import QuantError
 
 if TYPE_CHECKING:
+    from quant_engine.architectures.registry import DecoderFamily
     from quant_engine.checkpoint.read import Checkpoint
 
 
 def refuse_contradictions(checkpoint: Checkpoint) -> None:
     """Raises QuantError(code="model-broken") for another number of blocks, a block without some layer that others have, or an embedding
     of another width or vocabulary. An architecture that is not supported is not looked at."""
-    family = family_of(checkpoint.architecture)
-    if family is None or checkpoint.quantization is not None:
+    family = checkpoint.family
+    if isinstance(family, str) or checkpoint.quantization is not None:
         return
     contradiction = _blocks(checkpoint, family) or _embedding(checkpoint, family)
     if contradiction:
@@ -41,14 +41,21 @@ def _blocks(checkpoint: Checkpoint, family: DecoderFamily) -> str | None:
         missing = f"; {family.blocks}.{absent[0]} is missing" if absent else ""
         return f"it says num_hidden_layers {count}, the weights have {len(blocks)} blocks{missing}"
     linears = {f"{linear}.weight" for linear in family.linears}
-    expected = set.union(*blocks.values()) & linears
-    if not expected:
+    if not set.union(*blocks.values()) & linears:
         return f"no block has a layer named {family.linears[0]}"
-    for index in range(count):
-        absent = expected - blocks[index]
-        if absent:
-            return f"the weights have no {family.blocks}.{index}.{min(absent)}"
+    # Blocks with experts have no plain MLP, and the other way round.
+    with_experts = {index for index in blocks if _has_experts(blocks[index], family)}
+    for kind in (with_experts, blocks.keys() - with_experts):
+        expected = set().union(*(blocks[index] for index in kind)) & linears
+        for index in sorted(kind):
+            absent = expected - blocks[index]
+            if absent:
+                return f"the weights have no {family.blocks}.{index}.{min(absent)}"
     return None
+
+
+def _has_experts(block: set[str], family: DecoderFamily) -> bool:
+    return family.experts is not None and any(name.startswith(f"{family.experts.stored}.") for name in block)
 
 
 def _embedding(checkpoint: Checkpoint, family: DecoderFamily) -> str | None:
@@ -56,7 +63,7 @@ def _embedding(checkpoint: Checkpoint, family: DecoderFamily) -> str | None:
     weight = checkpoint.tensors.get(name)
     if weight is None:
         return f"the weights have no {name}"
-    for axis, key in enumerate(("vocab_size", "hidden_size")):
+    for axis, key in enumerate(("vocab_size", family.embedding_width)):
         said = checkpoint.config.get(key)
         found = weight.shape[axis] if len(weight.shape) == 2 else None
         if isinstance(said, int) and said != found:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from quant_engine.architectures.registry import family_of
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from quant_engine.architectures.registry import DecoderFamily
     from quant_engine.checkpoint.read import Checkpoint
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,22 +31,58 @@ class LinearInfo:
 
 
 def list_linears(checkpoint: Checkpoint) -> list[LinearInfo]:
-    """Every quantizable linear layer in execution order; lm_head last, and only if it has a weight of its own (untied).
+    """Every quantizable linear layer in execution order; the head last, and only if it has a weight of its own (untied).
 
     Needs no torch. Empty for an architecture that is not supported. Works on quantized (pack-quantized) checkpoints
     too.
     """
-    family = family_of(checkpoint.architecture)
-    if family is None:
+    family = checkpoint.family
+    if isinstance(family, str):
         return []
+    experts = _expert_count(checkpoint, family)
     found = [
         _linear(checkpoint, f"{family.blocks}.{block}.{kind}", block)
         for block in range(family.block_count(checkpoint.config))
-        for kind in family.linears
+        for kind in _kinds(family, experts.get(block, 0))
     ]
     if not checkpoint.tied:
-        found.append(_linear(checkpoint, family.head, None))
+        found.append(_linear(checkpoint, _stored_head(checkpoint, family), None))
     return [linear for linear in found if linear is not None]
+
+
+def config_layers(checkpoint: Checkpoint, uses: Mapping[str, T]) -> dict[str, T | None]:
+    """`uses` by layer name for `quantization_config`: with every linear layer that is not in it, and each that loaders know by two
+    names under both."""
+    family = checkpoint.family
+    layers: dict[str, T | None] = dict(uses)
+    if isinstance(family, str):
+        return layers
+    stored = _stored_head(checkpoint, family)
+    head = uses.get(stored, uses.get(family.head))
+    layers |= dict.fromkeys((family.head, family.on_disk(family.head, lambda name: name != family.head)), head)
+    return layers | dict.fromkeys(family.kept)
+
+
+def _kinds(family: DecoderFamily, experts: int) -> list[str]:
+    """A block's linear layers, an expert's together."""
+    plain = [kind for kind in family.linears if "*" not in kind]
+    routed = [kind for kind in family.linears if "*" in kind]
+    return plain + [kind.replace("*", str(number), 1) for number in range(experts) for kind in routed]
+
+
+def _expert_count(checkpoint: Checkpoint, family: DecoderFamily) -> Counter[int]:
+    """Experts of each block that has some."""
+    count: Counter[int] = Counter()
+    if family.experts is not None:
+        stem = re.escape(f"{family.blocks}.") + r"(\d+)\." + re.escape(family.experts.stored) + r"\.(\d+)\."
+        down = re.compile(stem + re.escape(family.experts.down) + r"\.weight(_packed)?")
+        count.update(int(match[1]) for match in map(down.fullmatch, checkpoint.tensors) if match)
+    return count
+
+
+def _stored_head(checkpoint: Checkpoint, family: DecoderFamily) -> str:
+    tensors = checkpoint.tensors
+    return family.on_disk(family.head, lambda name: f"{name}.weight" in tensors or f"{name}.weight_packed" in tensors)
 
 
 def _linear(checkpoint: Checkpoint, name: str, block: int | None) -> LinearInfo | None:

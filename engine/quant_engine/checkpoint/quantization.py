@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 from quant_engine.formats.scheme import Layout
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 MIXED = "mixed-precision"
 READABLE = (*get_args(Layout), MIXED)
 """Formats that the engine reads as well as writes."""
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+_EXPERTS = r"re:.*\.experts\.\d+\..*"
+"""transformers takes the experts' format from the group that has a pattern with this word, and there is one for all of them."""
 
 
 def quantization_config(layers: Mapping[str, Use | None], head: str = "lm_head") -> dict[str, Any] | None:
@@ -32,7 +36,7 @@ def quantization_config(layers: Mapping[str, Use | None], head: str = "lm_head")
     uniform = len(formats) == 1
     groups = {
         f"group_{number}": {
-            "targets": ["Linear"] if uniform else names,
+            "targets": ["Linear"] if uniform else _with_pattern(names),
             "weights": weights.arguments(),
             "input_activations": inputs.arguments() if inputs else None,
             "output_activations": None,
@@ -46,7 +50,36 @@ def quantization_config(layers: Mapping[str, Use | None], head: str = "lm_head")
         "format": layouts[0] if len(layouts) == 1 else MIXED,
         "quantization_status": "compressed",
         "config_groups": groups,
-        "ignore": [*(name for name, use in layers.items() if use is None), *([] if head in layers else [head])],
+        "ignore": [*_with_pattern(name for name, use in layers.items() if use is None), *([] if head in layers else [head])],
         "kv_cache_scheme": None,
         "global_compression_ratio": None,
     }
+
+
+def expert_contradiction(layers: Mapping[str, Use | None]) -> str | None:
+    """Why no loader could read the experts as `layers` (every linear layer by name) quantizes them; None: it can.
+
+    transformers stacks all experts of a block while it loads them (docs/decisions/0007-experts.md).
+    """
+    experts = {name: use for name, use in layers.items() if _EXPERT.search(name)}
+    formats = {_format(use) for use in experts.values()}
+    if len(formats) > 1:
+        first = next(iter(experts))
+        other = next(name for name, use in experts.items() if _format(use) != _format(experts[first]))
+        return f"all experts of a model need one weight format, and {first} and {other} have different ones"
+    if any(use is not None and use.input_format is not None for use in experts.values()):
+        return "experts can have quantized weights only, not quantized inputs"
+    if formats == {None} and any(use for use in layers.values()):
+        return "experts cannot stay as they are when other layers are quantized"
+    return None
+
+
+def _format(use: Use | None) -> WeightFormat | None:
+    return use.weight_format if use else None
+
+
+def _with_pattern(names: Iterable[str]) -> list[str]:
+    """`names` with one pattern in place of all experts."""
+    found = list(names)
+    plain = [name for name in found if not _EXPERT.search(name)]
+    return plain if len(plain) == len(found) else [*plain, _EXPERTS]

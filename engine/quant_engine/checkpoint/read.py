@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from quant_engine.errors import QuantError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from quant_engine.architectures.registry import DecoderFamily
 
 DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 _PACKED = re.compile(r"(.+)\.weight_packed")
@@ -47,6 +50,8 @@ class Checkpoint:
         """transformers' class, for example LlamaForCausalLM."""
         self.model_type = str(config.get("model_type", ""))
         self.quantization = _quantization(config)
+        self.walk_verified = False
+        """Whether the walk of an architecture that has no file of its own was compared with transformers' forward pass."""
 
     @classmethod
     def open(cls, path: Path) -> Checkpoint:
@@ -66,8 +71,22 @@ class Checkpoint:
 
     @property
     def tied(self) -> bool:
-        """Whether lm_head is the embedding; transformers' default is untied."""
-        return bool(self.config.get("tie_word_embeddings", False))
+        """Whether the head is the embedding: as config.json says, else as transformers takes it for the architecture."""
+        said = self.config.get("tie_word_embeddings")
+        return bool(said) if said is not None else not isinstance(self.family, str) and self.family.tied
+
+    @cached_property
+    def family(self) -> DecoderFamily | str:
+        """Where the model keeps its blocks and layers; a text: what is missing to know it."""
+        from quant_engine.architectures.generic import read_family
+        from quant_engine.architectures.registry import family_of
+
+        family = family_of(self.architecture)
+        if family is not None and family.experts is not None:
+            stacked = next((name for name in self.tensors if name.endswith(f".{family.experts.module}.gate_up_proj")), None)
+            if stacked is not None:
+                return f"{stacked} holds all experts in one tensor, and one for each is needed; transformers' save_pretrained writes those"
+        return family or read_family(self)
 
     def load(self, names: Iterable[str]) -> dict[str, Tensor]:
         """The named tensors, copied out of the memory-mapped files; KeyError for a name the checkpoint does not

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from quant_engine.checkpoint.read import Checkpoint
 
-REPLACING = "weight_packed"
 _OUTPUT = ("output",)
 
 
@@ -28,8 +27,8 @@ class CheckpointWriter:
     """Collects quantized tensors piece by piece (one piece for each block) in `work` and assembles the checkpoint at
     the end.
 
-    A tensor `X.weight_packed` in any piece replaces the source's `X.weight`; everything else of the source is copied
-    byte by byte.
+    A tensor in a piece replaces the source's of the same name; parts of a weight that the source does not have (`X.weight_packed` and its
+    scales) stand in place of its `X.weight`. Everything else of the source is copied byte by byte.
     """
 
     def __init__(self, output: Path, source: Checkpoint, work: Path) -> None:
@@ -87,17 +86,22 @@ class CheckpointWriter:
 
     def _assembled(self) -> list[TensorInfo]:
         """Every tensor of the output in the source's order, a replaced weight's parts where the weight was."""
-        pieces: dict[str, list[TensorInfo]] = {}
+        same: dict[str, TensorInfo] = {}
+        parts: dict[str, list[TensorInfo]] = {}
         for file in sorted(self._pieces.glob("*.safetensors")):
-            for tensor in read_header(file).values():
-                pieces.setdefault(tensor.name.rpartition(".")[0], []).append(tensor)
+            for name, tensor in read_header(file).items():
+                if name in self.source.tensors:
+                    same[name] = tensor
+                else:
+                    parts.setdefault(name.rpartition(".")[0], []).append(tensor)
         output: list[TensorInfo] = []
         for name, tensor in self.source.tensors.items():
             module, _, part = name.rpartition(".")
-            replaced = pieces.pop(module, None) if part == "weight" else None
-            output.extend([tensor] if replaced is None else sorted(replaced, key=lambda item: item.name))
-        if pieces:
-            raise ValueError(f"pieces for modules that the source does not have: {sorted(pieces)[:3]}")
+            new = sorted(parts.pop(module, []), key=lambda item: item.name) if part == "weight" else []
+            keeps_name = name in same or not new
+            output += [*([same.get(name, tensor)] if keeps_name else []), *new]
+        if parts:
+            raise ValueError(f"pieces for modules that the source does not have: {sorted(parts)[:3]}")
         return output
 
     def _write(

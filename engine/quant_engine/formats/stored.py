@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -69,10 +70,15 @@ def formats_of(config: Mapping[str, Any], module: str) -> tuple[WeightFormat, In
     """The number formats that `quantization_config` gives a module; None when it does not name it or its class."""
     for group in (config.get("config_groups") or {}).values():
         targets = group.get("targets") or []
-        if module in targets or ("Linear" in targets and module not in (config.get("ignore") or [])):
+        if "Linear" in targets or any(_names(target, module) for target in targets):
             layout = group.get("format") or config.get("format") or "pack-quantized"
             return _weight_format(group["weights"], layout), _input_format(group.get("input_activations"))
     return None
+
+
+def _names(target: str, module: str) -> bool:
+    """As compressed-tensors matches: a name, or `re:` and a pattern for its beginning."""
+    return re.match(target[3:], module) is not None if target.startswith("re:") else target == module
 
 
 def _weight_format(arguments: Mapping[str, Any], layout: str) -> WeightFormat:

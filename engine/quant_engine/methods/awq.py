@@ -40,7 +40,7 @@ class AwqArguments(Arguments):
     rounding: Rounding = Field(default="rtn", description="How the scaled weights are rounded: `rtn` or `gptq`. Default: rtn.")
 
 
-@method("awq", title="AWQ", arguments=AwqArguments, schemes=_WEIGHT_ONLY, rank=20)
+@method("awq", title="AWQ", arguments=AwqArguments, schemes=_WEIGHT_ONLY, rank=20, scales_inputs=True)
 def awq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: AwqArguments) -> Quantized:
     """Scales up the weights that meet large inputs, by a factor for each channel that is searched, and clips each group where that helps.
 

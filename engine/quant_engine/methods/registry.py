@@ -43,6 +43,8 @@ class Method:
     schemes: tuple[str, ...]
     needs_calibration: bool
     rank: int
+    scales_inputs: bool
+    """It may return codes of W·diag(s), s to be folded into the operation before the layer."""
     quantize: QuantizeFunction
 
 
@@ -58,6 +60,7 @@ def method(
     schemes: tuple[str, ...] | None = None,
     needs_calibration: bool = True,
     rank: int = 100,
+    scales_inputs: bool = False,
 ) -> Callable[[F], F]:
     """Register a method under `name`; the first paragraph of its docstring is the help text. A name taken twice is an
     error. rank: lists of methods, and what the editor proposes first, are in this order, then by name."""
@@ -79,6 +82,7 @@ def method(
             schemes=schemes or tuple(SCHEMES),
             needs_calibration=needs_calibration,
             rank=rank,
+            scales_inputs=scales_inputs,
             quantize=function,
         )
         return function

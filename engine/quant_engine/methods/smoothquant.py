@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from quant_engine.methods.types import Statistics
 
 _LEAST = 1e-5
-_WITH_INPUTS = tuple(name for name, scheme in SCHEMES.items() if scheme.inputs is not None)
+_WITH_INPUTS = tuple(name for name, scheme in SCHEMES.items() if scheme.inputs is not None and scheme.weights.rows_are_independent)
 
 
 class SmoothquantArguments(Arguments):
@@ -42,7 +42,7 @@ class SmoothquantArguments(Arguments):
     rounding: Rounding = Field(default="rtn", description="How the scaled weights are rounded: `rtn` or `gptq`. Default: rtn.")
 
 
-@method("smoothquant", title="SmoothQuant", arguments=SmoothquantArguments, schemes=_WITH_INPUTS, rank=30)
+@method("smoothquant", title="SmoothQuant", arguments=SmoothquantArguments, schemes=_WITH_INPUTS, rank=30, scales_inputs=True)
 def smoothquant(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: SmoothquantArguments) -> Quantized:
     """Moves outliers from the inputs into the weights by a factor for each channel, so that both can be rounded to 8 bits.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,8 @@ class Statistics:
     """What calibration knows of one layer input, shared by all layers that read it and by all candidates.
 
     gram: G = XᵀX (in × in), float64, summed over all calibration tokens; tokens: rows of X. lowest, highest: smallest and largest x of
-    each column, magnitude: Σ|x| of each column, all (in,) float64. inputs: X itself in batches (… × in), as long as the walk stands at
-    the layer. fold: takes a scale of the columns (in,) that a method wants to move into the operation before the layer, and returns the
+    each column, magnitude: Σ|x| of each column, all (in,) float64. inputs: gives X itself in batches (… × in), as long as the walk stands
+    at the layer. fold: takes a scale of the columns (in,) that a method wants to move into the operation before the layer, and returns the
     one that can really be moved; None: none can. unclipped: rows of W (bool, out) whose outputs meet each other in a product.
     Factors are cached by (damping, whether columns are ordered), so that candidates which differ only in bits share one
     factorisation; None: no damping made it possible.
@@ -34,7 +34,7 @@ class Statistics:
     lowest: Tensor = field(default_factory=lambda: torch.zeros(0))
     highest: Tensor = field(default_factory=lambda: torch.zeros(0))
     magnitude: Tensor = field(default_factory=lambda: torch.zeros(0))
-    inputs: list[Tensor] = field(default_factory=list, repr=False)
+    inputs: Callable[[], Iterable[Tensor]] | None = field(default=None, repr=False)
     fold: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
     unclipped: Tensor | None = field(default=None, repr=False)
     factors: dict[tuple[float, bool], Factor | None] = field(default_factory=dict, repr=False)

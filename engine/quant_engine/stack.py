@@ -1,0 +1,143 @@
+"""The weights of layers that share an input as one matrix: rows are independent, so one call does the work of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from quant_engine.calibration import noise_of
+from quant_engine.errors import QuantError
+from quant_engine.formats.inputs import InputQuantizer, static_scale
+from quant_engine.lazy import torch
+from quant_engine.methods import METHODS
+from quant_engine.methods.types import Quantized, Report
+from quant_engine.sensitivity import energies, noisy_energies
+from quant_engine.uses import USE_MODELS, Use
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from quant_engine.methods.types import Noise, Statistics
+
+_ROWS = 32768
+"""Rows that a method gets at once: bounds its working memory for an lm_head of a large vocabulary."""
+_MULTIPLIED = ("q_proj", "k_proj", "query", "key", "query_key_value", "qkv_proj")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A linear layer in memory. group: layers with the same value read the same input; routed: it is an expert's and reads
+    only some of the tokens."""
+
+    name: str
+    group: str
+    module: nn.Module
+    routed: bool = False
+
+    @property
+    def weight(self) -> Tensor:
+        return self.module.weight  # type: ignore[return-value]
+
+
+class Stack:
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        """Raises QuantError(code="model-broken") for weights that are not finite."""
+        for layer in layers:
+            if not bool(torch.isfinite(layer.weight).all()):
+                raise QuantError(
+                    f"the weights of {layer.name} are not all finite",
+                    code="model-broken",
+                    advice="The checkpoint is damaged; download it again.",
+                )
+        self._routed = any(layer.routed for layer in layers)
+        self.sizes = [layer.weight.shape[0] for layer in layers]
+        self.weight = torch.cat([layer.weight for layer in layers]) if len(layers) > 1 else layers[0].weight
+        multiplied = [torch.full((len(layer.weight),), layer.name.rpartition(".")[2] in _MULTIPLIED) for layer in layers]
+        self._unclipped = torch.cat(multiplied).to(self.weight.device)
+
+    def quantize(self, use: Use, statistics: Statistics, scale: Tensor | None = None) -> list[Quantized]:
+        """One result for each layer. scale (in,): the input is divided by it already, whatever the method would choose."""
+        method = METHODS[use.method]
+        if self._routed and method.needs_calibration and statistics.tokens < statistics.columns:
+            return self._without_statistics(use, statistics)
+        seen = replace(statistics, unclipped=self._unclipped)
+        weight = self.weight
+        if scale is not None:
+            seen = replace(statistics.scaled(scale), unclipped=self._unclipped)
+            weight = (weight.float() * scale).to(weight.dtype)
+
+        def quantized(rows: Tensor, mask: Tensor) -> Quantized:
+            done = method.quantize(rows, replace(seen, unclipped=mask), use.weight_format, use.arguments)
+            return done if scale is None else replace(done, scale=scale)
+
+        # A scale is searched for all rows together.
+        apart = self.sizes if not use.weight_format.rows_are_independent and not method.scales_inputs else _ROWS
+        if method.scales_inputs:
+            apart = len(weight)
+        parts = [quantized(rows, mask) for rows, mask in zip(weight.split(apart), self._unclipped.split(apart), strict=True)]
+        if apart == self.sizes:
+            return parts
+        whole = parts[0] if len(parts) == 1 else Quantized.stack(parts)
+        stops = torch.tensor(self.sizes).cumsum(0).tolist()
+        return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
+
+    def noises(self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None) -> list[float]:
+        """Σ‖y − ŷ‖² of each layer."""
+        effective = torch.cat([part.effective().float() for part in parts])
+        if quantizer is not None:
+            return noisy_energies(self.weight, effective, statistics.gram, _noise(statistics, quantizer), self.sizes)
+        return energies(effective.sub_(self.weight.float()), statistics.gram, self.sizes)
+
+    def bits_per_weight(self, use: Use, part: Quantized) -> float:
+        rows, columns = part.codes.shape
+        return use.weight_format.bits_per_weight(columns, scale_bits=8 * self.weight.element_size(), rows=rows)
+
+    def _without_statistics(self, use: Use, statistics: Statistics) -> list[Quantized]:
+        """Round to nearest for an expert that too few tokens chose (docs/decisions/0007-experts.md), and say so."""
+        plain = self.quantize(instead(use, "rtn"), statistics)
+        reason = f"{statistics.tokens} calibration tokens were routed to this expert, fewer than its {statistics.columns} inputs"
+        return [replace(part, report=Report(fallback=reason, applied="rtn")) for part in plain]
+
+
+class SharedScale:
+    """The one scale of an input that several layers read: the first method that looks for one decides."""
+
+    def __init__(self) -> None:
+        self.scale: Tensor | None = None
+        self._by: str = ""
+
+    def quantize(self, stack: Stack, use: Use, statistics: Statistics) -> list[Quantized]:
+        method = METHODS[use.method]
+        if self.scale is None:
+            parts = stack.quantize(use, statistics)
+            self.scale, self._by = parts[0].scale, use.label
+            return parts
+        if not method.scales_inputs:
+            return stack.quantize(use, statistics, self.scale)
+        plain = stack.quantize(instead(use, "rtn"), statistics, self.scale)
+        reason = f"layers that read the same input share one scale, and {self._by} chose it"
+        return [replace(part, report=replace(part.report, fallback=reason, applied="rtn")) for part in plain]
+
+
+def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype, smooth: Tensor | None = None) -> InputQuantizer | None:
+    """How the layer's inputs are rounded with this use; None: they stay as they are. smooth (in,): what they are divided by before."""
+    inputs = use.input_format
+    if inputs is None:
+        return None
+    largest = statistics.largest if smooth is None else statistics.largest / smooth
+    return InputQuantizer(inputs, None if inputs.dynamic else static_scale(largest, inputs, dtype), smooth)
+
+
+def instead(use: Use, method: str) -> Use:
+    """The same scheme and groups with another method."""
+    return USE_MODELS[method](method=method, scheme=use.scheme, group_size=use.group_size)
+
+
+def _noise(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
+    """Of one way to round the inputs it is computed once for all candidates."""
+    if quantizer.smooth is not None:
+        return noise_of(statistics, quantizer)
+    if quantizer.input_format not in statistics.noises:
+        statistics.noises[quantizer.input_format] = noise_of(statistics, quantizer)
+    return statistics.noises[quantizer.input_format]
