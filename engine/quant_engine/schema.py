@@ -43,7 +43,13 @@ def recipe_facts() -> dict[str, Any]:
     for name in supported():
         family = family_of(name)
         assert family is not None
-        architectures[name] = {"blocks": family.blocks, "linears": list(family.linears), "head": family.head}
+        # In a checkpoint's names; `*` in a linear layer's stands for the number of an expert.
+        architectures[name] = {
+            "blocks": family.blocks,
+            "linears": list(family.linears),
+            "head": family.on_disk(family.head, lambda spelling, head=family.head: spelling != head),
+            "tied": family.tied,
+        }
     schemes = {name: _facts(scheme) for name, scheme in SCHEMES.items()}
     short = {name: {"method": method, "scheme": scheme} for name, (method, scheme) in SHORT_USES.items()}
     return {"x-architectures": architectures, "x-schemes": schemes, "x-short-forms": short, "x-group-sizes": list(GROUP_SIZES)}

@@ -13,8 +13,8 @@ ENGINE = Path(__file__).parents[1]
 WORDS = "the a model layer weight scale block token text code of and to in is it with for on as by at from".split()
 
 
-def make_checkpoint(folder: Path, blocks: int = 3) -> Path:
-    """A Llama of random weights: width 64, a vocabulary of single bytes, head untied."""
+def make_checkpoint(folder: Path, blocks: int = 3, architecture: str = "llama") -> Path:
+    """A model of random weights: width 64, a vocabulary of single bytes, head untied."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -27,6 +27,7 @@ def make_checkpoint(folder: Path, blocks: int = 3) -> Path:
     tokenizer.decoder = decoders.ByteLevel()
     tiny.save_tiny(
         folder,
+        architecture,
         vocab_size=len(vocabulary),
         num_hidden_layers=blocks,
         max_position_embeddings=256,
@@ -61,10 +62,10 @@ output: quantized
 """
 
 
-def make_workspace(folder: Path, blocks: int = 3) -> Path:
+def make_workspace(folder: Path, blocks: int = 3, architecture: str = "llama") -> Path:
     """model, calibration.jsonl, held-out.txt and small.quant.yaml in `folder`; returns the recipe."""
     folder.mkdir(parents=True, exist_ok=True)
-    make_checkpoint(folder / "model", blocks)
+    make_checkpoint(folder / "model", blocks, architecture)
     make_text(folder / "calibration.jsonl")
     make_text(folder / "held-out.txt", seed=1)
     recipe = folder / "small.quant.yaml"

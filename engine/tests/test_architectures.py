@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import tiny
 from quant_engine.architectures.decoder import DecoderModel, open_model
 from quant_engine.architectures.registry import supported
 from quant_engine.checkpoint import Checkpoint, list_linears
+from quant_engine.checkpoint.consistency import refuse_contradictions
 from quant_engine.errors import QuantError
 
 
@@ -133,7 +135,8 @@ def test_attention_and_mlp_of_gpt_neox_side_by_side_or_not(parallel: bool, tmp_p
 def test_the_bound_of_the_logits_and_both_attentions_matter_in_these_tests(architecture: str, tmp_path: Path):
     (batch,) = tiny.tokens(1)
     logits = []
-    for changed in ({}, {"final_logit_softcapping": None}, {"layer_types": ["full_attention"] * 2}):
+    variants: list[dict[str, Any]] = [{}, {"final_logit_softcapping": None}, {"layer_types": ["full_attention"] * 2}]
+    for changed in variants:
         folder = tiny.save_tiny(tmp_path / str(len(logits)), architecture, **changed)
         logits += walk_logits(open_model(Checkpoint.open(folder)), [batch])
     bounded, free, full = logits
@@ -167,6 +170,22 @@ def test_a_layer_that_reads_what_another_one_read_earlier_shares_its_statistics(
     model.load_block(0)
     kinds = [sorted(name.rpartition(".")[2] for name in names) for names in model.input_groups(0)]
     assert kinds == [["fc1", "k_proj", "q_proj", "v_proj"], ["dense"], ["fc2"]]
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_headers_that_lack_a_layer_contradict_the_config(architecture: str, tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model", architecture)
+    refuse_contradictions(Checkpoint.open(folder))
+    tensors = load_file(folder / "model.safetensors")
+    gone = [linear.name for linear in list_linears(Checkpoint.open(folder)) if linear.block == 1 and "experts" not in linear.name][-1]
+    del tensors[f"{gone}.weight"]
+    save_file(tensors, folder / "model.safetensors")
+    if architecture != "qwen3_moe":
+        with pytest.raises(QuantError, match=f"the weights have no {gone}") as caught:
+            refuse_contradictions(Checkpoint.open(folder))
+        assert caught.value.code == "model-broken"
+    with pytest.raises(QuantError, match=gone):
+        open_model(Checkpoint.open(folder))
 
 
 def live_floats() -> int:

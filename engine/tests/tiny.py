@@ -47,7 +47,9 @@ _CLASSES = {
 }  # fmt: skip
 ARCHITECTURES = tuple(_CLASSES)
 """Those that have a file of their own; `save_tiny` takes the others too."""
-_OTHERS = {"phi": "Phi", "olmo2": "Olmo2", "starcoder2": "Starcoder2", "granite": "Granite", "vault_gemma": "VaultGemma", "cohere": "Cohere"}
+_OTHERS = {
+    "phi": "Phi", "olmo2": "Olmo2", "starcoder2": "Starcoder2", "granite": "Granite", "vault_gemma": "VaultGemma", "cohere": "Cohere",
+}  # fmt: skip
 
 
 def save_tiny(

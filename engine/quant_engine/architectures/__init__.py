@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-_NOT_FAMILIES = {"registry", "folds", "folding", "generic", "decoder", "catcher", "tensors", "layout", "stops", "routed", "streamed", "verify"}
+_NOT_FAMILIES = {
+    "catcher", "decoder", "folding", "folds", "generic", "layout", "registry", "routed", "stops", "tensors", "verify"
+}  # fmt: skip
 
 for _module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
     if _module.name not in _NOT_FAMILIES:

@@ -57,9 +57,9 @@ def folds_of(checkpoint: Checkpoint, block: int) -> list[Fold]:
 def _filled_in(fold: Fold, modules: Sequence[str]) -> list[Fold]:
     """The fold for each expert, or for all of them together; none in a block that lacks one of its modules."""
     if "*" in fold.previous:
-        numbers = [match for name in modules if (match := _number(fold.previous, name))]
-        each = (replace(fold, previous=fold.previous.replace("*", n), layers=tuple(x.replace("*", n) for x in fold.layers)) for n in numbers)
-        return [one for one in each if all(layer in modules for layer in one.layers)]
+        numbers = [number for name in modules if (number := _number(fold.previous, name))]
+        each = [tuple(name.replace("*", number) for name in (fold.previous, *fold.layers)) for number in numbers]
+        return [replace(fold, previous=names[0], layers=names[1:]) for names in each if all(name in modules for name in names)]
     found = {layer: [name for name in modules if name == layer or _number(layer, name)] for layer in fold.layers}
     if fold.previous not in modules or not all(found.values()):
         return []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NUMBERED = re.compile(r"(\D+)\.(\d+)\.(.+)")
 _WEIGHT = ".weight"
-_PARTS = re.compile(r"\.weight_(packed|scale|shape|zero_point)$")
+_PARTS = re.compile(r"\.weight_(scale|shape|zero_point)$")
 
 _SOFTCAP = "final_logit_softcapping"
 
@@ -31,9 +31,9 @@ Shapes = dict[str, tuple[int, ...]]
 def read_family(checkpoint: Checkpoint) -> DecoderFamily | str:
     """How to walk the model, or what is missing for that, as the end of a sentence.
 
-    The rule: a class that transformers loads as a language model; as many numbered blocks as config.json has num_hidden_layers, all with the same tensors; every two-dimensional weight in
-    them is a linear layer; beside the blocks an embedding (vocabulary × any width) and one one-dimensional weight, the final norm; a
-    head (vocabulary × any width) outside the blocks' parent, or one tied to the embedding.
+    The rule: a class that transformers loads as a language model; as many numbered blocks as config.json has num_hidden_layers, all with
+    the same tensors; every two-dimensional weight in them is a linear layer; beside the blocks an embedding (vocabulary × any width) and
+    one one-dimensional weight, the final norm; a head (vocabulary × any width) outside the blocks' parent, or one tied to the embedding.
     """
     if checkpoint.architecture not in _language_models():
         return "transformers has no language model of that name"
@@ -41,7 +41,11 @@ def read_family(checkpoint: Checkpoint) -> DecoderFamily | str:
         count = DecoderFamily("", ()).block_count(checkpoint.config)
     except QuantError as error:
         return error.message
-    shapes = {_PARTS.sub(_WEIGHT, name): tensor.shape for name, tensor in checkpoint.tensors.items()}
+    shapes = {
+        re.sub(r"\.weight_packed$", _WEIGHT, name): tensor.shape
+        for name, tensor in checkpoint.tensors.items()
+        if not _PARTS.search(name)
+    }
     blocks = _blocks(shapes, count)
     if blocks is None:
         return f"there are no {count} numbered blocks among its tensors, all with the same names"
@@ -126,4 +130,4 @@ def _module(tensor: str) -> str:
 
 
 def _several(names: list[str]) -> str:
-    return f"{' and '.join(names[:2])} are both possible, and nothing tells which is meant"
+    return f"{' and '.join(sorted(names)[:2])} are both possible, and nothing tells which is meant"

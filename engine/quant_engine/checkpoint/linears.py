@@ -59,8 +59,8 @@ def config_layers(checkpoint: Checkpoint, uses: Mapping[str, T]) -> dict[str, T 
         return layers
     stored = _stored_head(checkpoint, family)
     head = uses.get(stored, uses.get(family.head))
-    layers |= dict.fromkeys((family.head, family.on_disk(family.head, lambda name: name != family.head)), head)
-    return layers | dict.fromkeys(family.kept)
+    names = (family.head, family.on_disk(family.head, lambda name: name != family.head))
+    return layers | dict.fromkeys(names, head) | dict.fromkeys(family.kept)
 
 
 def _kinds(family: DecoderFamily, experts: int) -> list[str]:
