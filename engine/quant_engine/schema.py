@@ -42,7 +42,12 @@ def recipe_facts() -> dict[str, Any]:
     for name in supported():
         family = family_of(name)
         assert family is not None
-        architectures[name] = {"blocks": family.blocks, "linears": list(family.linears), "head": family.head}
+        architectures[name] = {
+            "blocks": family.blocks,
+            "linears": list(family.linears),
+            "head": family.head,
+            "fused": [list(members) for members in family.fused],
+        }
     schemes = {
         name: {
             "num_bits": scheme.weights.num_bits,

@@ -11,6 +11,10 @@ LINEARS = (
     "mlp.up_proj",
     "mlp.down_proj",
 )
+FUSED = (
+    ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ("mlp.gate_proj", "mlp.up_proj"),
+)
 
 for _architecture in ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"):
-    register(DecoderFamily(_architecture, LINEARS))
+    register(DecoderFamily(_architecture, LINEARS, fused=FUSED))

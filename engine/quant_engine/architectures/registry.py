@@ -28,6 +28,8 @@ class DecoderFamily:
     embedding: str = "model.embed_tokens"
     norm: str = "model.norm"
     head: str = "lm_head"
+    fused: tuple[tuple[str, ...], ...] = ()
+    """Linear layers of a block that serving engines run as one matrix, and that therefore need one scheme."""
 
     def block_count(self, config: dict[str, Any]) -> int:
         count = config.get("num_hidden_layers")

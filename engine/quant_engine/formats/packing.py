@@ -15,6 +15,7 @@ from quant_engine.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from quant_engine.formats.scheme import WeightFormat
     from quant_engine.methods.types import Quantized
 
 
@@ -90,3 +91,10 @@ def checkpoint_tensors(name: str, quantized: Quantized, bits: int) -> dict[str, 
     if quantized.zeros is not None:
         tensors[f"{name}.weight_zero_point"] = pack(quantized.zeros.t().contiguous(), bits).t().contiguous()
     return tensors
+
+
+def stored_bytes(weight_format: WeightFormat, outputs: int, inputs: int, scale_bytes: int) -> int:
+    """Bytes of what `checkpoint_tensors` makes of a layer (outputs × inputs), known without it."""
+    groups = weight_format.groups(inputs)
+    zeros = 0 if weight_format.symmetric else 4 * words(outputs, weight_format.num_bits) * groups
+    return 4 * outputs * words(inputs, weight_format.num_bits) + outputs * groups * scale_bytes + zeros + 16
