@@ -56,24 +56,20 @@ class Budget(Section):
 
     model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["bits_per_weight", "size", "min_sqnr"]})
 
-    bits_per_weight: float | SkipJsonSchema[None] = Field(
+    # The constraints stand at the kind, not at the key: pydantic would not write those of a union into the schema.
+    bits_per_weight: Annotated[float, Field(gt=0, le=32)] | SkipJsonSchema[None] = Field(
         default=None,
-        gt=0,
-        le=32,
         description="Average stored bits for each weight of the quantized layers, scales included: the least noise within them.",
         json_schema_extra=_without_null,
     )
-    size: str | SkipJsonSchema[None] = Field(
+    size: Annotated[str, Field(pattern=_SIZE)] | SkipJsonSchema[None] = Field(
         default=None,
-        pattern=_SIZE,
         examples=["5 GB", "900 MB", "4.5 GiB"],
         description="Bytes of all tensors of the written checkpoint, for example `5 GB` or `4.5 GiB`: the least noise within them.",
         json_schema_extra=_without_null,
     )
-    min_sqnr: float | SkipJsonSchema[None] = Field(
+    min_sqnr: Annotated[float, Field(gt=0, le=200)] | SkipJsonSchema[None] = Field(
         default=None,
-        gt=0,
-        le=200,
         description="The smallest SQNR in dB that a layer may have: the smallest checkpoint that keeps it. Layers of rules do not count.",
         json_schema_extra=_without_null,
     )
@@ -93,7 +89,7 @@ class Budget(Section):
 
 def parse_size(text: str) -> int:
     """Bytes that a text such as `5 GB` (decimal) or `4.5 GiB` (binary) means, fractions of a byte cut off. Raises ValueError."""
-    match = re.match(_SIZE, text)
+    match = re.fullmatch(_SIZE, text)
     if not match:
         raise ValueError(f"{text!r} is no size; write a number and a unit, such as 5 GB, 900 MB or 4.5 GiB")
     return int(Fraction(match[1]) * _SIZE_UNITS[match[2]])

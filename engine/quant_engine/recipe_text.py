@@ -8,7 +8,7 @@ from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
 from typing import Any
 
-from quant_engine.yaml_source import Entry, Key, Listing, Mapping, Node, Source, Span, core_value, plain
+from quant_engine.yaml_source import Entry, Key, Listing, Mapping, Node, Source, Span, YamlError, core_value, plain
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./~][\w./ ()+~-]*")
 _SHORT_LIST = 3
@@ -60,7 +60,10 @@ def flow(value: Any) -> str:
 
 
 def _says(text: str, wanted: Dictionary[str, Any]) -> bool:
-    return plain(Source(text).root) == wanted
+    try:
+        return plain(Source(text).root) == wanted
+    except YamlError:  # an alias whose anchor was replaced
+        return False
 
 
 def _in_place(
@@ -115,7 +118,7 @@ def _rules_text(rules: Sequence[Dictionary[str, Any]], note: str | None, indent:
         if isinstance(layers, list) and len(layers) > _SHORT_LIST:
             lines += [f"{space}- layers:", *(f"{space}    - {flow(name)}" for name in layers)]
         else:
-            lines.append(f"{space}- layers: {flow(layers[0] if isinstance(layers, list) and len(layers) == 1 else layers)}")
+            lines.append(f"{space}- layers: {flow(layers)}")
         lines.append(f"{space}  use: {flow(rule['use'])}")
     return "".join(f"{line}\n" for line in lines)
 

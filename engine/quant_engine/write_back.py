@@ -96,11 +96,11 @@ def _section(document: Any, front: ParetoFront, number: int, result: Result) -> 
     }
     counted = Counter(chosen.values())
     most = max(sorted(counted), key=lambda candidate: counted[candidate])
-    rules = [
-        {"layers": _patterns([name for name in chosen if chosen[name] == candidate], free), "use": document["candidates"][candidate]}
-        for candidate in sorted(counted)
-        if candidate != most
-    ]
+    rules = []
+    for candidate in sorted(counted.keys() - {most}):
+        patterns = _patterns([name for name in chosen if chosen[name] == candidate], free)
+        layers = patterns if len(patterns) > 1 else patterns[0]
+        rules.append({"layers": layers, "use": document["candidates"][candidate]})
     return document["candidates"][most], rules
 
 
