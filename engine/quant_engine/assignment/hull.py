@@ -94,7 +94,8 @@ def relax(tables: Sequence[Table], capacity: int) -> Relaxed:
         else:
             stopped.add(step.unit)
     bound = loss_of(tables, reference) - slope * slack
-    return Relaxed(reference, slope, slack, tuple(choice), loss_of(tables, choice) - bound)
+    feasible = tuple(choice)
+    return Relaxed(reference, slope, slack, feasible, loss_of(tables, feasible) - bound)
 
 
 def _running(every: Sequence[Step]) -> list[int]:

@@ -94,12 +94,16 @@ class Program:
 
         count = len(self._columns)
         rows, low, high = self._rows(below)
+        # scipy's own types know only single numbers here.
+        least, most = np.zeros(count + 1), np.array([1.0] * count + [math.inf])
+        bounds: Any = Bounds(least, most)  # pyright: ignore[reportArgumentType]
+        constraints: Any = LinearConstraint(rows, low, high)  # pyright: ignore[reportArgumentType]
         with stdout_to_stderr():
             found: Any = milp(
                 c=np.array(objective),
                 integrality=np.array([1] * count + [0]),
-                bounds=Bounds([0.0] * (count + 1), [1.0] * count + [math.inf]),
-                constraints=LinearConstraint(rows, low, high),
+                bounds=bounds,
+                constraints=constraints,
                 options={"mip_rel_gap": 0.0},
             )
         if found.status == 2:
