@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quant_engine import preflight
+from quant_engine.assignment import Storage, fused_layers
 from quant_engine.check_layers import LayerCheck
 from quant_engine.errors import QuantError
 from quant_engine.recipe import Calibration
@@ -91,7 +92,9 @@ class FileCheck:
         linears = list_linears(checkpoint)
         layers = LayerCheck(self._values, linears, model)
         yield from layers.findings
-        yield from layers.budget(8 * preflight.dtype_bytes(checkpoint.dtype))
+        fused = fused_layers(linears, checkpoint.architecture)
+        yield from layers.fused(fused)
+        yield from layers.budget(Storage.of(checkpoint, linears), fused)
         if runs is not None:
             yield from self._disk(checkpoint, linears, layers, runs)
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quant_engine.assignment.storage import Storage, weights
+from quant_engine.assignment.units import Unit, stored_as, torn_messages, units_of
 from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.nearest import nearest
-from quant_engine.recipe import matches
+from quant_engine.recipe import Budget, matches, parse_size
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
 from quant_engine.uses import Use
 from quant_engine.yaml_source import Key, Mapping, Scalar, Span
 
 if TYPE_CHECKING:
+    from quant_engine.assignment.tables import Cost
     from quant_engine.checkpoint import LinearInfo
 
 _WILDCARDS = set("*?[")
 _RULES: Key = ("quantize", "rules")
+_BUDGET: Key = ("quantize", "budget")
+_UNKNOWN = object()
 
 
 class LayerCheck:
@@ -29,33 +36,64 @@ class LayerCheck:
         self._linears = linears
         self._blocks = [linear for linear in linears if linear.block is not None]
         self._model = Path(model).name
+        self._has_budget = isinstance(values.node(_BUDGET), Mapping)
+        self._ruled: dict[str, int] = {}
         self.assignment: dict[str, Use | None] = {}
         self.findings: list[Finding] = [*self._rules_and_default(), *self._experts(), *self._candidates()]
 
-    def budget(self, scale_bits: int) -> Iterator[Finding]:
+    def fused(self, fused: Sequence[Unit]) -> Iterator[Finding]:
+        """Layers that serving engines run as one, and that rules are certain to keep from having one scheme."""
+        found = [(rule, members) for members in fused if (rule := self._tearing_rule(members)) is not None]
+        for rule, _, message in torn_messages(found):
+            node = self._values.node((*_RULES, rule, "use"))
+            yield Finding("fused-layers", message, node.span if node else self._values.first_line, "warning")
+
+    def _tearing_rule(self, members: Unit) -> int | None:
+        ruled = {member.name: self._ruled[member.name] for member in members if member.name in self._ruled}
+        if not ruled or any(name not in self.assignment for name in ruled):
+            return None
+        schemes = {stored_as(self.assignment[name]) for name in ruled}
+        rest = [member.name for member in members if member.name not in ruled]
+        if rest and self._has_budget:
+            # Whether the budget happens to choose the rule's scheme is not known before the measurement.
+            possible = {stored_as(use) for use in self._offered()}
+        else:
+            possible = {stored_as(self.assignment[name]) for name in rest if name in self.assignment}
+        certain = len(schemes) > 1 or bool(rest and possible and not schemes & possible)
+        return min(ruled.values()) if certain else None
+
+    def budget(self, storage: Storage, fused: Sequence[Unit]) -> Iterator[Finding]:
         """A budget below the smallest candidates, known from the shapes alone, should not cost a measurement first."""
         values = self._values
-        budget = values.scalar(("quantize", "budget", "bits_per_weight"), float)
-        if budget is None or values.is_wrong(("candidates",)):
+        keys = [(*_BUDGET, name) for name in Budget.model_fields]
+        written = next((node for key in keys if (node := values.node(key)) is not None), None)
+        if written is None or values.is_wrong(("candidates",)):
             return
-        uses = [values.use(("candidates", index)) for index in range(values.count(("candidates",)))]
-        if not uses:
-            message = "a budget chooses among the candidates, and there are none"
-            yield Finding("budget-unreachable", message, budget[1])
+        if values.count(("candidates",)) == 0:
+            yield Finding("budget-unreachable", "a budget chooses among the candidates, and there are none", written.span)
             return
-        ruled = [name for index in range(values.count(_RULES)) for name, _ in values.texts((*_RULES, index, "layers"))]
-        chosen = [linear for linear in self._blocks if not matches(ruled, linear.name)]
-        formats = [use.weight_format for use in uses if isinstance(use, Use)]
-        if len(formats) < len(uses) or not chosen:
+        uses = self._offered()
+        left = [linear for linear in self._blocks if linear.name not in self._ruled]
+        fixed = [(linear, self.assignment.get(linear.name, _UNKNOWN)) for linear in self._linears if linear.name in self._ruled]
+        if len(uses) < values.count(("candidates",)) or not left or any(use is _UNKNOWN for _, use in fixed):
             return
-        weights = sum(linear.outputs * linear.inputs for linear in chosen)
-        bits = sum(
-            linear.outputs * linear.inputs * min(one.bits_per_weight(linear.inputs, scale_bits, linear.outputs) for one in formats)
-            for linear in chosen
-        )
-        if budget[0] < bits / weights:
-            message = f"no choice of candidates needs only {budget[0]:g} bits per weight"
-            yield Finding("budget-unreachable", f"{message}; the smallest needs {bits / weights:.3f}", budget[1])
+        smallest = _Smallest(units_of(left, fused), [(linear, use) for linear, use in fixed if isinstance(use, Use)], uses)
+        bits, size = values.scalar((*_BUDGET, "bits_per_weight"), float), values.scalar((*_BUDGET, "size"), str)
+        if bits:
+            least = smallest.cost(storage.bits) / smallest.weights
+            if Fraction(repr(bits[0])) < Fraction(smallest.cost(storage.bits), smallest.weights):
+                message = f"no choice of candidates needs only {bits[0]:g} bits per weight; the smallest needs {least:.3f}"
+                yield Finding("budget-unreachable", message, bits[1])
+        elif size:
+            needed = storage.tensor_bytes + smallest.cost(storage.added_bytes)
+            if parse_size(size[0]) < needed:
+                message = f"no choice of candidates needs only {size[0]}; the smallest needs {needed:,} bytes"
+                yield Finding("budget-unreachable", message, size[1])
+
+    def _offered(self) -> list[Use]:
+        """The candidates that are right."""
+        uses = [self._values.use(("candidates", index)) for index in range(self._values.count(("candidates",)))]
+        return [use for use in uses if isinstance(use, Use)]
 
     def _rules_and_default(self) -> Iterator[Finding]:
         left = list(self._linears)
@@ -67,8 +105,10 @@ class LayerCheck:
                 if not any(matches([pattern], name) for name in names):
                     yield Finding("no-layer-matches", no_match(pattern, names, self._model), span, "warning")
             texts = [pattern for pattern, _ in patterns]
-            yield from self._decide((*key, "use"), [linear for linear in left if matches(texts, linear.name)])
-            left = [linear for linear in left if not matches(texts, linear.name)]
+            matched = [linear for linear in left if matches(texts, linear.name)]
+            self._ruled.update({linear.name: index for linear in matched})
+            yield from self._decide((*key, "use"), matched)
+            left = [linear for linear in left if linear.name not in self._ruled]
         yield from self._decide(("quantize", "default"), [linear for linear in left if linear.block is not None])
 
     def _experts(self) -> Iterator[Finding]:
@@ -110,6 +150,23 @@ class LayerCheck:
             size = entry if is_written else node.get("scheme")
             node = size.value if size else node
         return node.span if node else self._values.first_line
+
+
+@dataclass(frozen=True)
+class _Smallest:
+    """Every unit at its smallest candidate, beside what rules quantize."""
+
+    units: Sequence[Unit]
+    fixed: Sequence[tuple[LinearInfo, Use]]
+    candidates: Sequence[Use]
+
+    def cost(self, cost: Cost) -> int:
+        chosen = sum(min(sum(cost(layer, use) for layer in unit) for use in self.candidates) for unit in self.units)
+        return chosen + sum(cost(layer, use) for layer, use in self.fixed)
+
+    @property
+    def weights(self) -> int:
+        return sum(weights(layer) for unit in self.units for layer in unit) + sum(weights(layer) for layer, _ in self.fixed)
 
 
 def no_match(pattern: str, names: list[str], model: str) -> str:

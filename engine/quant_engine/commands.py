@@ -158,6 +158,26 @@ def show(
     answer(lambda: read_result(run_directory), display, json)
 
 
+@app.command("recipe")
+def write_recipe(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    point: Annotated[int, typer.Option(help="Which point of the run's front, counted from 1, the smallest; quant-engine show lists them.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A new .quant.yaml file. Default: print the recipe.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Write a point of a run's front (size against predicted loss) as a recipe with a rule for each layer."""
+    from quant_engine.write_back import recipe_of_point, save
+
+    try:
+        text = recipe_of_point(run_directory, point, out)
+        if out is not None:
+            save(text, out)
+    except QuantError as error:
+        raise fail(error, None) from None
+    typer.echo(text if out is None else out, nl=out is not None)
+
+
 @app.command()
 def methods(
     name: Annotated[str | None, typer.Argument(help="Only this method.")] = None, json: Json = False

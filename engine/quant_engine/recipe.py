@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from quant_engine.uses import Keep, LongUse, ShortUse, Use, parse_short, resolve
 
@@ -38,10 +40,59 @@ class Calibration(Section):
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed that chooses the calibration sequences. Default: 0.")
 
 
-class Budget(Section):
-    """A limit on the size of the quantized layers; the best candidates under it are chosen from the measured sensitivity."""
+_SIZE_UNITS = {"B": 1}
+_SIZE_UNITS |= {f"{prefix}B": 1000**power for power, prefix in enumerate(("k", "M", "G", "T"), 1)}
+_SIZE_UNITS |= {f"{prefix}iB": 1024**power for power, prefix in enumerate(("K", "M", "G", "T"), 1)}
+_SIZE = rf"^([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_SIZE_UNITS)})$"
 
-    bits_per_weight: float = Field(gt=0, le=32, description="Average stored bits for each weight of the quantized layers, scales included.")
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """A key that is absent is absent: `null` is nothing to write."""
+    schema.pop("default", None)
+
+
+class Budget(Section):
+    """A limit, by exactly one of its keys; the best candidates under it are chosen from the measured sensitivity."""
+
+    model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["bits_per_weight", "size", "min_sqnr"]})
+
+    # The constraints stand at the kind, not at the key: pydantic would not write those of a union into the schema.
+    bits_per_weight: Annotated[float, Field(gt=0, le=32)] | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Average stored bits for each weight of the quantized layers, scales included: the least noise within them.",
+        json_schema_extra=_without_null,
+    )
+    size: Annotated[str, Field(pattern=_SIZE)] | SkipJsonSchema[None] = Field(
+        default=None,
+        examples=["5 GB", "900 MB", "4.5 GiB"],
+        description="Bytes of all tensors of the written checkpoint, for example `5 GB` or `4.5 GiB`: the least noise within them.",
+        json_schema_extra=_without_null,
+    )
+    min_sqnr: Annotated[float, Field(gt=0, le=200)] | SkipJsonSchema[None] = Field(
+        default=None,
+        description="The smallest SQNR in dB that a layer may have: the smallest checkpoint that keeps it. Layers of rules do not count.",
+        json_schema_extra=_without_null,
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Budget:
+        written = [name for name in ("bits_per_weight", "size", "min_sqnr") if getattr(self, name) is not None]
+        if len(written) != 1:
+            raise ValueError("a budget has exactly one of bits_per_weight, size, min_sqnr")
+        return self
+
+    @property
+    def size_bytes(self) -> int | None:
+        """`size` as a number of bytes, fractions cut off."""
+        return None if self.size is None else parse_size(self.size)
+
+
+def parse_size(text: str) -> int:
+    """Bytes that a text such as `5 GB` (decimal) or `4.5 GiB` (binary) means, fractions of a byte cut off. Raises ValueError."""
+    match = re.fullmatch(_SIZE, text)
+    if not match:
+        raise ValueError(f"{text!r} is no size; write a number and a unit, such as 5 GB, 900 MB or 4.5 GiB")
+    return int(Fraction(match[1]) * _SIZE_UNITS[match[2]])
 
 
 class Rule(Section):

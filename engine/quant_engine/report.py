@@ -18,9 +18,10 @@ from quant_engine.preflight import format_bytes
 
 if TYPE_CHECKING:
     from quant_engine.protocol import Checkpoint
-    from quant_engine.result import LayerResult, Measurement, Problem, Result, Score
+    from quant_engine.result import LayerResult, Measurement, ParetoFront, Problem, Result, Score
 
 _PIPE_WIDTH = 120
+_FRONT_ROWS = 8
 
 
 def console() -> Console:
@@ -36,6 +37,9 @@ def print_result(out: Console, result: Result, folder: Path) -> None:
         out.print(Text(str(table.title), style="bold"))
         table.title = None
         out.print(table)
+    if result.pareto is not None:
+        out.print(Text("Bits against predicted loss (quant-engine recipe RUN --point N)", style="bold"))
+        out.print(front_table(result.pareto))
     out.print(summary_table(result))
     if result.output:
         out.print(Text.assemble(("checkpoint     ", "bold"), result.output), soft_wrap=True)
@@ -123,6 +127,21 @@ def _done(layer: LayerResult) -> list[Text]:
         how = Text(f"{asked} → {applied}", style="yellow")
     damping = "" if layer.damping is None else f"{layer.damping:g}"
     return [how, Text(_decibel(layer.achieved)), Text(damping), Text(f"{layer.bits_per_weight:.3g}")]
+
+
+def front_table(front: ParetoFront) -> Table:
+    """Some points of the front, the smallest and the best among them, by the numbers that `recipe --point` takes."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("point", "bits per\nweight", "size", "predicted\nloss", "worst layer\ndB"):
+        table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
+    last = len(front.points) - 1
+    rows = min(last + 1, _FRONT_ROWS)
+    for index in dict.fromkeys(round(row * last / max(rows - 1, 1)) for row in range(rows)):
+        point = front.points[index]
+        worst = "exact" if point.min_sqnr_db is None else f"{point.min_sqnr_db:.1f}"
+        size, loss = format_bytes(point.bytes), f"{point.predicted_loss:.3g}"
+        table.add_row(str(index + 1), f"{point.bits_per_weight:.2f}", size, loss, worst)
+    return table
 
 
 def summary_table(result: Result) -> Table:

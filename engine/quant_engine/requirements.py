@@ -20,6 +20,7 @@ REQUIREMENTS = {
     "pydantic": (">=2.11",),
     "pyyaml": (">=6",),
     "rich": (">=14",),
+    "scipy": (">=1.15",),
     "typer": (">=0.16",),
 }
 NEWER_PYTHON = "Install Python {} or later and choose it.".format(".".join(map(str, OLDEST_PYTHON)))

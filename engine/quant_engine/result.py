@@ -79,6 +79,23 @@ class Sizes(Model):
     model_bits_per_weight: float = Field(description="Average over all parameters of the model.")
 
 
+class ParetoPoint(Model):
+    """An assignment that no other beats in both size and predicted loss."""
+
+    bits_per_weight: float = Field(description="Average stored bits for each weight of the quantized layers, those of rules included.")
+    bytes: int = Field(description="Tensor bytes of the checkpoint that it gives.")
+    predicted_loss: float = Field(description="Σ noise / signal over the layers of all units.")
+    min_sqnr_db: float | None = Field(description="SQNR of the units' worst layer in dB; null when all of them are exact.")
+    assignment: list[int] = Field(description="For each unit the index of its candidate.")
+
+
+class ParetoFront(Model):
+    """What can be had for how many bits, rules kept: from the smallest assignment of the candidates to the best."""
+
+    units: list[list[str]] = Field(description="Layers that no rule decides; those that have to share a candidate are one unit.")
+    points: list[ParetoPoint] = Field(description="Ascending in size; `quant-engine recipe RUN --point N` counts them from 1.")
+
+
 class Problem(Model):
     """Something a person should look at, in the recipe's coordinates where it has any (1-based)."""
 
@@ -107,6 +124,10 @@ class Result(Model):
     sizes: Sizes
     scores: Scores
     problems: list[Problem]
+    predicted_loss: float | None = Field(
+        default=None, description="Of what the recipe asks, comparable with the front's; null when not all of it was measured."
+    )
+    pareto: ParetoFront | None = Field(default=None, description="Null without candidates, or when rules decide every layer.")
     calibration_tokens: int
     seconds: dict[str, float] = Field(description="Wall time by phase.")
     peak_memory_bytes: int = Field(description="Peak resident memory of the process.")

@@ -49,6 +49,7 @@ def recipe_facts() -> dict[str, Any]:
             "linears": list(family.linears),
             "head": family.on_disk(family.head, lambda spelling, head=family.head: spelling != head),
             "tied": family.tied,
+            "fused": [list(members) for members in family.fused],
         }
     schemes = {name: _facts(scheme) for name, scheme in SCHEMES.items()}
     short = {name: {"method": method, "scheme": scheme} for name, (method, scheme) in SHORT_USES.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from quant_engine.work import Work
 from quant_engine.yaml_source import Key
 
 if TYPE_CHECKING:
+    from quant_engine.assignment.units import Unit
     from quant_engine.checkpoint import CheckpointWriter
     from quant_engine.tokens import TokenData
     from quant_engine.uses import Use
@@ -95,16 +97,19 @@ def measure(work: Work) -> None:
 
 
 def choose(work: Work) -> None:
-    """What each layer is quantized with: rules, then the budget, then the default."""
-    from quant_engine.assignment import LayerMeasurements, assign
-    from quant_engine.preflight import dtype_bytes
+    """What each layer is quantized with: rules, then the budget, then the default; and what else could be had for how many bits."""
+    from quant_engine.assignment import LayerMeasurements, Storage, assign, fused_layers, pareto_front
 
+    linears, section = work.model.linears, work.recipe.quantize
     with work.phase("choose", 1, "steps"):
         measurements = {
             name: LayerMeasurements(layer.signal, layer.candidates) for name, layer in work.measured.items()
         }
-        scale_bits = 8 * dtype_bytes(work.checkpoint.dtype)
-        work.assignment = assign(work.model.linears, work.recipe.quantize, work.candidates, measurements, scale_bits)
+        storage = Storage.of(work.checkpoint, linears)
+        fused = fused_layers(linears, work.checkpoint.architecture)
+        work.assignment = assign(linears, section, work.candidates, measurements, storage, fused)
+        work.front = pareto_front(linears, section, work.candidates, measurements, storage, fused)
+        _note_torn(work, fused)
         work.tick(f"{sum(assigned.use is not None for assigned in work.assignment.values())} layers to quantize")
 
 
@@ -204,6 +209,19 @@ def _note_few(work: Work) -> None:
             "singular, and only damping makes second-order methods possible; take more samples"
         )
         work.problem("warning", "data-few", message, ("calibration",))
+
+
+def _note_torn(work: Work, fused: Sequence[Unit]) -> None:
+    """Layers that serving engines fuse and that rules keep from having one scheme."""
+    from quant_engine.assignment.units import torn, torn_messages
+
+    rules = {name: assigned.rule for name, assigned in work.assignment.items()}
+    found = [
+        (min(rule for member in members if isinstance(rule := rules[member.name], int)), members)
+        for members in torn(fused, {name: assigned.use for name, assigned in work.assignment.items()})
+    ]
+    for rule, members, message in torn_messages(found):
+        work.problem("warning", "fused-layers", message, ("quantize", "rules", rule, "use"), members[0].name)
 
 
 def _title(block: int | None) -> str:

@@ -142,6 +142,17 @@ class StructureCheck:
         for name in schema.get("required", []):
             if node.get(name) is None:
                 self._add((*key, name), "missing-key", f'missing key "{name}"', owner)
+        self._exactly_one(node, schema.get("x-exactly-one", []), key, owner)
+
+    def _exactly_one(self, node: Mapping, names: list[str], key: Key, owner: Span) -> None:
+        """Of keys that exclude each other one has to be written; every further one is marked."""
+        written = [entry for entry in node.entries if entry.key.text in names]
+        if names and not written:
+            self._add(key, "missing-key", f"missing key: one of {', '.join(names)}", owner)
+        for entry in written[1:]:
+            name, first = entry.key.text, written[0].key.text
+            message = f'"{name}" and "{first}" exclude each other; only one of {", ".join(names)} can be written'
+            self._add((*key, name), "exclusive-keys", message, entry.key.span)
 
     def _discriminated(
         self, node: Mapping, discriminator: dict[str, Any], key: Key, owner: Span
@@ -170,9 +181,9 @@ class StructureCheck:
         patterns = [leaf["pattern"] for leaf in leaves if "pattern" in leaf]
         if names or patterns:
             if node.text not in names and not any(re.search(pattern, node.text) for pattern in patterns):
-                self._add(
-                    key, "unknown-value", f'unknown value "{node.text}"; {suggestion(node.text, names)}', node.span
-                )
+                examples = [str(one) for leaf in leaves for one in leaf.get("examples", [])]
+                known = suggestion(node.text, names) if names else f"write for example {' or '.join(examples)}"
+                self._add(key, "unknown-value", f'unknown value "{node.text}"; {known}', node.span)
         elif len(node.text) < max(leaf.get("minLength", 0) for leaf in leaves):
             self._add(key, "out-of-range", "must not be empty", node.span)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,25 @@ def summarize(work: Work) -> Result:
         sizes=_sizes(work, layers),
         scores=work.scores,
         problems=work.problems,
+        predicted_loss=_predicted_loss(work),
+        pareto=work.front,
         calibration_tokens=work.tokens.tokens,
         seconds={phase: round(seconds, 3) for phase, seconds in work.seconds.items()},
         peak_memory_bytes=peak_memory(),
     )
+
+
+def _predicted_loss(work: Work) -> float | None:
+    """Σ noise / signal of the assignment over the layers that the front is about; None when a use of theirs was not a candidate."""
+    from quant_engine.assignment import LayerMeasurements
+
+    total: list[float] = []
+    for name in [name for unit in work.front.units for name in unit] if work.front else []:
+        use, layer = work.assignment[name].use, work.measured[name]
+        if use is not None and use.label not in layer.candidates:
+            return None
+        total.append(LayerMeasurements(layer.signal, layer.candidates).relative_noise(use.label) if use else 0.0)
+    return math.fsum(total) if work.front else None
 
 
 def note_fallbacks(work: Work) -> None:

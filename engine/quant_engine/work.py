@@ -15,7 +15,7 @@ from quant_engine.check import Checked
 from quant_engine.check_files import longest_sequence, target
 from quant_engine.errors import Cancelled
 from quant_engine.recipe import Calibration, Evaluate, Recipe
-from quant_engine.result import Problem, Scores
+from quant_engine.result import ParetoFront, Problem, Scores
 from quant_engine.yaml_source import Key
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Work:
     tokens: TokenData = field(init=False)
     measured: dict[str, MeasuredLayer] = field(default_factory=dict)
     assignment: dict[str, Assigned] = field(default_factory=dict)
+    front: ParetoFront | None = None
     quantized: dict[str, QuantizedLayer] = field(default_factory=dict)
     scores: Scores = field(default_factory=Scores)
     published: Path | None = None

@@ -188,7 +188,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "budget out of reach": (
         in_recipe("quantize:", "quantize:\n  budget: { bits_per_weight: 2 }"),
-        r"5:30: error: no choice of candidates needs only 2 bits per weight; the smallest needs 3\.5.* "
+        r"5:30: error: no choice of candidates needs only 2 bits per weight; the smallest needs 4\.556.* "
         r"\[budget-unreachable\]",
     ),
 }

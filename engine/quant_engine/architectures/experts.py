@@ -1,7 +1,7 @@
 """Mixtral and Qwen3-MoE: Llama's attention, then a router and experts that each read the tokens routed to them."""
 
 from quant_engine.architectures.folds import Fold
-from quant_engine.architectures.gated_mlp import ATTENTION, ATTENTION_FOLDS, MLP, MLP_FOLDS
+from quant_engine.architectures.gated_mlp import ATTENTION, ATTENTION_FOLDS, FUSED, MLP, MLP_FOLDS
 from quant_engine.architectures.registry import DecoderFamily, Experts, register
 
 
@@ -20,6 +20,7 @@ register(
         stored=((".mlp.", ".block_sparse_moe."),),
         kept=(r"re:.*\.block_sparse_moe\.gate$",),
         experts=MIXTRAL,
+        fused=FUSED[:1],
         folds=_folds(MIXTRAL, "block_sparse_moe.gate"),
     )
 )
@@ -30,6 +31,7 @@ register(
         (*ATTENTION, *MLP, *QWEN3.linears),
         kept=(r"re:.*\.mlp\.gate$",),
         experts=QWEN3,
+        fused=FUSED,
         folds=(*_folds(QWEN3, "mlp.gate"), *MLP_FOLDS),
     )
 )

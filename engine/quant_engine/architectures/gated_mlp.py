@@ -11,7 +11,8 @@ ATTENTION_FOLDS = (
     Fold("input_layernorm", ATTENTION[:3]),
     Fold("self_attn.v_proj", ("self_attn.o_proj",), "linear", rows=shared_heads),
 )
+FUSED = (ATTENTION[:3], MLP[:2])
 MLP_FOLDS = (Fold("post_attention_layernorm", MLP[:2]), Fold("mlp.up_proj", ("mlp.down_proj",), "linear"))
 
 for _architecture in ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"):
-    register(DecoderFamily(_architecture, LINEARS, folds=(*ATTENTION_FOLDS, *MLP_FOLDS)))
+    register(DecoderFamily(_architecture, LINEARS, folds=(*ATTENTION_FOLDS, *MLP_FOLDS), fused=FUSED))

@@ -1,7 +1,7 @@
 """Gemma-2 and Gemma-3 (text): norms before and after attention and MLP, stored as weight − 1; logits may be bounded."""
 
 from quant_engine.architectures.folds import Fold, shared_heads
-from quant_engine.architectures.gated_mlp import ATTENTION, LINEARS, MLP
+from quant_engine.architectures.gated_mlp import ATTENTION, FUSED, LINEARS, MLP
 from quant_engine.architectures.registry import DecoderFamily, register
 
 FOLDS = (
@@ -12,4 +12,4 @@ FOLDS = (
 )
 
 for _architecture in ("Gemma2ForCausalLM", "Gemma3ForCausalLM"):
-    register(DecoderFamily(_architecture, LINEARS, softcap="final_logit_softcapping", tied=True, folds=FOLDS))
+    register(DecoderFamily(_architecture, LINEARS, softcap="final_logit_softcapping", tied=True, folds=FOLDS, fused=FUSED))

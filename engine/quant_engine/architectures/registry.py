@@ -74,6 +74,8 @@ class DecoderFamily:
     """Where a scale of input channels can move into the operation before: facts of a block's graph for AWQ and SmoothQuant."""
     verified: bool = True
     """False: the names were guessed from the checkpoint, and `open_model` compares with transformers' own forward pass."""
+    fused: tuple[tuple[str, ...], ...] = ()
+    """Linear layers of a block that serving engines run as one matrix, and that therefore need one scheme."""
 
     def block_count(self, config: dict[str, Any]) -> int:
         count = config.get("num_hidden_layers")

@@ -82,6 +82,17 @@ class WeightFormat:
         overhead = own_scale_bits + (0 if self.symmetric else self.num_bits)
         return stored + overhead * self.groups(columns) / columns + (32 / (rows * columns) if self.scale == "float8" else 0)
 
+    def stored_bytes(self, rows: int, columns: int, scale_bytes: int) -> int:
+        """Bytes of all tensors that stand for a weight (rows × columns) in a checkpoint (quant_engine.formats.stored)."""
+        groups = self.groups(columns)
+        if self.layout == "pack-quantized":
+            zeros = 0 if self.symmetric else 4 * -(-rows * self.num_bits // 32) * groups
+            return 4 * rows * -(-columns * self.num_bits // 32) + rows * groups * scale_bytes + zeros + 16
+        if self.scale != "weight":
+            return rows * columns // 2 + rows * groups + (4 if self.scale == "float8" else 0)
+        scales = 1 if self.per_tensor else groups * (-(-rows // self.block[0]) if self.block else rows)
+        return rows * columns + scales * scale_bytes
+
     def arguments(self) -> dict[str, Any]:
         """compressed-tensors' `QuantizationArgs` as JSON."""
         arguments: dict[str, Any] = {

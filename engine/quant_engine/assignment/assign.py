@@ -1,0 +1,97 @@
+"""Every layer's assignment, and the front of all assignments that no other beats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from quant_engine.assignment.budget import Problem, within
+from quant_engine.assignment.front import front
+from quant_engine.assignment.hull import loss_of
+from quant_engine.assignment.rules import Assigned, decide
+from quant_engine.assignment.storage import Storage, weights
+from quant_engine.assignment.tables import LayerMeasurements, efficient, tables
+from quant_engine.assignment.units import Unit, units_of
+from quant_engine.result import ParetoFront, ParetoPoint
+
+if TYPE_CHECKING:
+    from quant_engine.checkpoint import LinearInfo
+    from quant_engine.recipe import Quantize
+    from quant_engine.uses import Use
+
+FRONT_POINTS = 24
+
+
+def assign(
+    linears: Sequence[LinearInfo],
+    section: Quantize,
+    candidates: Sequence[Use] = (),
+    measurements: Mapping[str, LayerMeasurements] | None = None,
+    storage: Storage | None = None,
+    fused: Sequence[Unit] = (),
+) -> dict[str, Assigned]:
+    """Every layer's assignment by name, in the order of `linears`.
+
+    The first matching rule decides; layers without one get the budget's choice among `candidates` when the section has
+    a budget (then `measurements` is required), else the default. What is left of a set in `fused` gets one candidate.
+    lm_head is a target only when a rule names it. Raises QuantError(code="group-size") naming layer, width and the
+    recipe key, ("budget-unreachable") naming the reachable range.
+    """
+    decided, left = decide(linears, section, leave_open=section.budget is not None)
+    if section.budget is not None and left:
+        if measurements is None:
+            raise ValueError("a budget needs measurements")
+        problem = Problem(
+            units_of(left, fused), _fixed(linears, decided), candidates, measurements, storage or Storage()
+        )
+        for unit, index in zip(problem.units, within(section.budget, problem), strict=True):
+            decided.update({layer.name: Assigned(candidates[index], "budget") for layer in unit})
+    return {linear.name: decided[linear.name] for linear in linears}
+
+
+def pareto_front(
+    linears: Sequence[LinearInfo],
+    section: Quantize,
+    candidates: Sequence[Use],
+    measurements: Mapping[str, LayerMeasurements],
+    storage: Storage,
+    fused: Sequence[Unit] = (),
+    wanted: int = FRONT_POINTS,
+) -> ParetoFront | None:
+    """Assignments from the smallest to the best, none of which another beats in both stored bits and loss.
+
+    Rules are kept; every other layer of the blocks is free, with or without a budget. At most `wanted` points; fewer
+    only when there are no more. None when there is nothing to choose.
+    """
+    decided, left = decide(linears, section, leave_open=True)
+    if not candidates or not left or any(layer.name not in measurements for layer in left):
+        return None
+    units, fixed = units_of(left, fused), _fixed(linears, decided)
+    options = [efficient(table) for table in tables(units, candidates, measurements, storage.bits)]
+    count = sum(map(weights, left)) + sum(weights(layer) for layer, _ in fixed)
+    fixed_bits = sum(storage.bits(layer, use) for layer, use in fixed)
+    fixed_bytes = storage.tensor_bytes + sum(storage.added_bytes(layer, use) for layer, use in fixed)
+    points = []
+    for choice in front(options, wanted):
+        chosen = [table[index] for table, index in zip(options, choice, strict=True)]
+        worst = min(option.sqnr_db for option in chosen)
+        uses = [candidates[option.candidate] for option in chosen]
+        added = sum(
+            storage.added_bytes(layer, use) for unit, use in zip(units, uses, strict=True) for layer in unit
+        )
+        points.append(
+            ParetoPoint(
+                bits_per_weight=(fixed_bits + sum(option.cost for option in chosen)) / count,
+                bytes=fixed_bytes + added,
+                predicted_loss=float(loss_of(options, choice)),
+                min_sqnr_db=worst if math.isfinite(worst) else None,
+                assignment=[option.candidate for option in chosen],
+            )
+        )
+    return ParetoFront(units=[[layer.name for layer in unit] for unit in units], points=points)
+
+
+def _fixed(linears: Sequence[LinearInfo], decided: Mapping[str, Assigned]) -> list[tuple[LinearInfo, Use]]:
+    """The quantized layers that rules decide."""
+    return [(layer, entry.use) for layer in linears if (entry := decided.get(layer.name)) and entry.use is not None]
