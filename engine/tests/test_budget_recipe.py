@@ -196,7 +196,8 @@ def test_a_limit_out_of_reach_fails_after_measuring_and_names_the_layer(workspac
 
 
 SUFFIXES = [(48, 96, "-g32"), (31, 72, "-channel"), (8, 256, "-g64")]
-LAYERS = [(name, *shape) for name, scheme in SCHEMES.items() for shape in (SUFFIXES if scheme.regroupable else [(200, 256, ""), (48, 384, "")])]
+FIXED = [(200, 256, ""), (48, 384, "")]
+LAYERS = [(name, *shape) for name, scheme in SCHEMES.items() for shape in (SUFFIXES if scheme.regroupable else FIXED)]
 
 
 @pytest.mark.parametrize(("scheme", "outputs", "inputs", "suffix"), LAYERS)
