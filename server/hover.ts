@@ -2,12 +2,13 @@ import * as path from 'node:path';
 import type { Hover } from 'vscode-languageserver/node';
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
 import { decimals } from '../protocol/decimals';
+import { bitsPerWeight, type WeightFormat } from '../protocol/formats';
 import { modelHeader, type Facts } from './facts';
 import { countOfLayers, matchingLayers } from './layers';
 import { rangeOf } from './positions';
 import { placeHolding, type Place, type Recipe } from './recipe';
 import { listedValues, type Slot } from './schema';
-import { bitsPerWeight, readShortName, readUse } from './uses';
+import { readShortName, readUse } from './uses';
 
 /** What is under the cursor: a key's meaning, a value's meaning, what a pattern matches, what a checkpoint is. */
 export function hover(recipe: Recipe, offset: number, facts: Facts): Hover | undefined {
@@ -46,7 +47,7 @@ function aboutValue(recipe: Recipe, place: Place, facts: Facts): string | undefi
     const header = modelHeader(recipe, facts);
     if (slot.format === 'checkpoint') return aboutCheckpoint(place, facts);
     if (slot.format === 'layer-pattern' && place.kind === 'text') return header && aboutPattern(place.text, header);
-    const short = place.kind === 'text' ? readShortName(slot, place.text) : undefined;
+    const short = place.kind === 'text' ? readShortName(recipe, slot, place.text) : undefined;
     if (short) return aboutShortName(recipe, place, short, header);
     const listed = slot.alternatives.flatMap(listedValues).find(({ value }) => value === place.value);
     if (listed?.description) return `\`${place.text}\` — ${listed.description}`;
@@ -64,10 +65,17 @@ function sizeSentence(recipe: Recipe, place: Place, header: CheckpointHeader | u
     const use = readUse(recipe, place);
     if (!use?.format || use.groupSize === undefined) return '';
     const { format, groupSize } = use;
-    const grouping = groupSize === null ? 'one scale for each output row' : `groups of ${groupSize}`;
-    if (groupSize !== null) return `${shortest(bitsPerWeight(format, groupSize, groupSize))} bits for each weight in ${grouping}.`;
-    const widest = Math.max(0, ...(header?.linears ?? []).map(({ inputs }) => inputs));
-    return widest === 0 ? `${format.num_bits} bits for each weight, ${grouping}.` : `${shortest(bitsPerWeight(format, null, widest))} bits for each weight, ${grouping}.`;
+    const grouping = groupingOf(format, groupSize);
+    if (groupSize !== null) return `${shortest(bitsPerWeight(format, groupSize, 1, groupSize))} bits for each weight in ${grouping}.`;
+    const largest = (header?.linears ?? []).reduce((most, linear) => Math.max(most, linear.inputs), 0);
+    const layer = header?.linears.find(({ inputs }) => inputs === largest);
+    return layer ? `${shortest(bitsPerWeight(format, null, layer.outputs, layer.inputs))} bits for each weight, ${grouping}.` : `${format.num_bits} bits for each weight, ${grouping}.`;
+}
+
+function groupingOf(format: WeightFormat, groupSize: number | null): string {
+    if (format.per_tensor) return 'one scale for the whole matrix';
+    if (format.block) return `one scale for each block of ${format.block.join(' × ')}`;
+    return groupSize === null ? 'one scale for each output row' : `groups of ${groupSize}`;
 }
 
 function aboutPattern(pattern: string, header: CheckpointHeader): string {

@@ -1,4 +1,5 @@
 import type { Family } from '../protocol/checkpoint';
+import type { WeightFormat } from '../protocol/formats';
 import { finiteLanguage } from './finite-language';
 
 /** The JSON Schema keywords that the engine's models produce, and the few of our own that mark what a value is. */
@@ -29,12 +30,21 @@ export interface JsonSchema {
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
     /** Weight format of each scheme, as compressed-tensors' quantization arguments. */
     readonly 'x-schemes'?: Readonly<Record<string, SchemeFormat>>;
+    readonly 'x-short-forms'?: Readonly<Record<string, ShortForm>>;
 }
 
-export interface SchemeFormat {
-    readonly num_bits: number;
-    readonly symmetric: boolean;
-    readonly group_size: number | null;
+/** What a scheme stores for each weight; `x-schemes` of the recipe's schema. */
+export interface SchemeFormat extends WeightFormat {
+    /** What has to divide the input width, for weights or inputs. */
+    readonly divides: number | null;
+    /** Whether a recipe may choose the group size. */
+    readonly regroupable: boolean;
+}
+
+/** A short form without a group size; `x-short-forms` of the recipe's schema. */
+export interface ShortForm {
+    readonly method: string;
+    readonly scheme: string;
 }
 
 export type Kind = 'mapping' | 'list' | 'text' | 'integer' | 'number' | 'boolean' | 'nothing';
@@ -64,6 +74,7 @@ export class RecipeSchema {
     readonly root: Slot;
     readonly architectures: Readonly<Record<string, Family>>;
     readonly schemes: Readonly<Record<string, SchemeFormat>>;
+    readonly shortForms: Readonly<Record<string, ShortForm>>;
     private readonly definitions: Readonly<Record<string, JsonSchema>>;
     private readonly slots = new Map<JsonSchema, Slot>();
     private readonly spellings = new Map<string, readonly string[]>();
@@ -73,6 +84,7 @@ export class RecipeSchema {
         this.definitions = document.$defs ?? {};
         this.architectures = document['x-architectures'] ?? {};
         this.schemes = document['x-schemes'] ?? {};
+        this.shortForms = document['x-short-forms'] ?? {};
         this.root = this.slot(document);
     }
 

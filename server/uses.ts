@@ -1,5 +1,5 @@
 import { childNamed, type Place, type Recipe } from './recipe';
-import type { SchemeFormat, Slot } from './schema';
+import type { SchemeFormat, ShortForm, Slot } from './schema';
 
 /** A way to quantize that a recipe names: `gptq-w4a16-g64` or `{ method: gptq, scheme: W4A16, group_size: 64 }`. */
 export interface Use {
@@ -20,11 +20,16 @@ interface ShortName {
 
 const SUFFIX = /^(.+?)(?:-g(\d+)|-(channel))?$/;
 
+/** What has to divide the input width of a layer with this use: its group size, or that of its inputs. */
+export function dividing({ format, groupSize }: Use): number | null {
+    return groupSize ?? format?.divides ?? null;
+}
+
 /** Reads a use; undefined for `none` and for what is not one. */
 export function readUse(recipe: Recipe, place: Place | undefined): Use | undefined {
     if (!place?.slot) return undefined;
     if (place.kind === 'text') {
-        const short = readShortName(place.slot, String(place.value));
+        const short = readShortName(recipe, place.slot, String(place.value));
         if (!short) return undefined;
         const format = recipe.schema.schemes[short.scheme];
         return { ...short, format, groupSize: short.groupSize === undefined ? format?.group_size : short.groupSize, sizePlace: place };
@@ -45,27 +50,18 @@ export function readUse(recipe: Recipe, place: Place | undefined): Use | undefin
     };
 }
 
-/** The methods and schemes that a slot's mappings allow, by short name. */
-export function shortNames(slot: Slot): Map<string, { readonly method: string; readonly scheme: string }> {
-    const names = new Map<string, { method: string; scheme: string }>();
+/** The short forms that name what a slot's mappings allow. */
+export function shortNames(recipe: Recipe, slot: Slot): Map<string, ShortForm> {
+    const allowed = new Set<string>();
     for (const { schema } of slot.alternatives) {
         const method = schema.properties?.method?.const;
-        if (typeof method !== 'string') continue;
-        for (const scheme of schema.properties?.scheme?.enum ?? []) {
-            names.set(`${method}-${String(scheme).toLowerCase()}`, { method, scheme: String(scheme) });
-        }
+        for (const scheme of schema.properties?.scheme?.enum ?? []) allowed.add(`${String(method)} ${String(scheme)}`);
     }
-    return names;
+    return new Map(Object.entries(recipe.schema.shortForms).filter(([, { method, scheme }]) => allowed.has(`${method} ${scheme}`)));
 }
 
-export function readShortName(slot: Slot, text: string): ShortName | undefined {
+export function readShortName(recipe: Recipe, slot: Slot, text: string): ShortName | undefined {
     const [, base, size, channel] = SUFFIX.exec(text) ?? [];
-    const known = base === undefined ? undefined : shortNames(slot).get(base);
+    const known = base === undefined ? undefined : shortNames(recipe, slot).get(base);
     return known && { ...known, groupSize: channel ? null : size === undefined ? undefined : Number(size) };
-}
-
-/** Stored bits for each weight of a layer with `inputs` columns: codes, scales and, when asymmetric, zero points. */
-export function bitsPerWeight(format: SchemeFormat, groupSize: number | null, inputs: number, scaleBits = 16): number {
-    const overhead = scaleBits + (format.symmetric ? 0 : format.num_bits);
-    return format.num_bits + overhead / (groupSize ?? inputs);
 }

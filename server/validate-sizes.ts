@@ -1,9 +1,10 @@
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
 import { decimals } from '../protocol/decimals';
+import { bitsPerWeight } from '../protocol/formats';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { decidedLayers, rulePlaces } from './layers';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
-import { bitsPerWeight, readUse, type Use } from './uses';
+import { dividing, readUse, type Use } from './uses';
 
 /** Group sizes that do not divide a layer's input width. */
 export function groupSizeFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPlaces): Finding[] {
@@ -16,7 +17,7 @@ export function groupSizeFindings(recipe: Recipe, header: CheckpointHeader, wron
     ];
     return uses.flatMap(([place, layers]) => {
         const use = place && wrong.isWhollyRight(place) ? readUse(recipe, place) : undefined;
-        const size = use?.groupSize;
+        const size = use && dividing(use);
         const layer = size ? layers.find(({ inputs }) => inputs % size !== 0) : undefined;
         if (!use || !layer) return [];
         const sizes = divisors(layer.inputs);
@@ -79,7 +80,7 @@ function smallestBits(uses: readonly Use[], layers: readonly Linear[], bits: num
     let stored = 0;
     let weights = 0;
     for (const { inputs, outputs } of layers) {
-        stored += Math.min(...uses.map(({ format, groupSize }) => bitsPerWeight(format!, groupSize!, inputs, bits))) * inputs * outputs;
+        stored += Math.min(...uses.map(({ format, groupSize }) => bitsPerWeight(format!, groupSize ?? null, outputs, inputs, bits))) * inputs * outputs;
         weights += inputs * outputs;
     }
     return stored / weights;

@@ -45,6 +45,7 @@ class LayerResult(Model):
     asked: str | None = Field(description="Label that the recipe asks for; null: kept as it is.")
     applied: str | None = Field(default=None, description="Label that was applied; null: kept, or not yet quantized.")
     fallback: str | None = Field(default=None, description="Why applied differs from asked.")
+    note: str | None = Field(default=None, description="What is worth knowing of a layer that got what was asked, for example its scale.")
     damping: float | None = Field(default=None, description="Relative damping used when the layer was quantized.")
     loss: float | None = Field(default=None, description="The method's own loss when the layer was quantized.")
     achieved: Measurement | None = Field(

@@ -87,6 +87,7 @@ def _layer(work: Work, linear: LinearInfo, assigned: Assigned) -> LayerResult:
         asked=assigned.use.label if assigned.use else None,
         applied=done.applied if done else None,
         fallback=done.fallback if done else None,
+        note=done.note if done else None,
         damping=done.damping if done else None,
         loss=done.loss if done else None,
         achieved=done.achieved if done else None,

@@ -9,6 +9,23 @@ export type ShortUse =
           | 'gptq-w6a16'
           | 'gptq-w7a16'
           | 'gptq-w8a16'
+          | 'gptq-w8a8'
+          | 'gptq-w4a8'
+          | 'gptq-nvfp4a16'
+          | 'gptq-mxfp4a16'
+          | 'awq-w2a16'
+          | 'awq-w3a16'
+          | 'awq-w4a16'
+          | 'awq-w5a16'
+          | 'awq-w6a16'
+          | 'awq-w7a16'
+          | 'awq-w8a16'
+          | 'smoothquant-w8a8'
+          | 'smoothquant-w4a8'
+          | 'smoothquant-fp8_dynamic'
+          | 'fp8'
+          | 'fp8_dynamic'
+          | 'fp8_block'
           | 'rtn-w2a16'
           | 'rtn-w3a16'
           | 'rtn-w4a16'
@@ -16,12 +33,16 @@ export type ShortUse =
           | 'rtn-w6a16'
           | 'rtn-w7a16'
           | 'rtn-w8a16'
+          | 'rtn-w8a8'
+          | 'rtn-w4a8'
+          | 'rtn-nvfp4a16'
+          | 'rtn-mxfp4a16'
       )
     | {
           [k: string]: unknown;
       };
 export type ShortUse1 = string;
-export type LongUse = GptqUse | RtnUse;
+export type LongUse = GptqUse | AwqUse | SmoothquantUse | Fp8Use | RtnUse;
 /**
  * Keep the layer as it is, in the checkpoint's own dtype.
  */
@@ -82,7 +103,8 @@ export interface GptqUse {
     /**
      * Number format of weights and activations, by compressed-tensors' names.
      */
-    scheme: 'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16';
+    scheme:
+        'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16' | 'W8A8' | 'W4A8' | 'NVFP4A16' | 'MXFP4A16';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -101,13 +123,13 @@ export interface GptqUse {
     block_size?: number;
 }
 /**
- * Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
+ * Scales up the weights that meet large inputs, by a factor for each channel that is searched, and clips each group where that helps.
  */
-export interface RtnUse {
+export interface AwqUse {
     /**
-     * **Round to nearest**. Rounds every weight to the nearest point of its group's min-max grid. No calibration; the baseline of all others.
+     * **AWQ**. Scales up the weights that meet large inputs, by a factor for each channel that is searched, and clips each group where that helps.
      */
-    method: 'rtn';
+    method: 'awq';
     /**
      * Number format of weights and activations, by compressed-tensors' names.
      */
@@ -116,6 +138,90 @@ export interface RtnUse {
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
     group_size?: 'channel' | number | null;
+    /**
+     * How many exponents 0, 1/grid, 2/grid … are tried for the scale. Default: 20.
+     */
+    grid?: number;
+    /**
+     * Divide by the weights' own magnitudes too, not only multiply by the inputs'. Default: true.
+     */
+    duo_scaling?: boolean;
+    /**
+     * Search, for each group, how much of its range to cut off; queries and keys are left whole. Default: true.
+     */
+    clip?: boolean;
+    /**
+     * How the scaled weights are rounded: `rtn` or `gptq`. Default: rtn.
+     */
+    rounding?: 'rtn' | 'gptq';
+}
+/**
+ * Moves outliers from the inputs into the weights by a factor for each channel, so that both can be rounded to 8 bits.
+ */
+export interface SmoothquantUse {
+    /**
+     * **SmoothQuant**. Moves outliers from the inputs into the weights by a factor for each channel, so that both can be rounded to 8 bits.
+     */
+    method: 'smoothquant';
+    /**
+     * Number format of weights and activations, by compressed-tensors' names.
+     */
+    scheme: 'W8A8' | 'W4A8' | 'FP8_DYNAMIC';
+    /**
+     * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
+     */
+    group_size?: 'channel' | number | null;
+    /**
+     * How much of the inputs' spread the weights take over (α of the paper): 0 none, 1 all. Models with massive activations need 0.8 and more. Default: 0.5.
+     */
+    strength?: number;
+    /**
+     * What is balanced: `absmax`, the largest magnitudes, as in the paper's code; `range`, largest minus smallest value, as in llm-compressor. Default: absmax.
+     */
+    statistic?: 'absmax' | 'range';
+    /**
+     * How the scaled weights are rounded: `rtn` or `gptq`. Default: rtn.
+     */
+    rounding?: 'rtn' | 'gptq';
+}
+/**
+ * Stores weights as 8-bit floating-point numbers and rounds inputs to them at run time; half the size, nearly the original's quality.
+ */
+export interface Fp8Use {
+    /**
+     * **FP8**. Stores weights as 8-bit floating-point numbers and rounds inputs to them at run time; half the size, nearly the original's quality.
+     */
+    method: 'fp8';
+    /**
+     * Number format of weights and activations, by compressed-tensors' names.
+     */
+    scheme: 'FP8' | 'FP8_DYNAMIC' | 'FP8_BLOCK';
+    /**
+     * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
+     */
+    group_size?: 'channel' | number | null;
+}
+/**
+ * Rounds every weight to the nearest point of its group's grid. No calibration; the baseline of all others.
+ */
+export interface RtnUse {
+    /**
+     * **Round to nearest**. Rounds every weight to the nearest point of its group's grid. No calibration; the baseline of all others.
+     */
+    method: 'rtn';
+    /**
+     * Number format of weights and activations, by compressed-tensors' names.
+     */
+    scheme:
+        'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16' | 'W8A8' | 'W4A8' | 'NVFP4A16' | 'MXFP4A16';
+    /**
+     * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
+     */
+    group_size?: 'channel' | number | null;
+    /**
+     * `minmax`: each group's grid covers its whole range. `mse`: ranges shrunk to 99, 98 … 21 % are tried for each group too, and the one with the least Σ|ŵ − w|^2.4 is taken. Default: minmax.
+     */
+    range?: 'minmax' | 'mse';
 }
 /**
  * Which layer is quantized how.
@@ -135,13 +241,21 @@ export interface Quantize {
     rules?: Rule[];
 }
 /**
- * A limit on the size of the quantized layers; the best candidates under it are chosen from the measured sensitivity.
+ * A limit, by exactly one of its keys; the best candidates under it are chosen from the measured sensitivity.
  */
 export interface Budget {
     /**
-     * Average stored bits for each weight of the quantized layers, scales included.
+     * Average stored bits for each weight of the quantized layers, scales included: the least noise within them.
      */
-    bits_per_weight: number;
+    bits_per_weight?: number;
+    /**
+     * Bytes of all tensors of the written checkpoint, for example `5 GB` or `4.5 GiB`: the least noise within them.
+     */
+    size?: string;
+    /**
+     * The smallest SQNR in dB that a layer may have: the smallest checkpoint that keeps it. Layers of rules do not count.
+     */
+    min_sqnr?: number;
 }
 /**
  * Layers, and how to quantize them. The first rule that matches a layer decides.

@@ -31,6 +31,14 @@ export interface Result {
     sizes: Sizes;
     scores: Scores;
     problems: Problem[];
+    /**
+     * Of what the recipe asks, comparable with the front's; null when not all of it was measured.
+     */
+    predicted_loss: number | null;
+    /**
+     * Null without candidates, or when rules decide every layer.
+     */
+    pareto: ParetoFront | null;
     calibration_tokens: number;
     /**
      * Wall time by phase.
@@ -101,6 +109,10 @@ export interface LayerResult {
      * Why applied differs from asked.
      */
     fallback: string | null;
+    /**
+     * What is worth knowing of a layer that got what was asked, for example its scale.
+     */
+    note: string | null;
     /**
      * Relative damping used when the layer was quantized.
      */
@@ -214,4 +226,42 @@ export interface Problem {
     column: number | null;
     end_line: number | null;
     end_column: number | null;
+}
+/**
+ * What can be had for how many bits, rules kept: from the smallest assignment of the candidates to the best.
+ */
+export interface ParetoFront {
+    /**
+     * Layers that no rule decides; those that have to share a candidate are one unit.
+     */
+    units: string[][];
+    /**
+     * Ascending in size; `quant-engine recipe RUN --point N` counts them from 1.
+     */
+    points: ParetoPoint[];
+}
+/**
+ * An assignment that no other beats in both size and predicted loss.
+ */
+export interface ParetoPoint {
+    /**
+     * Average stored bits for each weight of the quantized layers, those of rules included.
+     */
+    bits_per_weight: number;
+    /**
+     * Tensor bytes of the checkpoint that it gives.
+     */
+    bytes: number;
+    /**
+     * Σ noise / signal over the layers of all units.
+     */
+    predicted_loss: number;
+    /**
+     * SQNR of the units' worst layer in dB; null when all of them are exact.
+     */
+    min_sqnr_db: number | null;
+    /**
+     * For each unit the index of its candidate.
+     */
+    assignment: number[];
 }

@@ -53,7 +53,7 @@ function layer(name: string, block: number | null, shape: readonly [number, numb
     return {
         name, block, kind, outputs: shape[0], inputs: shape[1], group: name, tokens: 16384, signal: 1e6, candidates: cells,
         rule: applied === null ? 1 : kind === 'down_proj' ? 0 : 'default',
-        asked: applied, applied, fallback: null, damping: applied === null ? null : 0.01, loss: null,
+        asked: applied, applied, fallback: null, note: null, damping: applied === null ? null : 0.01, loss: null,
         achieved: applied === null ? null : finite((cells[applied]?.sqnr_db ?? 20) - 0.7 + random() * 0.8, bitsOf(applied)),
         bits_per_weight: applied === null ? 16 : bitsOf(applied),
     };
@@ -109,7 +109,7 @@ export function resultOf(layers: LayerResult[], candidates: readonly string[] = 
             kl: { value: 0.0312, standard_error: 0.0008, ...score },
             same_top: { value: 0.9134, standard_error: 0.0022, ...score },
         },
-        problems: [], calibration_tokens: 16384, seconds: { measure: 12.4, quantize: 20.1, evaluate: 9.8, write: 0.6 }, peak_memory_bytes: 7e8,
+        predicted_loss: null, pareto: null, problems: [], calibration_tokens: 16384, seconds: { measure: 12.4, quantize: 20.1, evaluate: 9.8, write: 0.6 }, peak_memory_bytes: 7e8,
     };
 }
 

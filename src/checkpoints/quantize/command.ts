@@ -23,12 +23,12 @@ export class QuantizeCommand {
     async run(uri?: vscode.Uri, selected?: readonly vscode.Uri[]): Promise<vscode.Uri | undefined> {
         const folder = await this.resolve(uri ?? selected?.[0]);
         if (!folder) return undefined;
-        const { choices, families } = readSchemaFacts(new TextDecoder().decode(await vscode.workspace.fs.readFile(this.schemaFile)));
+        const { choices, families, groupSizes } = readSchemaFacts(new TextDecoder().decode(await vscode.workspace.fs.readFile(this.schemaFile)));
         const header = await this.read(folder, families);
         if (!header) return undefined;
         const workspaceFolders = (vscode.workspace.workspaceFolders ?? []).map(({ uri: { fsPath } }) => fsPath);
         const placing = await placeRecipe(folder.fsPath, workspaceFolders);
-        const answers = await askForRecipe({ header, choices, folder: placing.folder });
+        const answers = await askForRecipe({ header, choices, groupSizes, folder: placing.folder });
         if (!answers) return undefined;
         const recipe = await freeRecipePath(placing.folder, path.basename(folder.fsPath));
         const text = recipeText({

@@ -1,4 +1,5 @@
 import type { Family } from '../../../protocol/checkpoint';
+import type { WeightFormat } from '../../../protocol/formats';
 
 /** One way to quantize as the recipe's schema offers it. */
 export interface MethodChoice {
@@ -9,14 +10,17 @@ export interface MethodChoice {
     readonly title: string;
     readonly description: string;
     /** undefined when the schema does not say it. */
-    readonly format: WeightFormat | undefined;
+    readonly format: SchemeFormat | undefined;
 }
 
-export interface WeightFormat {
-    readonly bits: number;
-    readonly symmetric: boolean;
-    /** null: one scale for each output row. */
-    readonly groupSize: number | null;
+/** A scheme as `x-schemes` of the recipe's schema says it. */
+export interface SchemeFormat extends WeightFormat {
+    /** What has to divide the input width. */
+    readonly divides: number | null;
+    /** Whether the group size can be chosen. */
+    readonly regroupable: boolean;
+    /** Bits of the layer's rounded inputs; null: they stay as they are. */
+    readonly inputs: number | null;
 }
 
 /** What the recipe's schema says that the questions need. */
@@ -24,6 +28,8 @@ export interface SchemaFacts {
     readonly choices: readonly MethodChoice[];
     /** Where each supported architecture has its linear layers. */
     readonly families: Readonly<Record<string, Family>>;
+    /** The group sizes that a short form can name. */
+    readonly groupSizes: readonly number[];
 }
 
 interface SchemaNode {
@@ -33,25 +39,26 @@ interface SchemaNode {
     readonly properties?: Readonly<Record<string, { readonly const?: string; readonly title?: string; readonly description?: string }>>;
     readonly $defs?: Readonly<Record<string, SchemaNode>>;
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
-    readonly 'x-schemes'?: Readonly<Record<string, { readonly num_bits: number; readonly symmetric: boolean; readonly group_size: number | null }>>;
+    readonly 'x-schemes'?: Readonly<Record<string, SchemeFormat>>;
+    readonly 'x-short-forms'?: Readonly<Record<string, { readonly method: string; readonly scheme: string }>>;
+    readonly 'x-group-sizes'?: readonly number[];
 }
 
 export function readSchemaFacts(schemaText: string): SchemaFacts {
     const schema = JSON.parse(schemaText) as SchemaNode;
-    return { choices: readChoices(schema), families: schema['x-architectures'] ?? {} };
+    return { choices: readChoices(schema), families: schema['x-architectures'] ?? {}, groupSizes: schema['x-group-sizes'] ?? [] };
 }
 
 /** Every method and scheme in the schema, in its order: a new method of the engine appears here by itself. */
 function readChoices(schema: SchemaNode): MethodChoice[] {
     const short = schema.$defs?.ShortUse?.anyOf?.find((node) => node.enum) ?? {};
     return (short.enum ?? []).map((label) => {
-        const separator = label.indexOf('-');
-        const method = label.slice(0, separator);
+        const { method, scheme } = schema['x-short-forms']?.[label] ?? { method: label.replace(/-.*/, ''), scheme: '' };
         const text = short.enumDescriptions?.[label] ?? '';
         return {
             label, method, title: methodTitle(schema, method),
             description: text.replace(/^[^.]*\. /, ''),
-            format: schemeFormat(schema, label.slice(separator + 1).toUpperCase()),
+            format: schema['x-schemes']?.[scheme],
         };
     });
 }
@@ -62,27 +69,23 @@ function methodTitle(schema: SchemaNode, method: string): string {
     return property?.title ?? /^\*\*(.+?)\*\*/.exec(property?.description ?? '')?.[1] ?? method;
 }
 
-function schemeFormat(schema: SchemaNode, scheme: string): WeightFormat | undefined {
-    const stated = schema['x-schemes']?.[scheme];
-    if (stated) return { bits: stated.num_bits, symmetric: stated.symmetric, groupSize: stated.group_size };
-    return undefined;
-}
-
 /** Methods in the schema's order, which is the engine's ranking; of each the format that changes the model least first. */
 export function safestFirst(choices: readonly MethodChoice[]): MethodChoice[] {
     const methods = [...new Set(choices.map(({ method }) => method))];
-    const bits = ({ format }: MethodChoice): number => format?.bits ?? 0;
+    const bits = ({ format }: MethodChoice): number => format?.num_bits ?? 0;
     return methods.flatMap((method) => choices.filter((choice) => choice.method === method).sort((a, b) => bits(b) - bits(a)));
 }
 
-/** The candidates that are ticked at first: every method at three and four bits, where methods differ. */
+/** The candidates that are ticked at first: every method at three and four bits of integer weights, where methods differ. */
 export function sensibleCandidates(choices: readonly MethodChoice[]): string[] {
-    const sensible = choices.filter(({ format }) => format?.symmetric && (format.bits === 3 || format.bits === 4)).map(({ label }) => label);
+    const sensible = choices
+        .filter(({ format }) => format?.symmetric && format.regroupable && format.inputs === null && (format.num_bits === 3 || format.num_bits === 4))
+        .map(({ label }) => label);
     return sensible.length > 0 ? sensible : choices.slice(0, 2).map(({ label }) => label);
 }
 
 /** Of the chosen candidates the one to apply: four bits if possible; among equals the first in the schema's order, which is the engine's ranking. */
 export function sensibleDefault(candidates: readonly MethodChoice[]): MethodChoice | undefined {
-    const rank = ({ format }: MethodChoice): number => Math.abs((format?.bits ?? 16) - 4) * 2 + (format?.symmetric ? 0 : 1);
+    const rank = ({ format }: MethodChoice): number => Math.abs((format?.num_bits ?? 16) - 4) * 2 + (format?.symmetric ? 0 : 1);
     return [...candidates].sort((a, b) => rank(a) - rank(b))[0];
 }

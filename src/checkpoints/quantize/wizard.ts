@@ -7,13 +7,14 @@ import { formatBytes } from '../../base/text';
 import { inputText, pickMany, pickOne, type Answer } from '../../ui/multiStep';
 import { estimate, fittingSuffix, withSuffix } from './estimate';
 import { isWithin } from './placing';
-import { safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type WeightFormat } from './schemaChoices';
+import { safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from './schemaChoices';
 
 const STEPS = 3;
 
 export interface WizardInput {
     readonly header: CheckpointHeader;
     readonly choices: readonly MethodChoice[];
+    readonly groupSizes: readonly number[];
     /** Folder of the recipe: the output is named relative to it. */
     readonly folder: string;
 }
@@ -95,14 +96,15 @@ function askForOutput(title: string, { folder, header }: WizardInput, value: str
     });
 }
 
-function candidateItems({ choices, header }: WizardInput): CandidateItem[] {
+function candidateItems({ choices, groupSizes, header }: WizardInput): CandidateItem[] {
     const items: CandidateItem[] = [];
     const best = sensibleDefault(choices);
     let group = '';
     for (const choice of safestFirst(choices)) {
+        const suffix = choice.format ? fittingSuffix(choice.format, header, groupSizes) : '';
+        if (suffix === undefined) continue;
         if (choice.title !== group) items.push({ label: choice.title, kind: vscode.QuickPickItemKind.Separator });
         group = choice.title;
-        const suffix = choice.format ? fittingSuffix(choice.format, header) : '';
         const cost = choice.format ? costs(withSuffix(choice.format, suffix), header) : [];
         const description = [...cost, ...(choice === best ? [vscode.l10n.t('recommended')] : [])].join(' · ');
         const adapted = suffix ? ` ${vscode.l10n.t('The group size is adapted to this checkpoint.')}` : '';
@@ -111,7 +113,7 @@ function candidateItems({ choices, header }: WizardInput): CandidateItem[] {
     return items;
 }
 
-function costs(format: WeightFormat, header: CheckpointHeader): string[] {
+function costs(format: SchemeFormat, header: CheckpointHeader): string[] {
     const { bitsPerWeight, bytes } = estimate(format, header);
     return [
         vscode.l10n.t('{0} bits per weight', decimals(bitsPerWeight, 2)), vscode.l10n.t('about {0} instead of {1}', formatBytes(bytes), formatBytes(header.bytes)),

@@ -11,7 +11,7 @@ import { formatBytes } from '../../../src/base/text';
 import { estimate, fittingSuffix, withSuffix } from '../../../src/checkpoints/quantize/estimate';
 import { freeRecipePath, isWithin, placeRecipe } from '../../../src/checkpoints/quantize/placing';
 import { recipeText, type RecipeChoices } from '../../../src/checkpoints/quantize/recipeText';
-import { readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault } from '../../../src/checkpoints/quantize/schemaChoices';
+import { readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault, type SchemeFormat } from '../../../src/checkpoints/quantize/schemaChoices';
 import { checkpointFolders, concernsRecognition, saysQuantized } from '../../../src/checkpoints/recognise';
 import { topLevels } from '../../../src/checkpoints/topLevels';
 import { temporaryFolder } from './helpers/runs';
@@ -73,12 +73,17 @@ describe('the first look at a workspace', () => {
     it('has nothing to say of a folder that does not exist', async () => assert.deepEqual(await look(path.join(folder, 'nothing')), []));
 });
 
+const symmetric: SchemeFormat = {
+    num_bits: 4, symmetric: true, group_size: 128, scale_bits: null, divides: 128, regroupable: true, block: null, per_tensor: false, inputs: null,
+};
+
 describe('the choices that the schema offers', () => {
     const { choices } = readSchemaFacts(schema);
 
     it('are all methods and schemes, with titles and formats', () => {
         const found = choices.find(({ label }) => label === 'gptq-w4a16');
-        assert.deepEqual(found?.format, { bits: 4, symmetric: true, groupSize: 128 });
+        assert.deepEqual(found?.format, symmetric);
+        assert.deepEqual(choices.find(({ label }) => label === 'fp8_block')?.format?.block, [128, 128]);
         assert.equal(found?.method, 'gptq');
         assert.equal(choices.find(({ method }) => method === 'rtn')?.title, 'Round to nearest');
         assert.ok(choices.every(({ format, description, title }) => format && description && title));
@@ -89,7 +94,7 @@ describe('the choices that the schema offers', () => {
         assert.deepEqual(labels.slice(0, 2), ['gptq-w8a16', 'gptq-w7a16']);
         assert.deepEqual([...labels].sort(), choices.map(({ label }) => label).sort());
         for (const method of ['gptq', 'rtn']) {
-            const bits = safestFirst(choices).filter((choice) => choice.method === method).map(({ format }) => format?.bits ?? 0);
+            const bits = safestFirst(choices).filter((choice) => choice.method === method).map(({ format }) => format?.num_bits ?? 0);
             assert.deepEqual(bits, bits.toSorted((a, b) => b - a));
         }
     });
@@ -112,14 +117,19 @@ describe('estimates', () => {
         const parameters = 1000 + linears.reduce((sum, { outputs, inputs }) => sum + outputs * inputs, 0);
         return { folder: '/m', architecture: 'A', dtype: 'bfloat16', parameters, bytes: 2 * parameters, blocks: 1, maximumTokens: 512, quantization: null, linears };
     };
-    const symmetric = { bits: 4, symmetric: true, groupSize: 128 };
-
     it('count codes, scales and zero points', () => {
         const model = header(layer(0, 64, 256));
         assert.equal(estimate(symmetric, model).bitsPerWeight, 4 + 16 / 128);
         assert.equal(estimate({ ...symmetric, symmetric: false }, model).bitsPerWeight, 4 + 20 / 128);
-        assert.equal(estimate({ ...symmetric, groupSize: null }, model).bitsPerWeight, 4 + 16 / 256);
+        assert.equal(estimate({ ...symmetric, group_size: null }, model).bitsPerWeight, 4 + 16 / 256);
         assert.equal(estimate(symmetric, model).bytes, 2000 + (64 * 256 * 4.125) / 8);
+    });
+
+    it('know scales of blocks and of whole matrices', () => {
+        const model = header(layer(0, 200, 256));
+        assert.equal(estimate({ ...symmetric, num_bits: 8, group_size: null, block: [128, 128] }, model).bitsPerWeight, 8 + (16 * 4) / (200 * 256));
+        assert.equal(estimate({ ...symmetric, num_bits: 8, group_size: null, per_tensor: true }, model).bitsPerWeight, 8 + 16 / (200 * 256));
+        assert.equal(estimate({ ...symmetric, group_size: 16, scale_bits: 8 }, model).bitsPerWeight, 4.5);
     });
 
     it('leave layers outside the blocks alone', () => {
@@ -127,14 +137,17 @@ describe('estimates', () => {
     });
 
     it('choose a group size that divides every layer', () => {
-        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(0, 8, 640))), '');
-        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(0, 8, 192))), '-g64');
-        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 96))), '-g32');
-        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 100))), '-channel');
-        assert.equal(fittingSuffix({ ...symmetric, groupSize: null }, header(layer(0, 8, 100))), '');
-        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(null, 8, 100))), '');
-        assert.deepEqual(withSuffix(symmetric, '-g64').groupSize, 64);
-        assert.deepEqual(withSuffix(symmetric, '-channel').groupSize, null);
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(0, 8, 640)), [32, 64, 128, 256]), '');
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(0, 8, 192)), [32, 64, 128, 256]), '-g64');
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 96)), [32, 64, 128, 256]), '-g32');
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 100)), [32, 64, 128, 256]), '-channel');
+        assert.equal(fittingSuffix({ ...symmetric, group_size: null, divides: null }, header(layer(0, 8, 100)), [32, 64, 128, 256]), '');
+        assert.equal(fittingSuffix(symmetric, header(layer(0, 8, 256), layer(null, 8, 100)), [32, 64, 128, 256]), '');
+        const fixed = { ...symmetric, group_size: null, divides: 128, regroupable: false };
+        assert.equal(fittingSuffix(fixed, header(layer(0, 8, 256)), [32, 64]), '');
+        assert.equal(fittingSuffix(fixed, header(layer(0, 8, 192)), [32, 64]), undefined);
+        assert.deepEqual(withSuffix(symmetric, '-g64').group_size, 64);
+        assert.deepEqual(withSuffix(symmetric, '-channel').group_size, null);
     });
 
     it('are written shortly', () => {

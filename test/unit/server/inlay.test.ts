@@ -28,7 +28,7 @@ function result(changes: Partial<LayerResult> = {}): Result {
         const asked = rule === 0 ? 'gptq-w8a16-g32' : rule === 1 ? null : 'gptq-w4a16-g32';
         const better = block === 0 ? 0 : 10;
         return {
-            name, block, kind, outputs, inputs, group: name, tokens: 10, signal: 1, rule, asked, applied: asked, fallback: null, damping: null, loss: null,
+            name, block, kind, outputs, inputs, group: name, tokens: 10, signal: 1, rule, asked, applied: asked, fallback: null, note: null, damping: null, loss: null,
             candidates: { 'gptq-w4a16-g32': measured(20 + better), 'rtn-w3a16-g32': measured(10 + better) },
             achieved: asked === null ? null : measured((rule === 0 ? 40 : 21) + better), bits_per_weight: 4.5, ...changes,
         };
