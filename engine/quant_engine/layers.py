@@ -189,7 +189,7 @@ class _Stack:
         return parts[0] if len(parts) == 1 else Quantized.stack(parts)
 
     def _without_statistics(self, use: Use, statistics: Statistics) -> Quantized:
-        """Round to nearest for an expert that too few tokens chose (docs/decisions/0007-experts.md), and say so."""
+        """Round to nearest for an expert that too few tokens chose (docs/decisions/0010-experts.md), and say so."""
         plain = self.quantize(_instead(use, "rtn"), statistics)
         reason = f"{statistics.tokens} calibration tokens were routed to this expert, fewer than its {statistics.columns} inputs"
         return replace(plain, report=Report(fallback=reason, applied="rtn"))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from quant_engine.checkpoint.linears import EXPERT
 
 if TYPE_CHECKING:
     from quant_engine.formats.scheme import WeightFormat
     from quant_engine.uses import Use
 
 FORMAT = "pack-quantized"
-_EXPERT = re.compile(r"\.experts\.\d+\.")
 _EXPERTS = r"re:.*\.experts\.\d+\..*"
 """transformers takes the experts' format from the group that has a pattern with this word, and there is one for all of them."""
 
@@ -54,9 +54,9 @@ def quantization_config(layers: Mapping[str, Use | None], head: str = "lm_head")
 def expert_contradiction(layers: Mapping[str, Use | None]) -> str | None:
     """Why no loader could read the experts as `layers` (every linear layer by name) quantizes them; None: it can.
 
-    transformers stacks all experts of a block while it loads them (docs/decisions/0007-experts.md).
+    transformers stacks all experts of a block while it loads them (docs/decisions/0010-experts.md).
     """
-    experts = {name: use for name, use in layers.items() if _EXPERT.search(name)}
+    experts = {name: use for name, use in layers.items() if EXPERT.search(name)}
     formats = {_format(use) for use in experts.values()}
     if len(formats) > 1:
         first = next(iter(experts))
@@ -74,5 +74,5 @@ def _format(use: Use | None) -> WeightFormat | None:
 def _with_pattern(names: Iterable[str]) -> list[str]:
     """`names` with one pattern in place of all experts."""
     found = list(names)
-    plain = [name for name in found if not _EXPERT.search(name)]
+    plain = [name for name in found if not EXPERT.search(name)]
     return plain if len(plain) == len(found) else [*plain, _EXPERTS]
