@@ -94,7 +94,7 @@ class Stack:
         return use.weight_format.bits_per_weight(columns, scale_bits=8 * self.weight.element_size(), rows=rows)
 
     def _without_statistics(self, use: Use, statistics: Statistics) -> list[Quantized]:
-        """Round to nearest for an expert that too few tokens chose (docs/decisions/0007-experts.md), and say so."""
+        """Round to nearest for an expert that too few tokens chose (docs/decisions/0010-experts.md), and say so."""
         plain = self.quantize(instead(use, "rtn"), statistics)
         reason = f"{statistics.tokens} calibration tokens were routed to this expert, fewer than its {statistics.columns} inputs"
         return [replace(part, report=Report(fallback=reason, applied="rtn")) for part in plain]

@@ -195,7 +195,8 @@ def test_a_run_lists_every_expert_with_its_tokens(tmp_path: Path):
     assert done.returncode == 3, done.stderr
     result = json.loads(done.stdout)
     experts = [layer for layer in result["layers"] if ".experts." in layer["name"]]
-    assert len(experts) == 12 and sum(layer["tokens"] for layer in experts) == 3 * 2 * 8 * 32
+    assert len(experts) == 12 == sum(linear.is_expert for linear in list_linears(Checkpoint.open(tmp_path / "model")))
+    assert sum(layer["tokens"] for layer in experts) == 3 * 2 * 8 * 32
     few = {layer["name"] for layer in experts if layer["tokens"] < layer["inputs"]}
     assert few and {layer["name"] for layer in result["layers"] if layer["fallback"]} == few
     assert {problem["layer"] for problem in result["problems"] if problem["code"] == "fallback"} == few

@@ -121,6 +121,25 @@ def test_a_layer_that_runs_twice_is_refused(tmp_path: Path, monkeypatch: pytest.
     assert caught.value.code == "model-unsupported"
 
 
+def test_layers_do_not_share_a_tensor_that_changed_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from transformers.models.starcoder2.modeling_starcoder2 import Starcoder2MLP
+
+    def forward(self: Any, hidden: torch.Tensor) -> torch.Tensor:
+        first = self.c_fc(hidden)
+        return self.c_proj(self.act(first)) + self.extra(hidden.mul_(2))
+
+    def initialise(self: Any, config: Any) -> None:
+        original(self, config)
+        self.extra = torch.nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    original = Starcoder2MLP.__init__
+    monkeypatch.setattr(Starcoder2MLP, "__init__", initialise)
+    monkeypatch.setattr(Starcoder2MLP, "forward", forward)
+    model = open_model(Checkpoint.open(tiny.save_tiny(tmp_path / "model", "starcoder2")))
+    model.load_block(0)
+    assert ["model.layers.0.mlp.extra"] in model.input_groups(0)
+
+
 def test_a_recipe_for_an_architecture_without_a_file_runs_and_its_check_needs_no_torch(tmp_path: Path):
     recipe = make_workspace(tmp_path, blocks=2, architecture="olmo2")
     script = f"""

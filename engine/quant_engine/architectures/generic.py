@@ -1,4 +1,4 @@
-"""Architectures without a file of their own: names guessed from a checkpoint's headers (docs/decisions/0008-generic-walk.md).
+"""Architectures without a file of their own: names guessed from a checkpoint's headers (docs/decisions/0011-generic-walk.md).
 
 Nothing here imports torch. What is guessed is compared with transformers' model when it is opened (`verify`).
 """

@@ -52,24 +52,26 @@ def find_stops(
     names: the block's linear layers by full name. Raises QuantError(code="model-unsupported") for a layer that does not run exactly
     once.
     """
-    routed = [name for name in names if expert_of(family.experts, _inner(name, family))]
+    routed = {name: _inner(name, family) for name in names if expert_of(family.experts, _inner(name, family))}
     plain = {module: name for name, module in names.items() if name not in routed}
     stops: list[Stop] = []
-    given: list[Any] = []
+    given: list[tuple[Any, int]] = []
 
     def note(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-        for stop, tensor in zip(stops, given, strict=True):
-            if tensor is arguments[0]:
+        # The same tensor with the same content: an operation in place counts its version up.
+        tensor, version = arguments[0], arguments[0]._version
+        for stop, (earlier, earlier_version) in zip(stops, given, strict=True):
+            if earlier is tensor and earlier_version == version:
                 stop.groups[0].append(plain[module])
                 return
         stops.append(Stop(module, [[plain[module]]]))
-        given.append(arguments[0])
+        given.append((tensor, version))
 
     def note_experts(module: nn.Module, _: tuple[Any, ...]) -> None:
         assert family.experts is not None
-        inputs = RoutedInputs.of(module, family.experts, {name: _inner(name, family) for name in routed})
+        inputs = RoutedInputs.of(module, family.experts, routed)
         stops.append(Stop(module, inputs.groups, inputs))
-        given.append(None)
+        given.append((None, 0))
 
     hooks = [module.register_forward_pre_hook(note) for module in plain]
     if family.experts is not None and routed:

@@ -30,7 +30,9 @@ def fused_layers(linears: Iterable[LinearInfo], architecture: str) -> list[Unit]
             )
             if len(members) > 1:
                 sets.append(members)
-    return sets
+    # Loaders know one format for all experts of a model (docs/decisions/0010-experts.md).
+    experts = tuple(linear for linear in by_name.values() if linear.is_expert)
+    return [*sets, experts] if len(experts) > 1 else sets
 
 
 def units_of(layers: Sequence[LinearInfo], fused: Iterable[Unit]) -> list[Unit]:

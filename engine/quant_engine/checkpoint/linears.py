@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from quant_engine.checkpoint.read import Checkpoint
 
 T = TypeVar("T")
+EXPERT = re.compile(r"\.experts\.\d+\.")
+"""Part of the name of every layer of an expert."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class LinearInfo:
     def kind(self) -> str:
         """Last part of the name, for example down_proj."""
         return self.name.rpartition(".")[2]
+
+    @property
+    def is_expert(self) -> bool:
+        """Whether it is a layer of an expert: those of a model share one weight format (docs/decisions/0010-experts.md)."""
+        return EXPERT.search(self.name) is not None
 
 
 def list_linears(checkpoint: Checkpoint) -> list[LinearInfo]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
+from quant_engine.checkpoint.linears import EXPERT
 from quant_engine.formats.scheme import Layout
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 MIXED = "mixed-precision"
 READABLE = (*get_args(Layout), MIXED)
 """Formats that the engine reads as well as writes."""
-_EXPERT = re.compile(r"\.experts\.\d+\.")
 _EXPERTS = r"re:.*\.experts\.\d+\..*"
 """transformers takes the experts' format from the group that has a pattern with this word, and there is one for all of them."""
 
@@ -59,9 +58,9 @@ def quantization_config(layers: Mapping[str, Use | None], head: str = "lm_head")
 def expert_contradiction(layers: Mapping[str, Use | None]) -> str | None:
     """Why no loader could read the experts as `layers` (every linear layer by name) quantizes them; None: it can.
 
-    transformers stacks all experts of a block while it loads them (docs/decisions/0007-experts.md).
+    transformers stacks all experts of a block while it loads them (docs/decisions/0010-experts.md).
     """
-    experts = {name: use for name, use in layers.items() if _EXPERT.search(name)}
+    experts = {name: use for name, use in layers.items() if EXPERT.search(name)}
     formats = {_format(use) for use in experts.values()}
     if len(formats) > 1:
         first = next(iter(experts))
@@ -81,5 +80,5 @@ def _format(use: Use | None) -> WeightFormat | None:
 def _with_pattern(names: Iterable[str]) -> list[str]:
     """`names` with one pattern in place of all experts."""
     found = list(names)
-    plain = [name for name in found if not _EXPERT.search(name)]
+    plain = [name for name in found if not EXPERT.search(name)]
     return plain if len(plain) == len(found) else [*plain, _EXPERTS]
