@@ -13,9 +13,11 @@ export interface Linear {
 /** Where an architecture has its linear layers, in module names; `x-architectures` of the recipe's schema. */
 export interface Family {
     readonly blocks: string;
-    /** Relative to a block, in execution order. */
+    /** Relative to a block, in execution order; `*` stands for the number of an expert. */
     readonly linears: readonly string[];
     readonly head: string;
+    /** Whether the head is the embedding when config.json does not say. */
+    readonly tied: boolean;
 }
 
 /** What headers and config.json tell of a checkpoint. */
@@ -161,8 +163,9 @@ function describe(
 ): CheckpointHeader {
     const first: unknown = Array.isArray(config.architectures) ? config.architectures[0] : undefined;
     const architecture = typeof first === 'string' ? first : '';
-    const family = Object.hasOwn(families, architecture) ? families[architecture] : undefined;
-    const linears = family ? listLinears(tensors, family, config.tie_word_embeddings === true) : [];
+    const family = Object.hasOwn(families, architecture) ? families[architecture] : readFamily(config, tensors);
+    const said = config.tie_word_embeddings;
+    const linears = family ? listLinears(tensors, family, typeof said === 'boolean' ? said : family.tied) : [];
     const maximum = config.max_position_embeddings;
     const quantization = config.quantization_config;
     const method = isRecord(quantization) ? quantization.quant_method : undefined;
@@ -179,18 +182,47 @@ function describe(
     };
 }
 
+/**
+ * Where a model without a family of its own has its layers, read from names alone as the engine reads them
+ * (docs/decisions/0011-generic-walk.md): as many equal numbered blocks as config.json says, their two-dimensional weights, one head of vocab_size rows.
+ * The engine compares with transformers before it computes; here it serves patterns and hints.
+ */
+function readFamily(config: Record<string, unknown>, tensors: readonly TensorInfo[]): Family | undefined {
+    const lists = new Map<string, Map<number, TensorInfo[]>>();
+    for (const tensor of tensors) {
+        const [, blocks, number] = /^(\D+)\.(\d+)\.(.+)$/.exec(tensor.name) ?? [];
+        if (blocks === undefined || number === undefined) continue;
+        const list = lists.get(blocks) ?? new Map<number, TensorInfo[]>();
+        lists.set(blocks, list);
+        list.set(Number(number), [...(list.get(Number(number)) ?? []), tensor]);
+    }
+    const found = [...lists].filter(([, list]) => list.size === config.num_hidden_layers);
+    const size = (list: ReadonlyMap<number, readonly TensorInfo[]>): number => (list.get(0) ?? []).reduce((sum, { begin, end }) => sum + end - begin, 0);
+    const [blocks, list] = found.sort((a, b) => size(b[1]) - size(a[1]))[0] ?? [];
+    if (blocks === undefined || list === undefined) return undefined;
+    const linears = (list.get(0) ?? []).filter(({ name, shape }) => shape.length === 2 && name.endsWith('.weight'))
+        .map(({ name }) => name.slice(`${blocks}.0.`.length, -'.weight'.length));
+    const base = blocks.slice(0, blocks.lastIndexOf('.') + 1);
+    const head = tensors.find(({ name, shape }) => !name.startsWith(base) && shape.length === 2 && shape[0] === config.vocab_size);
+    return { blocks, linears, head: head?.name.slice(0, -'.weight'.length) ?? 'lm_head', tied: head === undefined };
+}
+
 function listLinears(tensors: readonly TensorInfo[], family: Family, tied: boolean): Linear[] {
-    const linears: (Linear & { readonly rank: number })[] = [];
+    const kinds = family.linears.map((kind) => new RegExp(`^${kind.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace('*', '(\\d+)')}$`));
+    const linears: (Linear & { readonly rank: readonly [number, number] })[] = [];
     for (const { name, shape } of tensors) {
         const [outputs, inputs, ...more] = shape;
         if (outputs === undefined || inputs === undefined || more.length > 0 || !name.endsWith('.weight')) continue;
         const module = name.slice(0, -'.weight'.length);
         const [, number, kind = ''] = module.startsWith(`${family.blocks}.`) ? (/^\.(\d+)\.(.+)$/.exec(module.slice(family.blocks.length)) ?? []) : [];
-        const rank = family.linears.indexOf(kind);
-        if (number !== undefined && rank >= 0) linears.push({ name: module, block: Number(number), outputs, inputs, rank });
-        else if (module === family.head && !tied) linears.push({ name: module, block: null, outputs, inputs, rank: 0 });
+        const place = kinds.findIndex((pattern) => pattern.test(kind));
+        // An expert's layers stand together, after those of the block itself.
+        const expert = Number(kinds[place]?.exec(kind)?.[1] ?? -1);
+        if (number !== undefined && place >= 0) linears.push({ name: module, block: Number(number), outputs, inputs, rank: [expert, place] });
+        else if (module === family.head && !tied) linears.push({ name: module, block: null, outputs, inputs, rank: [-1, 0] });
     }
-    linears.sort((a, b) => (a.block ?? Number.MAX_SAFE_INTEGER) - (b.block ?? Number.MAX_SAFE_INTEGER) || a.rank - b.rank);
+    linears.sort((a, b) =>
+        (a.block ?? Number.MAX_SAFE_INTEGER) - (b.block ?? Number.MAX_SAFE_INTEGER) || a.rank[0] - b.rank[0] || a.rank[1] - b.rank[1]);
     return linears.map(({ name, block, outputs, inputs }) => ({ name, block, outputs, inputs }));
 }
 

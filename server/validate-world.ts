@@ -41,7 +41,8 @@ function checkModel(recipe: Recipe, place: Place, facts: Facts): { finding?: Fin
     }
     const { header } = fact;
     const supported = Object.keys(recipe.schema.architectures);
-    if (supported.length > 0 && !supported.includes(header.architecture)) {
+    // Others may work all the same: the engine reads their layers from the names, as the header's reader does, and compares.
+    if (supported.length > 0 && !supported.includes(header.architecture) && header.linears.length === 0) {
         const message = `architecture "${header.architecture}" is not supported; supported: ${supported.join(', ')}`;
         return { finding: errorAt('model-unsupported', place, message) };
     }

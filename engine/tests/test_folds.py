@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import tiny
+from apply_fold import apply_fold
 from quant_engine.architectures.decoder import DecoderModel, open_model
-from quant_engine.architectures.folding import apply_fold
 from quant_engine.architectures.folds import Fold, folds_of, fused_shared_heads, interleaved_heads, second_half, shared_heads
 from quant_engine.checkpoint import Checkpoint, list_linears
 

@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 
 _NOT_FAMILIES = {
-    "catcher", "decoder", "folding", "folds", "generic", "layout", "registry", "routed", "stops", "tensors", "verify"
+    "catcher", "decoder", "folds", "generic", "layout", "registry", "routed", "stops", "tensors", "verify"
 }  # fmt: skip
 
 for _module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):

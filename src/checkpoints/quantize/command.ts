@@ -82,7 +82,7 @@ export class QuantizeCommand {
         try {
             const header = await readCheckpoint(folder.fsPath, families);
             if (header.quantization !== null) return refuse(vscode.l10n.t('it is already quantized ({0})', header.quantization));
-            if (Object.hasOwn(families, header.architecture)) return header;
+            if (Object.hasOwn(families, header.architecture) || header.linears.length > 0) return header;
             return refuse(vscode.l10n.t('architecture “{0}” is not supported; supported: {1}', header.architecture, Object.keys(families).join(', ')));
         } catch (error) {
             if (!(error instanceof CheckpointError) || error.code !== 'model-not-safetensors') return refuse(errorText(error));
