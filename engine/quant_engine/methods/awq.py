@@ -51,7 +51,10 @@ def awq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arg
     """
     scale, note = None, None
     if statistics.fold is not None:
-        scale, exponent = search_scale(weight, statistics, weight_format, arguments.grid, arguments.duo_scaling)
+        key = ("awq", weight.data_ptr(), weight.shape, weight_format, arguments.grid, arguments.duo_scaling)
+        if key not in statistics.searches:
+            statistics.searches[key] = search_scale(weight, statistics, weight_format, arguments.grid, arguments.duo_scaling)
+        scale, exponent = statistics.searches[key]
         note = f"scale with exponent {exponent:g}"
     shrink: Tensor | float = 1.0
     if arguments.clip and weight_format.rows_are_independent:

@@ -39,6 +39,8 @@ class Statistics:
     unclipped: Tensor | None = field(default=None, repr=False)
     factors: dict[tuple[float, bool], Factor | None] = field(default_factory=dict, repr=False)
 
+    searches: dict[Any, Any] = field(default_factory=dict, repr=False)
+    """What methods found by searching, for candidates that differ in what follows alone; by everything that the search depends on."""
     noises: dict[Any, Noise] = field(default_factory=dict, repr=False)
     """By how inputs are rounded (quant_engine.calibration.noise_of)."""
 
