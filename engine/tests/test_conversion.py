@@ -1,4 +1,4 @@
-"""Conversions of quantized checkpoints: every pair of layouts keeps every weight, and a reader that shares no code with the engine agrees."""
+"""Conversions of quantized checkpoints: every pair of layouts keeps every weight, as a reader finds that shares no code with the engine."""
 
 from __future__ import annotations
 

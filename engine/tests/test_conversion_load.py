@@ -71,11 +71,16 @@ def test_other_results_decode_to_the_logits_of_the_source(layout: str, original:
     assert all(torch.equal(stored[name], kept[name]) for name in kept if name.removesuffix(".weight") not in truths)
 
 
-def test_zero_points_come_with_a_word_on_who_reads_them(original: Checkpoint, tmp_path: Path):
-    quantized(original, tmp_path / "source", "awq", 4, 32, symmetric=False)
+def test_zero_points_come_with_a_word_on_who_reads_them_and_how(original: Checkpoint, tmp_path: Path):
+    truths = quantized(original, tmp_path / "source", "awq", 4, 32, symmetric=False)
     done = convert(tmp_path / "source", "compressed-tensors", tmp_path / "out")
     (warning,) = done.warnings
-    assert "transformers 5.23 with compressed-tensors 0.19, and vLLM, read them" in warning and "0.20 does not" in warning
+    assert "transformers 5.17 to 5.22 with compressed-tensors 0.19 or 0.20, and vLLM, read them" in warning
+    assert "CompressedTensorsConfig(dequantize=True)" in warning
+    how = transformers.CompressedTensorsConfig(dequantize=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out", quantization_config=how)
+    with torch.no_grad():
+        assert torch.equal(model(BATCH).logits, logits(original, {name: truth.weight() for name, truth in truths.items()}))
 
 
 def test_compressed_tensors_itself_decompresses_zero_points(original: Checkpoint, tmp_path: Path):

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 _LAYOUT = "pack-quantized"
 _WIDTHS = range(2, 9)
-_WITHOUT_ZEROS = "transformers 5.23 with compressed-tensors 0.20"
-_WITH_ZEROS = "transformers 5.23 with compressed-tensors 0.19"
+_READERS = "transformers 5.17 to 5.22 with compressed-tensors 0.19 or 0.20, and vLLM, read them; transformers 5.23"
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,9 @@ class Compressed(Layout):
     def warnings(self, layers: Sequence[LayerFormat], lowest: int) -> list[str]:
         if all(layer.symmetric for layer in layers):
             return []
-        return [f"the result has zero points: {_WITH_ZEROS}, and vLLM, read them; {_WITHOUT_ZEROS} does not (docs/conversion.md)"]
+        one_kind = len({layer.kind for layer in layers}) == 1
+        newest = "does with quantization_config=CompressedTensorsConfig(dequantize=True) alone" if one_kind else "does not"
+        return [f"the result has zero points: {_READERS} {newest}"]
 
 
 def _layer(source: Checkpoint, name: str) -> LayerFormat:
@@ -131,20 +132,23 @@ def _arguments(source: Checkpoint, name: str) -> dict[str, Any]:
     weights = group["weights"]
     layout = group.get("format") or source.quantization_section.get("format")
     size = weights.get("group_size")
+    size = size if type(size) is int else None
     strategy = weights.get("strategy") or ("tensor" if size is None else "group" if size > 0 else "channel")
     inputs = group.get("input_activations")
     if inputs:
-        raise refused_layer(name, f"its inputs are quantized too ({inputs.get('num_bits')} bits), which only compressed-tensors can say")
+        bits = inputs.get("num_bits") if isinstance(inputs, dict) else "?"
+        raise refused_layer(name, f"its inputs are quantized too ({bits} bits), which only compressed-tensors can say")
     if weights.get("type", "int") != "int" or layout != _LAYOUT:
         raise refused_layer(name, f"it is stored as {layout}, and only {_LAYOUT} integers have a counterpart elsewhere")
-    if strategy not in ("group", "channel") or weights.get("num_bits") not in _WIDTHS or (strategy == "group" and type(size) is not int):
+    if strategy not in ("group", "channel") or weights.get("num_bits") not in _WIDTHS or (strategy == "group" and not (size and size > 0)):
         raise refused_layer(name, f"its scales are shared by {strategy} at {weights.get('num_bits')} bits, group size {size}")
     return {**weights, "strategy": strategy}
 
 
 def _group(section: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     """The config group of a module, as the library looks for it: by name, by pattern, by class."""
-    groups = [group for group in (section.get("config_groups") or {}).values() if isinstance(group, dict)]
+    found = section.get("config_groups")
+    groups = [group for group in found.values() if isinstance(group, dict)] if isinstance(found, dict) else []
     for matches in (_is_name, _is_pattern, _is_class):
         for group in groups:
             if any(matches(str(target), name) for target in group.get("targets") or []):
