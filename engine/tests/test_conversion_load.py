@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -92,8 +93,8 @@ def test_compressed_tensors_itself_decompresses_zero_points(original: Checkpoint
     convert(tmp_path / "source", "compressed-tensors", tmp_path / "out")
     stored = hand.load(tmp_path / "out")
     (group,) = hand.read_section(tmp_path / "out")["config_groups"].values()
-    scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs.model_validate(group["weights"]), format="pack-quantized")
-    compressor = BaseCompressor.get_value_from_registry("pack-quantized")
+    scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs.model_validate(group["weights"]))
+    compressor: Any = BaseCompressor.get_value_from_registry("pack-quantized")
     for name, truth in truths.items():
         parts = {part: stored[f"{name}.{part}"] for part in ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point")}
         found = compressor.decompress(parts, scheme)["weight"]
