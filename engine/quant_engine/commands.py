@@ -179,6 +179,19 @@ def write_recipe(
 
 
 @app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A quantized checkpoint folder.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the result.")],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="compressed-tensors, gptq, gptq_v2 or awq.")],
+    json: Json = False,
+) -> None:
+    """Store a quantized checkpoint in another format: the same codes, nothing is computed anew."""
+    from quant_engine.conversion import command
+
+    command.run(checkpoint, to, output, json)
+
+
+@app.command()
 def methods(
     name: Annotated[str | None, typer.Argument(help="Only this method.")] = None, json: Json = False
 ) -> None:

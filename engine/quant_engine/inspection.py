@@ -7,9 +7,11 @@ from pathlib import Path
 
 from quant_engine import protocol
 from quant_engine.checkpoint import Checkpoint, TensorInfo, list_linears
+from quant_engine.checkpoint.read import stored_shape
+from quant_engine.checkpoint.recognise import packed_shape
 
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
-_MAIN_PARTS = ("weight", "weight_packed")
+_MAIN_PARTS = ("weight", "weight_packed", "qweight")
 
 
 def inspect(path: Path) -> protocol.Checkpoint:
@@ -23,7 +25,7 @@ def inspect(path: Path) -> protocol.Checkpoint:
     for tensor in _main_tensors(checkpoint.tensors.values()):
         module, _, part = tensor.name.rpartition(".")
         linear = linears.get(module)
-        shape = [linear.outputs, linear.inputs] if linear else list(tensor.shape)
+        shape = [linear.outputs, linear.inputs] if linear else list(_unpacked(checkpoint, tensor))
         parameters = 1
         for size in shape:
             parameters *= size
@@ -35,7 +37,7 @@ def inspect(path: Path) -> protocol.Checkpoint:
                 shape=shape,
                 dtype=_DTYPES.get(tensor.dtype, tensor.dtype.lower()) if part == "weight" else "packed",
                 parameters=parameters,
-                quantizable=linear is not None and part == "weight",
+                quantizable=linear is not None and part == "weight" and tensor.dtype in _DTYPES,
             )
         )
     blocks = {module.block for module in modules if module.block is not None}
@@ -56,6 +58,15 @@ def inspect(path: Path) -> protocol.Checkpoint:
 def _main_tensors(tensors: Iterable[TensorInfo]) -> list[TensorInfo]:
     """One tensor for each module: its weight, not biases, scales or zero points."""
     return [tensor for tensor in tensors if tensor.name.rpartition(".")[2] in _MAIN_PARTS]
+
+
+def _unpacked(checkpoint: Checkpoint, tensor: TensorInfo) -> tuple[int, ...]:
+    """The shape that a tensor stands for, also in an architecture whose layers are not listed."""
+    module, _, part = tensor.name.rpartition(".")
+    shape = checkpoint.tensors.get(f"{module}.weight_shape")
+    if part == "weight_packed" and shape is not None:
+        return stored_shape(shape)
+    return (packed_shape(checkpoint.tensors, module) if part == "qweight" else None) or tensor.shape
 
 
 def _block(module: str) -> int | None:

@@ -62,6 +62,8 @@ class Quantization(Model):
     method: str = Field(description="For example compressed-tensors, gptq, awq, fp8.")
     format: str | None
     bits: list[int]
+    group_sizes: list[int] = Field(description="Consecutive inputs that share a scale; -1: all inputs of an output.")
+    symmetric: bool | None = Field(description="null: not known, or both occur.")
 
 
 class Checkpoint(Model):
@@ -77,6 +79,23 @@ class Checkpoint(Model):
     blocks: int
     quantization: Quantization | None
     modules: list[ModuleInfo]
+
+
+class Conversion(Model):
+    """What `quant-engine convert` did."""
+
+    source: str
+    source_layout: str = Field(description="As `--to` names it.")
+    output: str
+    layout: str
+    quantization: Quantization = Field(description="Of the output.")
+    layers: int = Field(description="Layers converted; every other tensor is the source's, bit for bit.")
+    scales: int
+    scales_rounded: int = Field(description="Scales that float16 does not hold exactly.")
+    largest_scale_change: float = Field(description="Relative; 0 when no scale was rounded.")
+    source_bytes: int
+    output_bytes: int
+    warnings: list[str]
 
 
 class Unloaded(Model):
@@ -122,6 +141,7 @@ class Protocol(Model):
     devices: Devices
     inspect_params: InspectParams
     checkpoint: Checkpoint
+    conversion: Conversion
     unloaded: Unloaded
     doctor: DoctorReport
     check: CheckReport

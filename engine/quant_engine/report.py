@@ -17,7 +17,7 @@ from rich.text import Text
 from quant_engine.preflight import format_bytes
 
 if TYPE_CHECKING:
-    from quant_engine.protocol import Checkpoint
+    from quant_engine.protocol import Checkpoint, Conversion, Quantization
     from quant_engine.result import LayerResult, Measurement, ParetoFront, Problem, Result, Score
 
 _PIPE_WIDTH = 120
@@ -193,14 +193,24 @@ def problem_line(problem: Problem, recipe: str) -> str:
     return f"{place}{problem.severity}: {problem.message} [{problem.code}]"
 
 
+def quantization_line(found: Quantization) -> str:
+    """`gptq, gptq_v2, 4 bits, groups of 128, symmetric`: what is known of it."""
+    parts = [found.method, found.format if found.format != found.method else None]
+    parts.append(" and ".join(map(str, found.bits)) + " bits" if found.bits else None)
+    groups = [str(size) for size in found.group_sizes if size > 0]
+    parts.append("groups of " + " and ".join(groups) if groups else None)
+    parts.append("one scale for each output" if any(size < 0 for size in found.group_sizes) else None)
+    parts.append(None if found.symmetric is None else "symmetric" if found.symmetric else "asymmetric")
+    return ", ".join(part for part in parts if part)
+
+
 def print_checkpoint(out: Console, found: Checkpoint) -> None:
     supported = "" if found.supported else " (not supported)"
     out.print(
         f"[bold]{found.architecture}[/]{supported}, {found.parameters:,} parameters, {found.dtype}, {format_bytes(found.bytes)}"
     )
     if found.quantization:
-        bits = ", ".join(map(str, found.quantization.bits))
-        out.print(f"quantized: {found.quantization.method}, {found.quantization.format or ''}, {bits} bits")
+        out.print(f"quantized: {quantization_line(found.quantization)}", highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("module", no_wrap=True)
     table.add_column("shape", justify="right")
@@ -210,3 +220,15 @@ def print_checkpoint(out: Console, found: Checkpoint) -> None:
         shape = " × ".join(map(str, module.shape))
         table.add_row(module.name, shape, module.dtype, "quantizable" if module.quantizable else "")
     out.print(table)
+
+
+def print_conversion(out: Console, done: Conversion) -> None:
+    """What was converted into what, and what rounding scales changed."""
+    out.print(f"{done.layers} layers: {done.source_layout} → {quantization_line(done.quantization)}", highlight=False)
+    if done.scales_rounded:
+        rounded = f"{done.scales_rounded:,} of {done.scales:,} scales rounded to float16"
+        out.print(f"{rounded}, the largest change is {done.largest_scale_change * 100:.2g} %", highlight=False)
+    else:
+        out.print("every weight is exactly the source's", highlight=False)
+    out.print(f"{format_bytes(done.source_bytes)} → {format_bytes(done.output_bytes)}", highlight=False)
+    out.print(f"checkpoint: {done.output}", highlight=False, markup=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from quant_engine.protocol import Checkpoint, CheckReport
 from quant_engine.result import Result
 from small_workspace import environment, files, make_workspace, quant_engine
 
-COMMANDS = ("run", "sensitivity", "check", "inspect", "show", "recipe", "methods", "doctor", "schema", "serve")
+COMMANDS = ("run", "sensitivity", "check", "inspect", "show", "recipe", "convert", "methods", "doctor", "schema", "serve")
 
 
 @pytest.fixture(scope="module")

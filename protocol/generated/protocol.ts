@@ -9,6 +9,7 @@ export interface Protocol {
     devices: Devices;
     inspect_params: InspectParams;
     checkpoint: Checkpoint;
+    conversion: Conversion;
     unloaded: Unloaded;
     doctor: DoctorReport;
     check: CheckReport;
@@ -79,6 +80,14 @@ export interface Quantization {
     method: string;
     format: string | null;
     bits: number[];
+    /**
+     * Consecutive inputs that share a scale; -1: all inputs of an output.
+     */
+    group_sizes: number[];
+    /**
+     * null: not known, or both occur.
+     */
+    symmetric: boolean | null;
 }
 export interface ModuleInfo {
     name: string;
@@ -91,6 +100,54 @@ export interface ModuleInfo {
     dtype: string;
     parameters: number;
     quantizable: boolean;
+}
+/**
+ * What `quant-engine convert` did.
+ */
+export interface Conversion {
+    source: string;
+    /**
+     * As `--to` names it.
+     */
+    source_layout: string;
+    output: string;
+    layout: string;
+    quantization: Quantization1;
+    /**
+     * Layers converted; every other tensor is the source's, bit for bit.
+     */
+    layers: number;
+    scales: number;
+    /**
+     * Scales that float16 does not hold exactly.
+     */
+    scales_rounded: number;
+    /**
+     * Relative; 0 when no scale was rounded.
+     */
+    largest_scale_change: number;
+    source_bytes: number;
+    output_bytes: number;
+    warnings: string[];
+}
+/**
+ * Of the output.
+ */
+export interface Quantization1 {
+    /**
+     * For example compressed-tensors, gptq, awq, fp8.
+     */
+    method: string;
+    format: string | null;
+    bits: number[];
+    /**
+     * Consecutive inputs that share a scale; -1: all inputs of an output.
+     */
+    group_sizes: number[];
+    /**
+     * null: not known, or both occur.
+     */
+    symmetric: boolean | null;
 }
 /**
  * Answer to `unload`.

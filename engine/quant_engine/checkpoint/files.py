@@ -12,6 +12,8 @@ from quant_engine.errors import QuantError
 CONFIG = "config.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+DESCRIPTIONS = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+"""Where GPTQ, AWQ and ModelOpt tools describe a quantization outside config.json."""
 MAX_JSON_BYTES = 100_000_000
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _NOT_CARRIED = _PICKLES | {".safetensors", ".gguf", ".onnx", ".h5", ".msgpack", ".py", ".so", ".dll", ".exe"}
@@ -62,7 +64,7 @@ def other_files(folder: Path) -> list[Path]:
         for path in sorted(folder.iterdir())
         if path.is_file()
         and not path.name.startswith(".")
-        and path.name not in (CONFIG, INDEX)
+        and path.name not in (CONFIG, INDEX, *DESCRIPTIONS)
         and path.suffix.lower() not in _NOT_CARRIED
         and not path.name.endswith(".index.json")
     ]

@@ -94,6 +94,7 @@ def _stored_head(checkpoint: Checkpoint, family: DecoderFamily) -> str:
 
 def _linear(checkpoint: Checkpoint, name: str, block: int | None) -> LinearInfo | None:
     from quant_engine.checkpoint.read import stored_shape
+    from quant_engine.checkpoint.recognise import packed_shape
 
     weight = checkpoint.tensors.get(f"{name}.weight")
     shape = checkpoint.tensors.get(f"{name}.weight_shape")
@@ -102,5 +103,8 @@ def _linear(checkpoint: Checkpoint, name: str, block: int | None) -> LinearInfo 
         return LinearInfo(name, block, *weight.shape)
     if shape is not None:
         return LinearInfo(name, block, *stored_shape(shape))
+    unpacked = packed_shape(checkpoint.tensors, name)
+    if unpacked is not None:
+        return LinearInfo(name, block, *unpacked)
     # 4-bit floats, two in a byte.
     return LinearInfo(name, block, packed.shape[0], 2 * packed.shape[1]) if packed is not None and packed.dtype == "U8" else None

@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quant_engine import protocol
 from quant_engine.checkpoint.files import CONFIG, INDEX, SINGLE, missing_weights, other_files, read_json, within
 from quant_engine.checkpoint.header import TensorInfo, broken, header_bytes, read_header
+from quant_engine.checkpoint.recognise import packed_shape, quantization_section, recognise
 from quant_engine.errors import QuantError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "f
 _PACKED = re.compile(r"(.+)\.weight_packed")
 
 _OVERHEAD = {"weight_scale", "weight_zero_point", "weight_shape", "weight_g_idx", "weight_global_scale", "input_scale"}
+_QWEIGHT_OVERHEAD = {"qzeros", "scales", "g_idx"}
 
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 """How many places of a weight file, besides its end, a resume compares, and how much at each."""
@@ -49,7 +50,9 @@ class Checkpoint:
         self.architecture = architectures[0] if isinstance(architectures, list) and architectures else ""
         """transformers' class, for example LlamaForCausalLM."""
         self.model_type = str(config.get("model_type", ""))
-        self.quantization = _quantization(config)
+        self.quantization_section = quantization_section(path, config)
+        """What config.json or a file beside it says of the quantization; empty when nothing does."""
+        self.quantization = recognise(self.quantization_section, tensors)
         self.walk_verified = False
         """Whether the walk of an architecture that has no file of its own was compared with transformers' forward pass."""
 
@@ -175,6 +178,11 @@ def _parameters(tensor: TensorInfo, tensors: dict[str, TensorInfo]) -> int:
     if packed:
         return _packed_elements(tensor, tensors.get(f"{packed[1]}.weight_shape"))
     stem, _, part = tensor.name.rpartition(".")
+    if part in _QWEIGHT_OVERHEAD and f"{stem}.qweight" in tensors:
+        return 0
+    shape = packed_shape(tensors, stem) if part == "qweight" else None
+    if shape is not None:
+        return shape[0] * shape[1]
     if part in _OVERHEAD and (f"{stem}.weight_packed" in tensors or f"{stem}.weight_scale" in tensors):
         return 0
     return tensor.elements
@@ -212,20 +220,3 @@ def _dtype(config: dict[str, Any], tensors: dict[str, TensorInfo]) -> str:
         if tensor.dtype in DTYPE_NAMES:
             counted[DTYPE_NAMES[tensor.dtype]] += tensor.bytes
     return counted.most_common(1)[0][0] if counted else "float32"
-
-
-def _quantization(config: dict[str, Any]) -> protocol.Quantization | None:
-    section = config.get("quantization_config")
-    if not isinstance(section, dict):
-        return None
-    groups = section.get("config_groups")
-    bits = {section.get("bits")}
-    for group in groups.values() if isinstance(groups, dict) else ():
-        weights = group.get("weights") if isinstance(group, dict) else None
-        bits.add(weights.get("num_bits") if isinstance(weights, dict) else None)
-    layout = section.get("format") or section.get("checkpoint_format") or section.get("version")
-    return protocol.Quantization(
-        method=str(section.get("quant_method", "unknown")),
-        format=None if layout is None else str(layout),
-        bits=sorted(number for number in bits if type(number) is int),
-    )

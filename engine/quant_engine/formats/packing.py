@@ -56,6 +56,8 @@ def _pack_bytes(codes: Tensor, bits: int) -> Tensor:
 
 def unpack(packed: Tensor, bits: int, count: int) -> Tensor:
     """The inverse of `pack`: (rows × words, int32) → codes (rows × count, int8)."""
+    if 8 % bits == 0:
+        return _unpack_bytes(packed, bits, count)
     rows = packed.shape[0]
     runs = -(-count // 32)
     unsigned = torch.zeros(rows, runs * bits, dtype=torch.int64, device=packed.device)
@@ -66,6 +68,20 @@ def unpack(packed: Tensor, bits: int, count: int) -> Tensor:
         word, shift = divmod(element * bits, 32)
         pair = stream[:, :, word] | stream[:, :, word + 1] << 32
         codes[:, :, element] = ((pair >> shift) & ((1 << bits) - 1)) - (1 << (bits - 1))
+    return codes.reshape(rows, -1)[:, :count]
+
+
+def _unpack_bytes(packed: Tensor, bits: int, count: int) -> Tensor:
+    """The inverse of `_pack_bytes`."""
+    rows = packed.shape[0]
+    stream = packed.contiguous().view(torch.uint8)
+    if sys.byteorder == "big":
+        stream = stream.view(rows, -1, 4).flip(-1).reshape(rows, -1)
+    per_byte, half = 8 // bits, 1 << (bits - 1)
+    codes = torch.empty(rows, stream.shape[1], per_byte, dtype=torch.int8, device=packed.device)
+    for element in range(per_byte):
+        # In uint8 the difference wraps, and its bits are the signed code's.
+        codes[:, :, element] = (((stream >> (element * bits)) & ((1 << bits) - 1)) - half).view(torch.int8)
     return codes.reshape(rows, -1)[:, :count]
 
 
