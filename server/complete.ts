@@ -30,9 +30,11 @@ function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
     const shapes = place.shape ? [place.shape] : (place.slot?.alternatives ?? []).flatMap(({ kind, schema }) => (kind === 'mapping' ? [schema] : []));
     const offered = new Map<string, { schema: JsonSchema; required: boolean }>();
     for (const shape of shapes) {
+        const exclusive = shape['x-exactly-one'] ?? [];
+        const excluded = new Set(exclusive.some((name) => childNamed(place, name)) ? exclusive : []);
         for (const [name, schema] of Object.entries(shape.properties ?? {})) {
             const required = shape.required?.includes(name) ?? false;
-            if (!childNamed(place, name) && !offered.has(name)) offered.set(name, { schema, required });
+            if (!childNamed(place, name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
         }
     }
     return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, recipe.schema.slot(schema), required, index));

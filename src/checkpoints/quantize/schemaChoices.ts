@@ -19,8 +19,6 @@ export interface SchemeFormat extends WeightFormat {
     readonly divides: number | null;
     /** Whether the group size can be chosen. */
     readonly regroupable: boolean;
-    /** Bits of the layer's rounded inputs; null: they stay as they are. */
-    readonly inputs: number | null;
 }
 
 /** What the recipe's schema says that the questions need. */

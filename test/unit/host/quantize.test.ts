@@ -111,7 +111,7 @@ describe('the choices that the schema offers', () => {
 });
 
 describe('estimates', () => {
-    const layer = (block: number | null, outputs: number, inputs: number): CheckpointHeader['linears'][number] => ({ name: 'x', block, outputs, inputs });
+    const layer = (block: number | null, outputs: number, inputs: number): CheckpointHeader['linears'][number] => ({ name: 'x', block, outputs, inputs, bytes: 2 * outputs * inputs });
     /** 1,000 parameters outside the layers, all in two bytes. */
     const header = (...linears: CheckpointHeader['linears'][number][]): CheckpointHeader => {
         const parameters = 1000 + linears.reduce((sum, { outputs, inputs }) => sum + outputs * inputs, 0);

@@ -45,8 +45,8 @@ describe('the checkpoint reader', () => {
         assert.deepEqual(linears.slice(0, 4).map(({ name }) => name), [
             'model.layers.0.self_attn.q_proj', 'model.layers.0.mlp.up_proj', 'model.layers.0.mlp.down_proj', 'model.layers.1.self_attn.q_proj',
         ]);
-        assert.deepEqual(linears.at(-2), { name: 'model.layers.11.mlp.down_proj', block: 11, outputs: 8, inputs: 16 });
-        assert.deepEqual(linears.at(-1), { name: 'lm_head', block: null, outputs: 20, inputs: 8 });
+        assert.deepEqual(linears.at(-2), { name: 'model.layers.11.mlp.down_proj', block: 11, outputs: 8, inputs: 16, bytes: 256 });
+        assert.deepEqual(linears.at(-1), { name: 'lm_head', block: null, outputs: 20, inputs: 8, bytes: 320 });
         assert.deepEqual([linears.length, blocks, architecture, maximumTokens, dtype], [37, 12, 'LlamaForCausalLM', 512, 'bfloat16']);
     });
 
