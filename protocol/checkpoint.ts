@@ -12,6 +12,11 @@ export interface Linear {
     readonly bytes: number;
 }
 
+/** Whether it is a layer of an expert: those of a model share one weight format, and their inputs stay as they are (docs/decisions/0010-experts.md). */
+export function isExpert({ name }: Linear): boolean {
+    return /\.experts\.\d+\./.test(name);
+}
+
 /** Where an architecture has its linear layers, in module names; `x-architectures` of the recipe's schema. */
 export interface Family {
     readonly blocks: string;

@@ -32,7 +32,9 @@ interface Fix {
 
 /** One suggestion is what was meant; the first of several is only the first. */
 function isSure(finding: Finding): boolean {
-    return finding.missing?.keys.length === 1 || finding.code === 'group-size' || finding.replacements?.length === 1 || finding.code === 'duplicate-key';
+    const { code, missing, replacements = [], removable } = finding;
+    if (missing) return missing.keys.length === 1;
+    return code === 'group-size' || code === 'duplicate-key' || replacements.length === 1 || (code === 'unknown-value' && removable !== undefined);
 }
 
 function fixesFor(recipe: Recipe, finding: Finding): Fix[] {

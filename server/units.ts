@@ -1,4 +1,4 @@
-import type { CheckpointHeader, Family, Linear } from '../protocol/checkpoint';
+import { isExpert, type CheckpointHeader, type Family, type Linear } from '../protocol/checkpoint';
 
 /** Layers that get one way to quantize. */
 export type Unit = readonly Linear[];
@@ -13,16 +13,11 @@ export function fusedLayers(header: CheckpointHeader, families: Readonly<Record<
     return sets.filter(({ length }) => length > 1);
 }
 
-/** All layers of experts: loaders know one format for all of them (docs/decisions/0010-experts.md). */
-function expertLayers({ linears }: CheckpointHeader): Unit {
-    return linears.filter(({ name }) => /\.experts\.\d+\./.test(name));
-}
-
 /** The layers in order, those that have to be alike together where the first of them is. */
 export function unitsOf(layers: readonly Linear[], header: CheckpointHeader, families: Readonly<Record<string, Family>>): Unit[] {
     const wanted = new Set(layers);
     const unitOf = new Map<Linear, Unit>();
-    for (const members of [...fusedLayers(header, families), expertLayers(header)]) {
+    for (const members of [...fusedLayers(header, families), header.linears.filter(isExpert)]) {
         const unit = members.filter((member) => wanted.has(member));
         for (const member of unit) unitOf.set(member, unit);
     }

@@ -82,12 +82,15 @@ function sizeSentence(limit: Place, smallest: Smallest, original: number, scale:
     return asked === undefined || asked >= bytes ? undefined : `${limit.text}; the smallest needs ${thousands.format(bytes)} bytes`;
 }
 
+const SIZE_UNITS: Readonly<Record<string, bigint>> = {
+    B: 1n, kB: 10n ** 3n, MB: 10n ** 6n, GB: 10n ** 9n, TB: 10n ** 12n, KiB: 2n ** 10n, MiB: 2n ** 20n, GiB: 2n ** 30n, TiB: 2n ** 40n,
+};
+
 /** Bytes that a text such as `5 GB` (decimal) or `4.5 GiB` (binary) means, fractions of a byte cut off; undefined: it is no size. */
 export function parseSize(text: string): number | undefined {
-    const [, whole, fraction = '', prefix = '', binary] = /^([0-9]+)(?:\.([0-9]+))? ?(?:([kKMGT])(i)?)?B$/.exec(text) ?? [];
-    if (whole === undefined) return undefined;
-    const unit = BigInt(binary ? 1024 : 1000) ** BigInt(' kMGT'.indexOf(prefix.replace('K', 'k') || ' '));
-    return Number((BigInt(whole + fraction) * unit) / 10n ** BigInt(fraction.length));
+    const [, whole, fraction = '', name = ''] = /^([0-9]+)(?:\.([0-9]+))? ?([a-zA-Z]+)$/.exec(text) ?? [];
+    const unit = SIZE_UNITS[name];
+    return whole === undefined || unit === undefined ? undefined : Number((BigInt(whole + fraction) * unit) / 10n ** BigInt(fraction.length));
 }
 
 /** Scales are stored in the model's own dtype. */
