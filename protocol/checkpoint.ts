@@ -8,6 +8,13 @@ export interface Linear {
     readonly block: number | null;
     readonly outputs: number;
     readonly inputs: number;
+    /** Of its weight in the checkpoint. */
+    readonly bytes: number;
+}
+
+/** Whether it is a layer of an expert: those of a model share one weight format, and their inputs stay as they are (docs/decisions/0010-experts.md). */
+export function isExpert({ name }: Linear): boolean {
+    return /\.experts\.\d+\./.test(name);
 }
 
 /** Where an architecture has its linear layers, in module names; `x-architectures` of the recipe's schema. */
@@ -18,6 +25,8 @@ export interface Family {
     readonly head: string;
     /** Whether the head is the embedding when config.json does not say. */
     readonly tied: boolean;
+    /** Of `linears`: those that serving engines run as one matrix. */
+    readonly fused: readonly (readonly string[])[];
 }
 
 /** What headers and config.json tell of a checkpoint. */
@@ -204,13 +213,13 @@ function readFamily(config: Record<string, unknown>, tensors: readonly TensorInf
         .map(({ name }) => name.slice(`${blocks}.0.`.length, -'.weight'.length));
     const base = blocks.slice(0, blocks.lastIndexOf('.') + 1);
     const head = tensors.find(({ name, shape }) => !name.startsWith(base) && shape.length === 2 && shape[0] === config.vocab_size);
-    return { blocks, linears, head: head?.name.slice(0, -'.weight'.length) ?? 'lm_head', tied: head === undefined };
+    return { blocks, linears, head: head?.name.slice(0, -'.weight'.length) ?? 'lm_head', tied: head === undefined, fused: [] };
 }
 
 function listLinears(tensors: readonly TensorInfo[], family: Family, tied: boolean): Linear[] {
     const kinds = family.linears.map((kind) => new RegExp(`^${kind.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace('*', '(\\d+)')}$`));
     const linears: (Linear & { readonly rank: readonly [number, number] })[] = [];
-    for (const { name, shape } of tensors) {
+    for (const { name, shape, begin, end } of tensors) {
         const [outputs, inputs, ...more] = shape;
         if (outputs === undefined || inputs === undefined || more.length > 0 || !name.endsWith('.weight')) continue;
         const module = name.slice(0, -'.weight'.length);
@@ -218,12 +227,13 @@ function listLinears(tensors: readonly TensorInfo[], family: Family, tied: boole
         const place = kinds.findIndex((pattern) => pattern.test(kind));
         // An expert's layers stand together, after those of the block itself.
         const expert = Number(kinds[place]?.exec(kind)?.[1] ?? -1);
-        if (number !== undefined && place >= 0) linears.push({ name: module, block: Number(number), outputs, inputs, rank: [expert, place] });
-        else if (module === family.head && !tied) linears.push({ name: module, block: null, outputs, inputs, rank: [-1, 0] });
+        const layer = { name: module, outputs, inputs, bytes: end - begin };
+        if (number !== undefined && place >= 0) linears.push({ ...layer, block: Number(number), rank: [expert, place] });
+        else if (module === family.head && !tied) linears.push({ ...layer, block: null, rank: [-1, 0] });
     }
     linears.sort((a, b) =>
         (a.block ?? Number.MAX_SAFE_INTEGER) - (b.block ?? Number.MAX_SAFE_INTEGER) || a.rank[0] - b.rank[0] || a.rank[1] - b.rank[1]);
-    return linears.map(({ name, block, outputs, inputs }) => ({ name, block, outputs, inputs }));
+    return linears.map(({ name, block, outputs, inputs, bytes }) => ({ name, block, outputs, inputs, bytes }));
 }
 
 /** The dtype the model computes in: the config's word, else that of most bytes. */

@@ -11,16 +11,35 @@ export interface WeightFormat {
     readonly block: readonly [number, number] | null;
     /** One scale for the whole matrix. */
     readonly per_tensor: boolean;
+    /** Bits of the layer's rounded inputs; null: they stay as they are. */
+    readonly inputs: number | null;
 }
 
 /** Stored bits for each weight of a layer (outputs × inputs): codes, scales and, when asymmetric, zero points. */
 export function bitsPerWeight(format: WeightFormat, groupSize: number | null, outputs: number, inputs: number, modelScaleBits = 16): number {
     const overhead = (format.scale_bits ?? modelScaleBits) + (format.symmetric ? 0 : format.num_bits);
-    return format.num_bits + (overhead * scales(format, groupSize, outputs, inputs)) / (outputs * inputs);
+    return format.num_bits + (overhead * scales(format, groupSize, outputs, inputs) + factorBits(format)) / (outputs * inputs);
+}
+
+/** Bytes of all tensors that stand for a layer's weight (outputs × inputs) in the written checkpoint, with a stored scale of its inputs. */
+export function storedBytes(format: WeightFormat, groupSize: number | null, outputs: number, inputs: number, scaleBytes: number): number {
+    const count = scales(format, groupSize, outputs, inputs);
+    const { num_bits: bits } = format;
+    if (format.scale_bits !== null) return Math.floor((outputs * inputs * bits) / 8) + (count * format.scale_bits + factorBits(format)) / 8;
+    // Inputs that are rounded at run time meet one number for each weight in memory; one scale for all inputs is stored beside the weight's.
+    if (format.inputs !== null) return outputs * inputs + (count + (format.per_tensor ? 1 : 0)) * scaleBytes;
+    // Packed into 32-bit words; the shape of the matrix is written beside them as two 64-bit numbers.
+    const zeros = format.symmetric ? 0 : (4 * Math.ceil((outputs * bits) / 32) * count) / outputs;
+    return 4 * outputs * Math.ceil((inputs * bits) / 32) + count * scaleBytes + zeros + 16;
 }
 
 function scales(format: WeightFormat, groupSize: number | null, outputs: number, inputs: number): number {
     if (format.per_tensor) return 1;
     if (format.block) return Math.ceil(outputs / format.block[0]) * Math.ceil(inputs / format.block[1]);
-    return outputs * (groupSize === null ? 1 : inputs / groupSize);
+    return outputs * (groupSize === null ? 1 : Math.floor(inputs / groupSize));
+}
+
+/** NVFP4 has E4M3 scales for groups of 16 and a float32 factor for the matrix above them; the powers of two of MX formats, for 32, need none. */
+function factorBits(format: WeightFormat): number {
+    return format.scale_bits !== null && format.group_size === 16 ? 32 : 0;
 }

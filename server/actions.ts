@@ -32,12 +32,15 @@ interface Fix {
 
 /** One suggestion is what was meant; the first of several is only the first. */
 function isSure(finding: Finding): boolean {
-    return finding.missing !== undefined || finding.code === 'group-size' || finding.replacements?.length === 1 || finding.code === 'duplicate-key';
+    const { code, missing, replacements = [], removable } = finding;
+    if (missing) return missing.keys.length === 1;
+    return code === 'group-size' || code === 'duplicate-key' || replacements.length === 1 || (code === 'unknown-value' && removable !== undefined);
 }
 
 function fixesFor(recipe: Recipe, finding: Finding): Fix[] {
     const fixes = (finding.replacements ?? []).map((text) => replacement(recipe, finding, text));
-    if (finding.missing) fixes.push(...addKey(recipe, finding.missing.owner, finding.missing.key));
+    const { missing } = finding;
+    if (missing) fixes.push(...missing.keys.flatMap((key) => addKey(recipe, missing.owner, key)));
     if (finding.removable) fixes.push(removal(recipe, finding.removable));
     return fixes;
 }

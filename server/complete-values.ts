@@ -31,6 +31,7 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
     const drafts = [
         ...listedDrafts(slot),
         ...spelledDrafts(recipe, slot, cursor.prefix),
+        ...exampleDrafts(slot),
         ...(slot.format === 'layer-pattern' ? patternDrafts(recipe, facts, cursor) : []),
         ...pathDrafts(slot, cursor, listing),
         ...(cursor.quoted ? [] : [...defaultDrafts(slot), ...mappingDrafts(slot), ...listDrafts(slot)]),
@@ -69,6 +70,12 @@ function spelledDrafts(recipe: Recipe, slot: Slot, prefix: string): Draft[] {
     return spellings
         .filter((text) => text.startsWith(`${base}-`) && !names.has(text))
         .map((text) => ({ text, kind: CompletionItemKind.EnumMember, documentation: names.get(base) }));
+}
+
+/** Of a text that has a form and no names, such as a size. */
+function exampleDrafts(slot: Slot): Draft[] {
+    const examples = slot.alternatives.flatMap(({ schema }) => schema.examples ?? []);
+    return examples.map((text) => ({ text: String(text), kind: CompletionItemKind.Value, detail: 'for example' }));
 }
 
 function patternDrafts(recipe: Recipe, facts: Facts, cursor: Cursor): Draft[] {

@@ -28,22 +28,24 @@ export function folderWanted(recipe: Recipe, offset: number): string | undefined
 function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
     const { place } = cursor;
     const shapes = place.shape ? [place.shape] : (place.slot?.alternatives ?? []).flatMap(({ kind, schema }) => (kind === 'mapping' ? [schema] : []));
-    const offered = new Map<string, { schema: JsonSchema; required: boolean }>();
+    const offered = new Map<string, { schema: JsonSchema; required: boolean | 'one' }>();
     for (const shape of shapes) {
+        const exclusive = shape['x-exactly-one'] ?? [];
+        const excluded = new Set(exclusive.some((name) => childNamed(place, name)) ? exclusive : []);
         for (const [name, schema] of Object.entries(shape.properties ?? {})) {
-            const required = shape.required?.includes(name) ?? false;
-            if (!childNamed(place, name) && !offered.has(name)) offered.set(name, { schema, required });
+            const required = exclusive.includes(name) ? 'one' : (shape.required?.includes(name) ?? false);
+            if (!childNamed(place, name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
         }
     }
     return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, recipe.schema.slot(schema), required, index));
 }
 
-function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, required: boolean, index: number): CompletionItem {
+function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, required: boolean | 'one', index: number): CompletionItem {
     const needsChoice = slot.alternatives.some(({ schema }) => schema.enum ?? schema.const) || slot.format !== undefined;
     return {
         label: name,
         kind: CompletionItemKind.Property,
-        detail: required ? 'required' : slot.default === undefined || slot.default === null ? 'optional' : `default: ${JSON.stringify(slot.default)}`,
+        detail: required === 'one' ? 'one of these' : required ? 'required' : slot.default === undefined || slot.default === null ? 'optional' : `default: ${JSON.stringify(slot.default)}`,
         documentation: { kind: 'markdown', value: slot.description },
         sortText: `${required ? 0 : 1}${String(index).padStart(3, '0')}`,
         insertTextFormat: InsertTextFormat.Snippet,

@@ -1,10 +1,10 @@
 import type { Path, Place, Recipe, Span } from './recipe';
 
 export type Code =
-    | 'yaml-syntax' | 'duplicate-key' | 'unknown-key' | 'missing-key' | 'wrong-type' | 'unknown-value' | 'out-of-range'
+    | 'yaml-syntax' | 'duplicate-key' | 'unknown-key' | 'missing-key' | 'exclusive-keys' | 'wrong-type' | 'unknown-value' | 'out-of-range'
     | 'model-missing' | 'model-broken' | 'model-not-safetensors' | 'model-unsupported' | 'model-quantized'
-    | 'data-missing' | 'data-empty' | 'data-broken' | 'budget-unreachable' | 'sequence-too-long' | 'no-layer-matches' | 'group-size' | 'output-exists' | 'output-unwritable'
-    | 'output-is-model';
+    | 'data-missing' | 'data-empty' | 'data-broken' | 'budget-unreachable' | 'sequence-too-long' | 'no-layer-matches' | 'group-size' | 'fused-layers'
+    | 'output-exists' | 'output-unwritable' | 'output-is-model';
 
 /** One entry of docs/diagnostics.md at one place of the recipe. */
 export interface Finding {
@@ -18,8 +18,8 @@ export interface Finding {
     readonly related?: { readonly span: Span; readonly message: string };
     /** What a quick fix would write instead of the span's text, best first. */
     readonly replacements?: readonly string[];
-    /** Keys that a quick fix would add to the mapping at this place. */
-    readonly missing?: { readonly owner: Place; readonly key: string };
+    /** The key that a quick fix would add to the mapping at this place, or one of several. */
+    readonly missing?: { readonly owner: Place; readonly keys: readonly string[] };
     /** A quick fix would remove the whole entry. */
     readonly removable?: Place;
 }

@@ -61,12 +61,15 @@ function aboutShortName(recipe: Recipe, place: Place, short: { method: string; s
     return [`**${place.text}**`, method, `\`${short.scheme}\` — ${scheme}`, sizeSentence(recipe, place, header)].filter(Boolean).join('\n\n');
 }
 
+/** What a whole matrix shares does not count. */
+const MANY_ROWS = 1 << 20;
+
 function sizeSentence(recipe: Recipe, place: Place, header: CheckpointHeader | undefined): string {
     const use = readUse(recipe, place);
     if (!use?.format || use.groupSize === undefined) return '';
     const { format, groupSize } = use;
     const grouping = groupingOf(format, groupSize);
-    if (groupSize !== null) return `${shortest(bitsPerWeight(format, groupSize, 1, groupSize))} bits for each weight in ${grouping}.`;
+    if (groupSize !== null) return `${shortest(bitsPerWeight(format, groupSize, MANY_ROWS, groupSize))} bits for each weight in ${grouping}.`;
     const largest = (header?.linears ?? []).reduce((most, linear) => Math.max(most, linear.inputs), 0);
     const layer = header?.linears.find(({ inputs }) => inputs === largest);
     return layer ? `${shortest(bitsPerWeight(format, null, layer.outputs, layer.inputs))} bits for each weight, ${grouping}.` : `${format.num_bits} bits for each weight, ${grouping}.`;

@@ -114,5 +114,5 @@ function candidateHint(run: LastRun, place: Place): Hint[] {
 function candidateLabel({ mean, smallest }: Summary, list: Place | undefined): string {
     const room = list?.flow ? Math.floor(LINE_ROOM / list.children.length) : LINE_ROOM;
     const lowest = decibels(smallest);
-    return [`mean ${decimals(mean, 1)}, min ${lowest}`, `min ${lowest}`].find(({ length }) => length <= room) ?? lowest;
+    return [`mean ${decimals(mean, 1)}, min ${lowest}`, `min ${lowest}`, lowest].find(({ length }) => length <= room) ?? decimals(smallest, 1);
 }

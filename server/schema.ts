@@ -26,6 +26,9 @@ export interface JsonSchema {
     readonly items?: JsonSchema;
     readonly properties?: Readonly<Record<string, JsonSchema>>;
     readonly required?: readonly string[];
+    readonly examples?: readonly unknown[];
+    /** Keys of which exactly one has to be written. */
+    readonly 'x-exactly-one'?: readonly string[];
     /** Architectures that the engine can walk. */
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
     /** Weight format of each scheme, as compressed-tensors' quantization arguments. */

@@ -22,7 +22,8 @@ const SUFFIX = /^(.+?)(?:-g(\d+)|-(channel))?$/;
 
 /** What has to divide the input width of a layer with this use: its group size, or that of its inputs. */
 export function dividing({ format, groupSize }: Use): number | null {
-    return groupSize ?? format?.divides ?? null;
+    // A scheme whose weights have no groups of their own speaks of its inputs.
+    return groupSize ?? (format?.group_size === null ? format.divides : null);
 }
 
 /** Reads a use; undefined for `none` and for what is not one. */

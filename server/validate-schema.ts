@@ -1,7 +1,7 @@
 import type { Finding } from './finding';
 import { ownerSpan, spanOf } from './finding';
 import { listed, nearest } from './nearest';
-import { childNamed, type Place, type Recipe } from './recipe';
+import { childNamed, type Place, type Recipe, type Span } from './recipe';
 import { discriminator, listedValues, type Alternative, type JsonSchema, type Kind, type Slot } from './schema';
 
 const KIND_NAMES: Readonly<Record<Kind, string>> = {
@@ -54,6 +54,19 @@ export function schemaFindings(recipe: Recipe): Finding[] {
             else findings.push(unknownKey(child, Object.keys(properties)));
         }
         for (const key of place.shape.required ?? []) if (!childNamed(place, key)) findings.push(missingKey(recipe, place, key));
+        checkExactlyOne(place, place.shape['x-exactly-one'] ?? []);
+    }
+
+    /** Of keys that exclude each other one has to be written; every further one is marked. */
+    function checkExactlyOne(place: Place, names: readonly string[]): void {
+        const [first, ...others] = place.children.filter(({ key }) => names.includes(key?.name ?? ''));
+        if (names.length > 0 && !first) findings.push(missingAlternative(recipe, place, names));
+        for (const other of others) {
+            if (!first?.key || !other.key) continue;
+            const message = `"${other.key.name}" and "${first.key.name}" exclude each other; only one of ${names.join(', ')} can be written`;
+            const related = { span: first.key, message: 'the first one' };
+            findings.push({ code: 'exclusive-keys', severity: 'error', span: other.key, message, related, path: other.path, removable: other });
+        }
     }
 
     /** No alternative was named, or one that does not exist. */
@@ -75,7 +88,8 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         if (alternatives.some(({ schema }) => fits(recipe, place, schema))) return;
         const names = alternatives.flatMap((alternative) => listedValues(alternative).map(({ value }) => String(value)));
         const range = alternatives.map(({ schema }) => outOfRange(place, schema)).find((sentence) => sentence !== undefined);
-        findings.push(range !== undefined ? error(recipe, 'out-of-range', place, range) : unknownValue(recipe, place, names));
+        const examples = alternatives.flatMap(({ schema }) => schema.examples ?? []).map(String);
+        findings.push(range !== undefined ? error(recipe, 'out-of-range', place, range) : unknownValue(recipe, place, names, examples));
     }
 }
 
@@ -119,10 +133,13 @@ function error(recipe: Recipe, code: Finding['code'], place: Place, message: str
     return { code, severity: 'error', span: spanOf(recipe, place), message, path: place.path };
 }
 
-function unknownValue(recipe: Recipe, place: Place, names: readonly string[]): Finding {
+function unknownValue(recipe: Recipe, place: Place, names: readonly string[], examples: readonly string[] = []): Finding {
+    const unknown = (hint: string): Finding => error(recipe, 'unknown-value', place, `unknown value "${place.text}"; ${hint}`);
+    if (names.length === 0) return unknown(`write for example ${examples.join(' or ')}`);
     const near = nearest(place.text, names);
-    const hint = near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?`;
-    return { ...error(recipe, 'unknown-value', place, `unknown value "${place.text}"; ${hint}`), replacements: near === undefined ? names.slice(0, 3) : [near] };
+    return near === undefined
+        ? { ...unknown(`expected one of: ${listed(names)}`), replacements: names.slice(0, 3) }
+        : { ...unknown(`did you mean "${near}"?`), replacements: [near] };
 }
 
 function unknownKey(place: Place, names: readonly string[]): Finding {
@@ -134,8 +151,18 @@ function unknownKey(place: Place, names: readonly string[]): Finding {
 }
 
 function missingKey(recipe: Recipe, owner: Place, key: string): Finding {
+    const missing = { owner, keys: [key] };
+    return { code: 'missing-key', severity: 'error', span: markOf(recipe, owner), message: `missing key "${key}"`, path: [...owner.path, key], missing };
+}
+
+function missingAlternative(recipe: Recipe, owner: Place, keys: readonly string[]): Finding {
+    const message = `missing key: one of ${keys.join(', ')}`;
+    return { code: 'missing-key', severity: 'error', span: markOf(recipe, owner), message, path: owner.path, missing: { owner, keys } };
+}
+
+/** What is marked when a mapping lacks something: its key, or its first one in a list. */
+function markOf(recipe: Recipe, owner: Place): Span {
     const first = owner.parent?.kind === 'list' ? owner.children[0]?.key : undefined;
     const isItem = owner.parent?.kind === 'list' && owner.span.start < owner.span.end;
-    const span = first ?? (isItem ? owner.span : ownerSpan(recipe, owner));
-    return { code: 'missing-key', severity: 'error', span, message: `missing key "${key}"`, path: [...owner.path, key], missing: { owner, key } };
+    return first ?? (isItem ? owner.span : ownerSpan(recipe, owner));
 }

@@ -1,19 +1,18 @@
-import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
-import { decimals } from '../protocol/decimals';
-import { bitsPerWeight } from '../protocol/formats';
-import { errorAt, type Finding, type WrongPlaces } from './finding';
-import { decidedLayers, rulePlaces } from './layers';
-import { childNamed, placeAt, type Place, type Recipe } from './recipe';
-import { dividing, readUse, type Use } from './uses';
+import type { Linear } from '../protocol/checkpoint';
+import type { Decisions } from './decisions';
+import { errorAt, spanOf, type Finding, type WrongPlaces } from './finding';
+import { rulePlaces } from './layers';
+import { listed } from './nearest';
+import { childNamed, type Place, type Recipe } from './recipe';
+import { dividing, readUse } from './uses';
 
 /** Group sizes that do not divide a layer's input width. */
-export function groupSizeFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPlaces): Finding[] {
-    const blocks = header.linears.filter(({ block }) => block !== null);
-    const decided = decidedLayers(recipe, header);
+export function groupSizeFindings(recipe: Recipe, decisions: Decisions, wrong: WrongPlaces): Finding[] {
+    const blocks = decisions.header.linears.filter(({ block }) => block !== null);
+    const deciders = ['default' as const, ...rulePlaces(recipe).keys()];
     const uses: [Place | undefined, readonly Linear[]][] = [
-        ...candidatePlaces(recipe).map((place): [Place, Linear[]] => [place, blocks]),
-        [placeAt(recipe.root, ['quantize', 'default']), decided.get('default') ?? []],
-        ...rulePlaces(recipe).map((rule, index): [Place | undefined, Linear[]] => [childNamed(rule, 'use'), decided.get(index) ?? []]),
+        ...decisions.candidatePlaces.map((place): [Place, Linear[]] => [place, blocks]),
+        ...deciders.map((decider): [Place | undefined, readonly Linear[]] => [decisions.placeOf(decider), decisions.layers.get(decider) ?? []]),
     ];
     return uses.flatMap(([place, layers]) => {
         const use = place && wrong.isWhollyRight(place) ? readUse(recipe, place) : undefined;
@@ -21,8 +20,20 @@ export function groupSizeFindings(recipe: Recipe, header: CheckpointHeader, wron
         const layer = size ? layers.find(({ inputs }) => inputs % size !== 0) : undefined;
         if (!use || !layer) return [];
         const sizes = divisors(layer.inputs);
-        const message = `group size ${size} does not divide the input width ${layer.inputs} of ${layer.name}; divisors: ${sizes.join(', ')}`;
-        return [errorAt('group-size', use.sizePlace, message, sizeSpellings(recipe, use.sizePlace, fitting(sizes, layers)))];
+        const message = `group size ${size} does not divide the input width ${layer.inputs} of ${layer.name}; divisors: ${listed(sizes.map(String))}`;
+        const spellings = use.format?.regroupable ? sizeSpellings(recipe, use.sizePlace, fitting(sizes, layers)) : [];
+        return [errorAt('group-size', use.sizePlace, message, spellings)];
+    });
+}
+
+/** A group size beside a scheme that has its own. */
+export function fixedGroupFindings(recipe: Recipe): Finding[] {
+    return recipe.places.flatMap((place): Finding[] => {
+        const size = childNamed(place, 'group_size');
+        const scheme = childNamed(place, 'scheme');
+        if (!place.shape || !size || size.kind === 'nothing' || recipe.schema.schemes[scheme?.text ?? '']?.regroupable !== false) return [];
+        const message = `${scheme?.text} has no group size to choose: remove group_size`;
+        return [{ code: 'unknown-value', severity: 'error', span: spanOf(recipe, size), message, path: size.path, removable: size }];
     });
 }
 
@@ -50,43 +61,4 @@ function sizeSpellings(recipe: Recipe, place: Place, sizes: readonly number[]): 
     const base = place.text.replace(/-(g\d+|channel)$/, '');
     const spellings = [...sizes.map((size) => `${base}-g${size}`), `${base}-channel`];
     return spellings.filter((text) => patterns.some((pattern) => recipe.schema.matches(pattern, text)));
-}
-
-/** A budget below the smallest candidates, known from the shapes alone, should not cost a measurement first. */
-export function budgetFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPlaces): Finding[] {
-    const budget = placeAt(recipe.root, ['quantize', 'budget', 'bits_per_weight']);
-    const candidates = candidatePlaces(recipe);
-    if (typeof budget?.value !== 'number' || !wrong.isRight(budget) || !candidates.every((place) => wrong.isWhollyRight(place))) return [];
-    if (candidates.length === 0) {
-        return [errorAt('budget-unreachable', budget, 'a budget chooses among the candidates, and there are none')];
-    }
-    const uses = candidates.flatMap((place) => readUse(recipe, place) ?? []);
-    const layers = decidedLayers(recipe, header).get('default') ?? [];
-    if (uses.length < candidates.length || layers.length === 0) return [];
-    const least = smallestBits(uses, layers, scaleBits(header.dtype));
-    if (least === undefined || budget.value >= least) return [];
-    const message = `no choice of candidates needs only ${Number(budget.value.toPrecision(6))} bits per weight; the smallest needs ${decimals(least, 3)}`;
-    return [errorAt('budget-unreachable', budget, message)];
-}
-
-function candidatePlaces(recipe: Recipe): readonly Place[] {
-    const candidates = placeAt(recipe.root, ['candidates']);
-    return candidates?.kind === 'list' ? candidates.children : [];
-}
-
-/** Average stored bits when every layer takes its smallest candidate; undefined: a scheme that the schema says nothing of. */
-function smallestBits(uses: readonly Use[], layers: readonly Linear[], bits: number): number | undefined {
-    if (uses.some(({ format, groupSize }) => format === undefined || groupSize === undefined)) return undefined;
-    let stored = 0;
-    let weights = 0;
-    for (const { inputs, outputs } of layers) {
-        stored += Math.min(...uses.map(({ format, groupSize }) => bitsPerWeight(format!, groupSize ?? null, outputs, inputs, bits))) * inputs * outputs;
-        weights += inputs * outputs;
-    }
-    return stored / weights;
-}
-
-/** Scales are stored in the model's own dtype. */
-function scaleBits(dtype: string): number {
-    return /64$/.test(dtype) ? 64 : /32$/.test(dtype) ? 32 : 16;
 }

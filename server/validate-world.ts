@@ -1,10 +1,13 @@
 import * as path from 'node:path';
 import type { CheckpointHeader } from '../protocol/checkpoint';
+import { Decisions } from './decisions';
 import { modelPlace, numberedOutputs, placesWithFormat, type Facts } from './facts';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { matchingLayers, nearestPattern, patternPlaces, rulePlaces } from './layers';
 import { placeAt, type Place, type Recipe } from './recipe';
-import { budgetFindings, groupSizeFindings } from './validate-sizes';
+import { budgetFindings } from './validate-budget';
+import { fusedFindings } from './validate-fused';
+import { groupSizeFindings } from './validate-sizes';
 
 /** What the disk says against a recipe: checkpoint, data, output. Nothing is said about what is not known yet, or about values that are wrong themselves. */
 export function worldFindings(recipe: Recipe, facts: Facts, wrong: WrongPlaces): Finding[] {
@@ -15,14 +18,19 @@ export function worldFindings(recipe: Recipe, facts: Facts, wrong: WrongPlaces):
         ...(finding ? [finding] : []),
         ...right('path').flatMap((place) => dataFindings(place, facts)),
         ...right('output').flatMap((place) => outputFindings(place, model, facts)),
-        ...(header
-            ? [
-                  ...sequenceFindings(recipe, header, wrong),
-                  ...patternFindings(recipe, header, wrong),
-                  ...groupSizeFindings(recipe, header, wrong),
-                  ...budgetFindings(recipe, header, wrong),
-              ]
-            : []),
+        ...(header ? layerFindings(recipe, header, wrong) : []),
+    ];
+}
+
+/** What the checkpoint's layers say against a recipe. */
+function layerFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPlaces): Finding[] {
+    const decisions = new Decisions(recipe, header, wrong);
+    return [
+        ...sequenceFindings(recipe, header, wrong),
+        ...patternFindings(recipe, header, wrong),
+        ...groupSizeFindings(recipe, decisions, wrong),
+        ...fusedFindings(recipe, decisions),
+        ...budgetFindings(recipe, decisions, wrong),
     ];
 }
 

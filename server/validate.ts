@@ -3,11 +3,12 @@ import { WrongPlaces, type Finding } from './finding';
 import type { Recipe, Span } from './recipe';
 import { worldFindings } from './validate-world';
 import { schemaFindings } from './validate-schema';
+import { fixedGroupFindings } from './validate-sizes';
 
 /** Everything that docs/diagnostics.md knows about a recipe, as far as the facts go, in document order. */
 export function validate(recipe: Recipe, facts: Facts): Finding[] {
     const syntax = syntaxFindings(recipe);
-    const schema = schemaFindings(recipe);
+    const schema = [...schemaFindings(recipe), ...fixedGroupFindings(recipe)];
     const world = worldFindings(recipe, facts, new WrongPlaces(schema));
     const end = trustedUntil(recipe, syntax);
     const rest = [...schema, ...world].filter(({ code, span }) => span.end <= end && (code !== 'missing-key' || syntax.length === 0));

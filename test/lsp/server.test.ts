@@ -120,7 +120,7 @@ describe('the language server over stdio', () => {
         await openRead();
         const config = path.join(folder, 'checkpoint', 'config.json');
         const before = readFileSync(config, 'utf8');
-        writeFileSync(config, before.replace('LlamaForCausalLM', 'SomethingForCausalLM'));
+        writeFileSync(config, before.replace('LlamaForCausalLM', 'SomethingForCausalLM').replace(/"num_hidden_layers": \d+/, '"num_hidden_layers": 77'));
         try {
             await server.notify('quant/filesChanged', { uris: [pathToFileURL(config).href] });
             await server.diagnostics(uri, (found) => codes(found) === 'model-unsupported');

@@ -134,6 +134,15 @@ export function sampleSnapshot(): Snapshot {
     return snapshotOf({ run: runOf({ state: 'done-with-fallbacks' }), result: resultOf(sampleLayers()) });
 }
 
+/** Methods of every kind with labels of every length, and a note on each layer that was scaled. */
+export function mixedSnapshot(): Snapshot {
+    const candidates = ['gptq-w4a16', 'awq-w4a16(rounding=gptq)', 'awq-w3a16-g64(clip=False, rounding=gptq)', 'smoothquant-fp8_dynamic', 'smoothquant-w8a8(strength=0.8)',
+        'fp8_dynamic', 'fp8_block', 'rtn-nvfp4a16', 'rtn-w4a16-channel(range=mse)', 'gptq-w3a16-g32(damping=0.05, actorder=none)'];
+    const [, long = ''] = candidates;
+    const layers = layersOf(3, candidates).map((each) => (each.applied === null ? each : { ...each, asked: long, applied: long, note: 'Scaled by the inputs to the power of 0.35.' }));
+    return snapshotOf({ result: resultOf(layers, candidates) });
+}
+
 /** A run that has measured three blocks and is in the middle of the fourth; one candidate of its last layer is missing. */
 export function liveSnapshot(): Snapshot {
     const measured = layersOf(6).slice(0, 24);

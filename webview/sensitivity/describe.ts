@@ -8,6 +8,11 @@ export function columnTitle(column: string): string {
     return column === WRITTEN ? t('As written') : column;
 }
 
+/** Where a label may wrap: `awq-`, `w4a16`, `(rounding=`, `gptq)`. */
+export function partsOf(label: string): string[] {
+    return label.split(/(?<=[-=,])|(?=\()/);
+}
+
 /** The number in a cell, or the sign that stands for its state; empty where nothing was measured. */
 export function cellText(measurement: Measurement | null, formats: Formats, digits: number): string {
     if (!measurement) return '';
@@ -84,5 +89,6 @@ function layerFacts(row: Row, formats: Formats): Fact[] {
     } else if (row.shape) {
         facts.push({ label: t('Asked → applied'), value: t('kept as it is') });
     }
+    if (row.note !== null) facts.push({ label: t('Note'), value: row.note });
     return facts;
 }

@@ -118,10 +118,12 @@ export const heatMapStyles = css`
         writing-mode: vertical-rl;
         transform: rotate(180deg);
         max-height: 120px;
+        max-width: 100%;
         margin-bottom: 4px;
         text-align: start;
-        white-space: nowrap;
-        line-height: 1.2;
+        /* Three lines in the narrowest column. */
+        line-height: 13px;
+        overflow: hidden;
     }
     .summary {
         font-size: 12px;

@@ -27,13 +27,13 @@ const MARGIN = 16;
 /** Left and right of the word after the cells. */
 export const NOTE_PADDING = 8;
 
-/** `labelText` and `noteText` are the widths of the longest texts there. */
+/** `labelText` and `noteText` are the widths of the longest texts there; neither takes the room of the cells. */
 export function layoutColumns(count: number, lastApart: boolean, available: number, labelText: number, noteText = 0): Columns {
     const gutter = 44;
     const names = Math.min(Math.max(72, labelText + 14), Math.max(96, available * 0.34 - gutter));
     const labels = Math.round(gutter + names);
     const apart = lastApart && count > 1 ? APART : 0;
-    const note = noteText > 0 ? Math.ceil(noteText) + 2 * NOTE_PADDING : 0;
+    const note = noteText > 0 ? Math.ceil(Math.min(noteText, Math.max(96, available * 0.22))) + 2 * NOTE_PADDING : 0;
     const room = (available - labels - apart - note - MARGIN) / Math.max(1, count);
     const cell = Math.floor(Math.min(CELL_LIMITS.most, Math.max(CELL_LIMITS.least, room)));
     return { gutter, labels, cell, count, apart, note, width: labels + apart + cell * count + note };

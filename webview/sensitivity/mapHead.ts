@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import type { SortKey } from '../../protocol/panel';
 import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
-import { columnTitle } from './describe';
+import { columnTitle, partsOf } from './describe';
 import { WRITTEN, type Model } from './model';
 import { candidateKey } from './sort';
 import type { ColumnSummary } from './statistics';
@@ -84,8 +84,7 @@ function arrow({ sort, descending }: MapHead, key: SortKey): TemplateResult | ty
     return html`<vscode-icon name=${descending ? 'arrow-down' : 'arrow-up'} size="12"></vscode-icon>`;
 }
 
-/** Lets a label such as gptq-w4a16-g128 wrap after its hyphens. */
+/** Lets a label such as gptq-w4a16-g128 or awq-w4a16(rounding=gptq) wrap between its parts. */
 function breakable(label: string): unknown {
-    const parts = label.split('-');
-    return parts.map((part, index) => (index < parts.length - 1 ? html`${part}-<wbr />` : part));
+    return partsOf(label).map((part, index) => (index > 0 ? html`<wbr />${part}` : part));
 }

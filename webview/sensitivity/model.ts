@@ -18,6 +18,8 @@ export interface Row {
     readonly asked: string | null;
     readonly applied: string | null;
     readonly fallback: string | null;
+    /** What is worth knowing of a layer that got what was asked. */
+    readonly note: string | null;
     readonly damping: number | null;
     readonly bits: number | null;
     /** The column of the method in force: applied, or asked while nothing is applied yet; −1: no column shows it. */
@@ -66,6 +68,7 @@ function finishedRow(layer: LayerResult, columns: readonly string[]): Row {
         asked: layer.asked,
         applied: layer.applied,
         fallback: layer.fallback,
+        note: layer.note,
         damping: layer.damping,
         bits: layer.bits_per_weight,
         chosen: columns.indexOf(layer.applied ?? layer.asked ?? ''),
@@ -85,6 +88,7 @@ function liveRow(name: string, cells: LayerResult['candidates'], columns: readon
         asked: null,
         applied: null,
         fallback: null,
+        note: null,
         damping: null,
         bits: null,
         chosen: -1,

@@ -7,7 +7,7 @@ import { columnLeft, NOTE_PADDING, visibleColumns, visibleRows, type Columns, ty
 import { hatch, paintChosen, paintWarning } from './marks';
 import { fallbackOf, isInUse, WRITTEN, type Model, type Row } from './model';
 import type { Palette } from './palette';
-import { paintLabels } from './paintLabels';
+import { fitted, paintLabels } from './paintLabels';
 import { position, type Limits } from './scale';
 
 /** Everything one frame shows. Offsets are those of the visible part within the whole map. */
@@ -92,7 +92,7 @@ function paintMethod(context: CanvasRenderingContext2D, scene: Scene, index: num
     context.fillStyle = row.chosen >= 0 ? palette.muted : palette.foreground;
     context.textAlign = 'left';
     const x = columns.width - columns.note + NOTE_PADDING - scene.offsetX;
-    context.fillText(row.applied, x, (layout.tops[index] ?? 0) - scene.offsetY + layout.height / 2 + 0.5);
+    context.fillText(fitted(context, row.applied, columns.note - 2 * NOTE_PADDING), x, (layout.tops[index] ?? 0) - scene.offsetY + layout.height / 2 + 0.5);
     context.textAlign = 'center';
 }
 

@@ -63,7 +63,7 @@ function paintName(context: CanvasRenderingContext2D, scene: Scene, row: Row, to
 }
 
 /** The beginning of a text with an ellipsis, if it does not fit. */
-function fitted(context: CanvasRenderingContext2D, text: string, room: number): string {
+export function fitted(context: CanvasRenderingContext2D, text: string, room: number): string {
     if (context.measureText(text).width <= room) return text;
     let length = text.length;
     while (length > 0 && context.measureText(`${text.slice(0, length)}…`).width > room) length--;

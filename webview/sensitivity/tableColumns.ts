@@ -90,7 +90,7 @@ function outcomeColumns(model: Model, formats: Formats): TableColumn[] {
                   cell: (row) => ({
                       text: name(row.applied),
                       exact: row.applied ?? '',
-                      hint: row.fallback ?? undefined,
+                      hint: row.fallback ?? row.note ?? undefined,
                       marks: row.fallback === null ? '' : 'fallback',
                   }),
               },

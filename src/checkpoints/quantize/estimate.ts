@@ -1,6 +1,6 @@
-import type { CheckpointHeader } from '../../../protocol/checkpoint';
+import { isExpert, type CheckpointHeader } from '../../../protocol/checkpoint';
 import { bitsPerWeight } from '../../../protocol/formats';
-import type { SchemeFormat } from './schemaChoices';
+import type { MethodChoice, SchemeFormat } from './schemaChoices';
 
 export interface Estimate {
     readonly bitsPerWeight: number;
@@ -23,6 +23,22 @@ export function fittingSuffix(format: SchemeFormat, header: CheckpointHeader, gr
     const own = format.group_size;
     const smaller = [...groupSizes].sort((a, b) => b - a).find((size) => size < own && fits(size));
     return smaller === undefined ? '-channel' : `-g${smaller}`;
+}
+
+/** A choice that the checkpoint can be stored with, and what its short form needs at its end for that. */
+export interface Offer {
+    readonly choice: MethodChoice;
+    readonly suffix: string;
+}
+
+/** The choices that fit every layer, in their order. */
+export function offersFor(choices: readonly MethodChoice[], header: CheckpointHeader, groupSizes: readonly number[]): Offer[] {
+    const hasExperts = header.linears.some(isExpert);
+    return choices.flatMap((choice): Offer[] => {
+        if (hasExperts && choice.format && choice.format.inputs !== null) return [];
+        const suffix = choice.format ? fittingSuffix(choice.format, header, groupSizes) : '';
+        return suffix === undefined ? [] : [{ choice, suffix }];
+    });
 }
 
 /** The format with the group size that a suffix of `fittingSuffix` names. */

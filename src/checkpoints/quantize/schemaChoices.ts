@@ -19,8 +19,6 @@ export interface SchemeFormat extends WeightFormat {
     readonly divides: number | null;
     /** Whether the group size can be chosen. */
     readonly regroupable: boolean;
-    /** Bits of the layer's rounded inputs; null: they stay as they are. */
-    readonly inputs: number | null;
 }
 
 /** What the recipe's schema says that the questions need. */
@@ -69,11 +67,15 @@ function methodTitle(schema: SchemaNode, method: string): string {
     return property?.title ?? /^\*\*(.+?)\*\*/.exec(property?.description ?? '')?.[1] ?? method;
 }
 
-/** Methods in the schema's order, which is the engine's ranking; of each the format that changes the model least first. */
+/**
+ * Methods in the schema's order, which is the engine's ranking; of each the format that changes the model least first, those that leave the
+ * layers' inputs as they are before the others.
+ */
 export function safestFirst(choices: readonly MethodChoice[]): MethodChoice[] {
     const methods = [...new Set(choices.map(({ method }) => method))];
+    const keepsInputs = ({ format }: MethodChoice): number => (format?.inputs === null ? 1 : 0);
     const bits = ({ format }: MethodChoice): number => format?.num_bits ?? 0;
-    return methods.flatMap((method) => choices.filter((choice) => choice.method === method).sort((a, b) => bits(b) - bits(a)));
+    return methods.flatMap((method) => choices.filter((choice) => choice.method === method).sort((a, b) => keepsInputs(b) - keepsInputs(a) || bits(b) - bits(a)));
 }
 
 /** The candidates that are ticked at first: every method at three and four bits of integer weights, where methods differ. */
@@ -84,8 +86,8 @@ export function sensibleCandidates(choices: readonly MethodChoice[]): string[] {
     return sensible.length > 0 ? sensible : choices.slice(0, 2).map(({ label }) => label);
 }
 
-/** Of the chosen candidates the one to apply: four bits if possible; among equals the first in the schema's order, which is the engine's ranking. */
+/** Of the chosen candidates the one to apply: four bits with inputs as they are if possible; among equals the first in the schema's order, which is the engine's ranking. */
 export function sensibleDefault(candidates: readonly MethodChoice[]): MethodChoice | undefined {
-    const rank = ({ format }: MethodChoice): number => Math.abs((format?.num_bits ?? 16) - 4) * 2 + (format?.symmetric ? 0 : 1);
+    const rank = ({ format }: MethodChoice): number => Math.abs((format?.num_bits ?? 16) - 4) * 4 + (format?.inputs === null ? 0 : 2) + (format?.symmetric && format.regroupable ? 0 : 1);
     return [...candidates].sort((a, b) => rank(a) - rank(b))[0];
 }

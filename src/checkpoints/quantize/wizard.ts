@@ -5,7 +5,7 @@ import { decimals } from '../../../protocol/decimals';
 import { exists } from '../../base/files';
 import { formatBytes } from '../../base/text';
 import { inputText, pickMany, pickOne, type Answer } from '../../ui/multiStep';
-import { estimate, fittingSuffix, withSuffix } from './estimate';
+import { estimate, offersFor, withSuffix } from './estimate';
 import { isWithin } from './placing';
 import { safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from './schemaChoices';
 
@@ -98,11 +98,10 @@ function askForOutput(title: string, { folder, header }: WizardInput, value: str
 
 function candidateItems({ choices, groupSizes, header }: WizardInput): CandidateItem[] {
     const items: CandidateItem[] = [];
-    const best = sensibleDefault(choices);
+    const offers = offersFor(safestFirst(choices), header, groupSizes);
+    const best = sensibleDefault(choices.filter((choice) => offers.some((offer) => offer.choice === choice)));
     let group = '';
-    for (const choice of safestFirst(choices)) {
-        const suffix = choice.format ? fittingSuffix(choice.format, header, groupSizes) : '';
-        if (suffix === undefined) continue;
+    for (const { choice, suffix } of offers) {
         if (choice.title !== group) items.push({ label: choice.title, kind: vscode.QuickPickItemKind.Separator });
         group = choice.title;
         const cost = choice.format ? costs(withSuffix(choice.format, suffix), header) : [];

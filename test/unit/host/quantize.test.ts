@@ -8,10 +8,10 @@ import { readCheckpoint, type CheckpointHeader } from '../../../protocol/checkpo
 import type { CheckReport } from '../../../protocol/generated/protocol';
 import { root, venvPython } from '../../../scripts/lib/paths.mjs';
 import { formatBytes } from '../../../src/base/text';
-import { estimate, fittingSuffix, withSuffix } from '../../../src/checkpoints/quantize/estimate';
+import { estimate, fittingSuffix, offersFor, withSuffix } from '../../../src/checkpoints/quantize/estimate';
 import { freeRecipePath, isWithin, placeRecipe } from '../../../src/checkpoints/quantize/placing';
 import { recipeText, type RecipeChoices } from '../../../src/checkpoints/quantize/recipeText';
-import { readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault, type SchemeFormat } from '../../../src/checkpoints/quantize/schemaChoices';
+import { readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from '../../../src/checkpoints/quantize/schemaChoices';
 import { checkpointFolders, concernsRecognition, saysQuantized } from '../../../src/checkpoints/recognise';
 import { topLevels } from '../../../src/checkpoints/topLevels';
 import { temporaryFolder } from './helpers/runs';
@@ -93,16 +93,26 @@ describe('the choices that the schema offers', () => {
         const labels = safestFirst(choices).map(({ label }) => label);
         assert.deepEqual(labels.slice(0, 2), ['gptq-w8a16', 'gptq-w7a16']);
         assert.deepEqual([...labels].sort(), choices.map(({ label }) => label).sort());
-        for (const method of ['gptq', 'rtn']) {
-            const bits = safestFirst(choices).filter((choice) => choice.method === method).map(({ format }) => format?.num_bits ?? 0);
-            assert.deepEqual(bits, bits.toSorted((a, b) => b - a));
+        for (const method of ['gptq', 'awq', 'rtn']) {
+            const formats = safestFirst(choices).flatMap((choice) => (choice.method === method && choice.format ? [choice.format] : []));
+            const kept = formats.filter(({ inputs }) => inputs === null).map(({ num_bits: bits }) => bits);
+            assert.deepEqual(kept, kept.toSorted((a, b) => b - a));
+            assert.deepEqual(formats.slice(0, kept.length).map(({ inputs }) => inputs), kept.map(() => null));
         }
+    });
+
+    it('stand together by method', () => {
+        const titles = safestFirst(choices).map(({ title }) => title);
+        assert.deepEqual(titles.filter((title, index) => title !== titles[index - 1]), ['GPTQ', 'AWQ', 'SmoothQuant', 'FP8', 'Round to nearest']);
     });
 
     it('begin with every method at three and four bits', () => {
         const sensible = sensibleCandidates(choices);
-        assert.ok(sensible.includes('rtn-w4a16') && sensible.includes('gptq-w3a16'));
-        assert.ok(sensible.every((label) => /-w[34]a16$/.test(label)));
+        assert.deepEqual([...sensible].sort(), ['awq-w3a16', 'awq-w4a16', 'gptq-w3a16', 'gptq-w4a16', 'rtn-w3a16', 'rtn-w4a16']);
+        assert.equal(sensibleDefault(choices)?.label, 'gptq-w4a16');
+        const named = (...labels: string[]): MethodChoice[] => choices.filter(({ label }) => labels.includes(label));
+        assert.equal(sensibleDefault(named('gptq-nvfp4a16', 'gptq-w4a8', 'fp8', 'rtn-w4a16'))?.label, 'rtn-w4a16');
+        assert.equal(sensibleDefault(named('gptq-w8a8', 'rtn-w8a16'))?.label, 'rtn-w8a16');
         const chosen = choices.filter(({ label }) => sensible.includes(label));
         assert.equal(sensibleDefault(chosen)?.label, 'gptq-w4a16');
         assert.equal(sensibleDefault(chosen.filter(({ method }) => method === 'rtn'))?.label, 'rtn-w4a16');
@@ -111,7 +121,7 @@ describe('the choices that the schema offers', () => {
 });
 
 describe('estimates', () => {
-    const layer = (block: number | null, outputs: number, inputs: number): CheckpointHeader['linears'][number] => ({ name: 'x', block, outputs, inputs });
+    const layer = (block: number | null, outputs: number, inputs: number): CheckpointHeader['linears'][number] => ({ name: 'x', block, outputs, inputs, bytes: 2 * outputs * inputs });
     /** 1,000 parameters outside the layers, all in two bytes. */
     const header = (...linears: CheckpointHeader['linears'][number][]): CheckpointHeader => {
         const parameters = 1000 + linears.reduce((sum, { outputs, inputs }) => sum + outputs * inputs, 0);
@@ -129,7 +139,8 @@ describe('estimates', () => {
         const model = header(layer(0, 200, 256));
         assert.equal(estimate({ ...symmetric, num_bits: 8, group_size: null, block: [128, 128] }, model).bitsPerWeight, 8 + (16 * 4) / (200 * 256));
         assert.equal(estimate({ ...symmetric, num_bits: 8, group_size: null, per_tensor: true }, model).bitsPerWeight, 8 + 16 / (200 * 256));
-        assert.equal(estimate({ ...symmetric, group_size: 16, scale_bits: 8 }, model).bitsPerWeight, 4.5);
+        assert.equal(estimate({ ...symmetric, group_size: 16, scale_bits: 8 }, model).bitsPerWeight, 4.5 + 32 / (200 * 256));
+        assert.equal(estimate({ ...symmetric, group_size: 32, scale_bits: 8 }, model).bitsPerWeight, 4.25);
     });
 
     it('leave layers outside the blocks alone', () => {
@@ -148,6 +159,18 @@ describe('estimates', () => {
         assert.equal(fittingSuffix(fixed, header(layer(0, 8, 192)), [32, 64]), undefined);
         assert.deepEqual(withSuffix(symmetric, '-g64').group_size, 64);
         assert.deepEqual(withSuffix(symmetric, '-channel').group_size, null);
+    });
+
+    it('offer what fits every layer, and to experts only what leaves their inputs alone', () => {
+        const { choices, groupSizes } = readSchemaFacts(schema);
+        const offered = (model: CheckpointHeader): string[] => offersFor(choices, model, groupSizes).map(({ choice, suffix }) => choice.label + suffix);
+        assert.equal(offered(header(layer(0, 8, 256))).length, choices.length);
+        const narrow = offered(header(layer(0, 8, 256), layer(0, 8, 72)));
+        for (const label of ['gptq-w4a16-channel', 'gptq-w8a8', 'fp8', 'fp8_dynamic']) assert.ok(narrow.includes(label), label);
+        for (const label of ['fp8_block', 'rtn-nvfp4a16', 'gptq-mxfp4a16']) assert.ok(!narrow.includes(label), label);
+        const experts = offered(header({ ...layer(0, 8, 256), name: 'model.layers.0.mlp.experts.0.up_proj' }));
+        assert.ok(experts.includes('awq-w4a16') && experts.includes('rtn-nvfp4a16'));
+        assert.ok(!experts.some((label) => /a8$|^fp8|fp8_dynamic$/.test(label)));
     });
 
     it('are written shortly', () => {

@@ -36,7 +36,7 @@ export function write(file: string, shapes: Readonly<Record<string, readonly num
 
 export const families: Readonly<Record<string, Family>> = {
     LlamaForCausalLM: {
-        blocks: 'model.layers', head: 'lm_head', tied: false,
+        blocks: 'model.layers', head: 'lm_head', tied: false, fused: [],
         linears: ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj', 'mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'],
     },
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { checkpointFingerprint, readCheckpoint } from '../../../protocol/checkpoint';
+import { checkpointFingerprint, isExpert, readCheckpoint } from '../../../protocol/checkpoint';
 import { CheckpointError } from '../../../protocol/safetensors';
 import { checkpoint, config, families, llamaShapes, temporaryFolder, write } from './checkpoint-files';
 
@@ -45,8 +45,8 @@ describe('the checkpoint reader', () => {
         assert.deepEqual(linears.slice(0, 4).map(({ name }) => name), [
             'model.layers.0.self_attn.q_proj', 'model.layers.0.mlp.up_proj', 'model.layers.0.mlp.down_proj', 'model.layers.1.self_attn.q_proj',
         ]);
-        assert.deepEqual(linears.at(-2), { name: 'model.layers.11.mlp.down_proj', block: 11, outputs: 8, inputs: 16 });
-        assert.deepEqual(linears.at(-1), { name: 'lm_head', block: null, outputs: 20, inputs: 8 });
+        assert.deepEqual(linears.at(-2), { name: 'model.layers.11.mlp.down_proj', block: 11, outputs: 8, inputs: 16, bytes: 256 });
+        assert.deepEqual(linears.at(-1), { name: 'lm_head', block: null, outputs: 20, inputs: 8, bytes: 320 });
         assert.deepEqual([linears.length, blocks, architecture, maximumTokens, dtype], [37, 12, 'LlamaForCausalLM', 512, 'bfloat16']);
     });
 
@@ -60,6 +60,35 @@ describe('the checkpoint reader', () => {
         checkpoint(folder, { tie_word_embeddings: true });
         assert.ok(!(await readCheckpoint(folder, families)).linears.some(({ name }) => name === 'lm_head'));
         checkpoint(folder, { architectures: ['constructor'] });
+        assert.deepEqual((await readCheckpoint(folder, families)).linears, []);
+    });
+
+    it('takes the family’s word on a shared embedding when config.json says nothing', async () => {
+        checkpoint(folder);
+        const tied = { LlamaForCausalLM: { ...families.LlamaForCausalLM!, tied: true } };
+        assert.ok(!(await readCheckpoint(folder, tied)).linears.some(({ name }) => name === 'lm_head'));
+        checkpoint(folder, { tie_word_embeddings: false });
+        assert.ok((await readCheckpoint(folder, tied)).linears.some(({ name }) => name === 'lm_head'));
+    });
+
+    it('lists experts one after the other, behind the other layers of their block', async () => {
+        mkdirSync(folder);
+        writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, architectures: ['MoeForCausalLM'] }));
+        const experts = [10, 2, 0].flatMap((number) => ['down', 'up'].map((part): [string, number[]] => [`model.layers.0.mlp.experts.${number}.${part}.weight`, [8, 8]]));
+        write(path.join(folder, 'model.safetensors'), Object.fromEntries([...experts, ['model.layers.0.attn.weight', [8, 8]], ['model.layers.0.mlp.experts.2.norm.weight', [8, 8]]]));
+        const moe = { blocks: 'model.layers', head: 'lm_head', tied: true, fused: [], linears: ['attn', 'mlp.experts.*.up', 'mlp.experts.*.down'] };
+        const { linears } = await readCheckpoint(folder, { MoeForCausalLM: moe });
+        assert.deepEqual(linears.map(({ name }) => name.slice('model.layers.0.'.length)), ['attn', ...[0, 2, 10].flatMap((number) => [`mlp.experts.${number}.up`, `mlp.experts.${number}.down`])]);
+        assert.deepEqual(linears.map(isExpert), [false, true, true, true, true, true, true]);
+    });
+
+    it('reads the layers of an architecture without a family from their names', async () => {
+        checkpoint(folder, { architectures: ['NewForCausalLM'], num_hidden_layers: 2, vocab_size: 20 });
+        const { linears, blocks } = await readCheckpoint(folder, families);
+        assert.equal(blocks, 2);
+        assert.deepEqual(new Set(linears.map(({ name }) => name)), new Set([0, 1].flatMap((block) =>
+            ['self_attn.q_proj', 'mlp.up_proj', 'mlp.down_proj'].map((kind) => `model.layers.${block}.${kind}`)).concat('lm_head')));
+        checkpoint(folder, { architectures: ['NewForCausalLM'], num_hidden_layers: 3, vocab_size: 20 });
         assert.deepEqual((await readCheckpoint(folder, families)).linears, []);
     });
 

@@ -67,6 +67,18 @@ describe('quick fixes', () => {
         assert.equal(fixed('quantize:\n  rules:\n    - layers: x\n', 'Add "use"'), 'quantize:\n  rules:\n    - layers: x\n      use:\n');
     });
 
+    it('choose a budget’s one key, and remove the others', () => {
+        const budget = (keys: string): string => whole(`  default: none\n  budget: { ${keys} }`, 'candidates: [gptq-w4a16-g32]\n');
+        assert.equal(fixed(budget('').replace('{  }', '{}'), 'Add "size"'), budget('size:'));
+        assert.equal(fixed(budget('bits_per_weight: 5, size: 2 MB'), 'Remove "size"'), budget('bits_per_weight: 5'));
+        assert.ok(!actions(budget('').replace('{  }', '{}')).some(({ isPreferred }) => isPreferred));
+    });
+
+    it('remove a group size that a scheme has no choice of', () => {
+        const use = (size: string): string => whole(`  default: { method: fp8, scheme: FP8${size} }`);
+        assert.equal(fixed(use(', group_size: 32'), 'Remove "group_size"'), use(''));
+    });
+
     it('keep the line ends of the document', () => {
         assert.equal(fixed('model: tiny\r\n', 'Add "output"'), 'model: tiny\r\noutput:\r\n');
     });

@@ -67,6 +67,12 @@ describe('completion of keys', () => {
         assert.equal(accepted('quantize:\n  default: none\n  |', 'rules'), 'quantize:\n  default: none\n  rules:\n  - layers: "$1"\n    use: $2');
     });
 
+    it('offers keys that exclude each other until one of them is written', () => {
+        assert.deepEqual(labels('quantize: { budget: { | } }').sort(), ['bits_per_weight', 'min_sqnr', 'size']);
+        assert.equal(item('quantize: { budget: { | } }', 'size').detail, 'one of these');
+        assert.deepEqual(labels('quantize: { budget: { size: 5 GB, | } }'), []);
+    });
+
     it('says what a key means', () => {
         const { detail, documentation } = item('calibration:\n  |', 'samples');
         assert.equal(detail, 'default: 128');
@@ -93,6 +99,8 @@ describe('completion of values', () => {
         assert.ok(offered.includes('gptq-w4a16-g64') && offered.includes('gptq-w4a16-channel'));
         assert.ok(!labels('quantize:\n  default: gp|\n').includes('gptq-w4a16-g64'));
     });
+
+    it('offers examples where a text has a form', () => assert.deepEqual(labels('quantize: { budget: { size: | } }'), ['5 GB', '900 MB', '4.5 GiB']));
 
     it('offers schemes and methods of the long form', () => {
         const methods = labels('candidates: [{ method: | }]');

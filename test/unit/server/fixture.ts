@@ -30,11 +30,11 @@ const KINDS: readonly (readonly [string, number, number])[] = [
 /** A Llama of three blocks; the inputs of down_proj are 160 wide, all others 64. */
 export function header(changes: Partial<CheckpointHeader> = {}): CheckpointHeader {
     const linears: Linear[] = [0, 1, 2].flatMap((block) =>
-        KINDS.map(([kind, outputs, inputs]) => ({ name: `model.layers.${block}.${kind}`, block, outputs, inputs })),
+        KINDS.map(([kind, outputs, inputs]) => ({ name: `model.layers.${block}.${kind}`, block, outputs, inputs, bytes: 2 * outputs * inputs })),
     );
     return {
         folder: '/models/tiny', architecture: 'LlamaForCausalLM', dtype: 'bfloat16', parameters: 1_234_567, bytes: 2_469_134, blocks: 3,
-        maximumTokens: 512, quantization: null, linears: [...linears, { name: 'lm_head', block: null, outputs: 100, inputs: 64 }], ...changes,
+        maximumTokens: 512, quantization: null, linears: [...linears, { name: 'lm_head', block: null, outputs: 100, inputs: 64, bytes: 12_800 }], ...changes,
     };
 }
 

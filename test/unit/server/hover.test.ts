@@ -28,6 +28,14 @@ describe('hover', () => {
         assert.match(text('candidates:\n  - rtn-w3a16|')!, /3\.125 bits for each weight in groups of 128/);
     });
 
+    it('says how scales are shared where there are no groups, or smaller ones', () => {
+        assert.match(text('quantize: { default: fp8|_block }')!, /FP8.*`FP8_BLOCK` — E4M3 weights.*8 bits for each weight, one scale for each block of 128 × 128/s);
+        assert.match(text('quantize: { default: fp|8 }')!, /one scale for the whole matrix/);
+        assert.match(text('quantize: { default: smoothquant-fp8_dyn|amic }')!, /SmoothQuant.*8 bits for each weight, one scale for each output row/s);
+        assert.match(text('quantize: { default: rtn-nv|fp4a16 }')!, /4\.5 bits for each weight in groups of 16/);
+        assert.match(text('quantize: { default: awq-w4|a16-channel }')!, /AWQ.*4 bits for each weight, one scale for each output row/s);
+    });
+
     it('says of a pattern how many layers it matches, and which first', () => {
         const shown = text('model: tiny\nquantize: { rules: [{ layers: "*.mlp.*|" }] }')!;
         assert.match(shown, /\*\*9 layers\*\* with 92\.2 k weights/);

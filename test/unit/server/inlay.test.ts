@@ -73,6 +73,7 @@ describe('inlay hints', () => {
         assert.equal(label(line()), '3: mean 26.8, min 20.0 dB');
         assert.equal(label(line('rtn-w4a16', 'rtn-w3a16')), '3: min 20.0 dB');
         assert.equal(label(line('rtn-w4a16', 'rtn-w3a16', 'rtn-w2a16', 'rtn-w8a16', 'gptq-w8a16')), '3: 20.0 dB');
+        assert.equal(label(line('rtn-w4a16', 'rtn-w3a16', 'rtn-w2a16', 'rtn-w8a16', 'gptq-w8a16', 'awq-w4a16', 'awq-w3a16', 'fp8_dynamic', 'rtn-nvfp4a16')), '3: 20.0');
     });
 
     it('have more to say in a list with a line for each', () => {
@@ -91,6 +92,12 @@ describe('inlay hints', () => {
         const hint = inlayHints(recipe(ran), facts({ result: { result: result(), ran } })).find(({ label }) => label === '→ min 40.0 dB');
         const tooltip = JSON.stringify(hint?.tooltip);
         for (const part of ['higher is better', 'model.layers.0.mlp.down_proj', 'gptq-w8a16-g32', '3 layers', 'run-1']) assert.ok(tooltip.includes(part), part);
+    });
+
+    it('leave a label that is too long for the line to the tooltip', () => {
+        const long = 'awq-w4a16(rounding=gptq)';
+        const hint = inlayHints(recipe(ran), facts({ result: { result: result({ asked: long, applied: long }), ran } })).find(({ label }) => label === '→ min 40.0 dB');
+        assert.ok(JSON.stringify(hint?.tooltip).includes(long));
     });
 
     it('mark a fallback', () => {

@@ -4,6 +4,7 @@ import { diagnostic } from '../../../server/diagnostic';
 import { RecipeSchema } from '../../../server/schema';
 import { parseRecipe } from '../../../server/recipe';
 import { validate } from '../../../server/validate';
+import { parseSize } from '../../../server/validate-budget';
 import { facts, header, recipe, schemaDocument, whole } from './fixture';
 
 /** `code: marked text` of each finding. */
@@ -42,9 +43,13 @@ describe('validation', () => {
         assert.deepEqual(found(plain, model(refused('model-missing', 'the folder does not exist'))), ['model-missing: tiny']);
         assert.deepEqual(messages(plain, model(refused('model-broken', '/abs/tiny/model.safetensors is broken: x'))), ['tiny/model.safetensors is broken: x']);
         assert.match(messages(plain, model(refused('model-not-safetensors', 'pytorch_model.bin')))[0]!, /^"tiny" has only pickle weights \(pytorch_model\.bin\)/);
-        assert.match(messages(plain, model({ state: 'read', header: header({ architecture: 'GPT2LMHeadModel' }) }))[0]!,
+        assert.match(messages(plain, model({ state: 'read', header: header({ architecture: 'GPT2LMHeadModel', linears: [] }) }))[0]!,
             /^architecture "GPT2LMHeadModel" is not supported; supported: .*LlamaForCausalLM/);
         assert.deepEqual(messages(plain, model({ state: 'read', header: header({ quantization: 'gptq' }) })), ['"tiny" is already quantized (gptq)']);
+    });
+
+    it('leaves a model without a family to the engine when its layers could be read from their names', () => {
+        assert.deepEqual(found(plain, model({ state: 'read', header: header({ architecture: 'NewForCausalLM' }) })), []);
     });
 
     it('says of a refused model nothing else', () => {
@@ -100,6 +105,62 @@ describe('validation', () => {
         const candidates = 'candidates: [gptq-w4a16-g32]\n';
         assert.match(messages(whole('  default: none\n  budget: { bits_per_weight: 4 }', candidates))[0]!, /needs only 4 bits per weight; the smallest needs 4\.500/);
         assert.deepEqual(found(whole('  default: none\n  budget: { bits_per_weight: 4.5 }', candidates)), []);
+    });
+
+    it('checks what has to divide the inputs of a scheme whose weights have no groups', () => {
+        assert.deepEqual(found(whole('  default: fp8_block')), ['group-size: fp8_block']);
+        assert.match(messages(whole('  default: { method: fp8, scheme: FP8_BLOCK }'))[0]!, /^group size 128 does not divide the input width 64 of model\.layers\.0\.self_attn\.q_proj; /);
+        for (const free of ['fp8', 'fp8_dynamic', 'rtn-w8a8', 'gptq-nvfp4a16', 'rtn-mxfp4a16', 'gptq-w4a16-channel', 'smoothquant-w4a8-g32']) assert.deepEqual(found(whole(`  default: ${free}`)), [], free);
+    });
+
+    it('refuses a group size beside a scheme that has its own, once', () => {
+        const text = whole('  default: { method: fp8, scheme: FP8_BLOCK, group_size: 96 }');
+        assert.deepEqual(found(text), ['unknown-value: 96']);
+        assert.deepEqual(messages(text), ['FP8_BLOCK has no group size to choose: remove group_size']);
+        assert.deepEqual(found(whole('  default: { method: fp8, scheme: FP8_DYNAMIC, group_size: channel }')), ['unknown-value: channel']);
+        assert.deepEqual(found(whole('  default: { method: rtn, scheme: W8A8, group_size: 32 }')), []);
+    });
+
+    it('counts what rules need towards bits of a budget, and the whole checkpoint towards its size', () => {
+        const candidates = 'candidates: [gptq-w4a16-g32]\n';
+        const budget = (limit: string): string => whole(`  default: none\n  budget: { ${limit} }\n  rules:\n    - { layers: "*.mlp.*", use: rtn-w8a16-g32 }\n    - { layers: "*.o_proj", use: none }`, candidates);
+        const [attention, mlp] = [3 * (64 * 64 + 2 * 32 * 64), 3 * 3 * 160 * 64];
+        const bits = (attention * 4.5 + mlp * 8.5) / (attention + mlp);
+        assert.deepEqual(messages(budget('bits_per_weight: 6')), [`no choice of candidates needs only 6 bits per weight; the smallest needs ${bits.toFixed(3)}`]);
+        const stored = (attention * 4.5 + mlp * 8.5) / 8 + 16 * 18;
+        const bytes = header().bytes - 2 * (attention + mlp) + stored;
+        assert.deepEqual(messages(budget('size: 0.9 MB')), [`no choice of candidates needs only 0.9 MB; the smallest needs ${bytes.toLocaleString('en-US')} bytes`]);
+        assert.deepEqual(found(budget(`size: ${bytes} B`)), []);
+        assert.deepEqual(found(budget(`size: ${bytes - 1} B`)), [`budget-unreachable: ${bytes - 1} B`]);
+    });
+
+    it('reads sizes with decimal and binary units, exactly', () => {
+        assert.deepEqual(['12 B', '900 MB', '4.5GiB', '0.1 kB', '1.0009 KiB', '2 TiB'].map(parseSize), [12, 9e8, 4_831_838_208, 100, 1024, 2 ** 41]);
+        assert.deepEqual(['5', '5 gb', '5 KB', ' 5 GB', '5  GB', '.5 GB', '5 iB'].map(parseSize), Array(7).fill(undefined));
+    });
+
+    it('gives all layers of experts, and layers that are served as one, one candidate', () => {
+        const names = ['self_attn.q_proj', 'self_attn.k_proj', 'mlp.experts.0.up_proj', 'mlp.experts.1.up_proj'];
+        // NVFP4 is smaller where rows are short: 64 inputs at one scale for each row against four of 8 bits.
+        const shapes: readonly [number, number][] = [[8, 64], [8, 1024], [8, 64], [8, 1024]];
+        const linears = names.map((name, index) => ({ name: `model.layers.0.${name}`, block: 0, outputs: shapes[index]![0], inputs: shapes[index]![1], bytes: 2 * shapes[index]![0] * shapes[index]![1] }));
+        const moe: CheckpointFact = { state: 'read', header: header({ architecture: 'Qwen3MoeForCausalLM', linears, blocks: 1 }) };
+        const text = whole('  default: none\n  budget: { bits_per_weight: 1 }', 'candidates: [rtn-w4a16-channel, rtn-w3a16-g32]\n');
+        const each = (8 * (64 + 1024) * 3.5) * 2;
+        assert.match(messages(text, model(moe))[0]!, new RegExp(`the smallest needs ${(each / (2 * 8 * 1088)).toFixed(3)}$`));
+    });
+
+    it('warns of layers that are served as one and get different schemes, at the first rule', () => {
+        const rules = (list: string, more = ''): string => whole(`  default: gptq-w4a16-g32\n${more}  rules:\n${list}`, more ? 'candidates: [gptq-w4a16-g32, awq-w3a16-g32]\n' : '');
+        const attention = '    - { layers: "*.k_proj", use: rtn-w8a16-g32 }';
+        assert.deepEqual(found(rules(attention)), ['fused-layers: rtn-w8a16-g32']);
+        assert.deepEqual(messages(rules(attention)), ['q_proj, k_proj and v_proj of block 0 (and 2 more) get different schemes; vLLM and SGLang need one for all of them']);
+        assert.deepEqual(found(rules('    - { layers: "*.k_proj", use: rtn-w4a16-g32 }')), []);
+        assert.deepEqual(found(rules('    - { layers: "*.o_proj", use: none }')), []);
+        const budget = '  budget: { bits_per_weight: 5 }\n';
+        assert.deepEqual(found(rules('    - { layers: "*.k_proj", use: rtn-w3a16-g32 }', budget)), []);
+        assert.deepEqual(found(rules(attention, budget)), ['fused-layers: rtn-w8a16-g32']);
+        assert.deepEqual(validate(recipe(rules(attention)), facts()).map(({ severity }) => severity), ['warning']);
     });
 
     it('reports a wrong value once, not also what the disk says of it', () => {

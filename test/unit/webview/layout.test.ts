@@ -20,6 +20,12 @@ describe('map geometry', () => {
         assert.ok(fitting.width <= 900);
     });
 
+    it('gives a long word after the cells no more than its share', () => {
+        assert.equal(layoutColumns(4, true, 900, 90, 80).note, 80 + 16);
+        assert.ok(layoutColumns(4, true, 900, 90, 700).note <= 900 / 4);
+        assert.ok(layoutColumns(4, true, 300, 90, 700).note >= 96);
+    });
+
     it('finds every cell at its own middle and nothing in a gap', () => {
         const columns = layoutColumns(4, true, 700, 90);
         for (let row = 0; row < 5; row++) {

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { Browser } from 'playwright-core';
 import { isPanelMessage, type NewerRun, type SensitivityState } from '../../../protocol/panel';
-import { CANDIDATES, failedSnapshot, largeSnapshot, liveSnapshot, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
+import { CANDIDATES, failedSnapshot, largeSnapshot, liveSnapshot, mixedSnapshot, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
 import { bundlePanel, launch, openPanel, type Panel, type PanelOptions } from '../../webview/harness';
 import { cellPoint, mapColor } from '../../webview/mapProbe';
 
@@ -140,6 +140,22 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         }
         const box = await card.boundingBox();
         assert.ok(box && (box.x > point.x || box.x + box.width < point.x), 'the card leaves the column free');
+    });
+
+    it('shows long labels of many candidates in full, and a layer’s note', async () => {
+        await open();
+        await panel.page.setViewportSize({ width: 820, height: 700 });
+        await panel.send(mixedSnapshot());
+        const titles = await panel.page.locator('quant-heat-map .title .text').evaluateAll((texts) =>
+            texts.map((text) => ({ label: text.textContent, whole: text.scrollHeight <= text.clientHeight && text.scrollWidth <= text.clientWidth })));
+        assert.deepEqual(titles.filter(({ whole }) => !whole), []);
+        assert.deepEqual(titles.map(({ label }) => label), [...(mixedSnapshot().result?.candidates ?? []), 'As written']);
+        const at = await cellPoint(panel.page, { layer: 'model.layers.0.self_attn.q_proj', candidate: 'gptq-w4a16' });
+        await panel.page.mouse.move(at.x, at.y);
+        assert.match(await textOf('quant-detail-card'), /Note\s*Scaled by the inputs to the power of 0\.35\./);
+        await showTable();
+        const applied = panel.page.locator('td', { hasText: 'awq-w4a16(rounding=gptq)' }).first();
+        assert.equal(await applied.getAttribute('title'), 'Scaled by the inputs to the power of 0.35.');
     });
 
     it('comes back as it was left', async () => {

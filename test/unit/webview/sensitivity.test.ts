@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { LayerResult } from '../../../protocol/generated/result';
 import { finite, layersOf, liveSnapshot, resultOf, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
+import { partsOf } from '../../../webview/sensitivity/describe';
 import { blockOf, commonStart, fallbackOf, isInUse, modelOf, noiseShare, shortName, WRITTEN, type Model } from '../../../webview/sensitivity/model';
 import { limitsByColumn, limitsOf, position } from '../../../webview/sensitivity/scale';
 import { nextSort, sortRows } from '../../../webview/sensitivity/sort';
@@ -79,6 +80,11 @@ describe('the panel model', () => {
         assert.equal(blockOf('lm_head'), null);
         assert.equal(shortName('model.layers.12.mlp.up_proj', 12), 'mlp.up_proj');
         assert.equal(shortName('lm_head', null), 'lm_head');
+    });
+
+    it('lets a label wrap between its parts and nowhere else', () => {
+        assert.deepEqual(partsOf('awq-w4a16-g64(clip=False, rounding=gptq)'), ['awq-', 'w4a16-', 'g64', '(clip=', 'False,', ' rounding=', 'gptq)']);
+        assert.deepEqual(partsOf('fp8_dynamic'), ['fp8_dynamic']);
     });
 
     it('turns dB into the share of noise', () => {

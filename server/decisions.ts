@@ -1,0 +1,50 @@
+import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
+import type { WrongPlaces } from './finding';
+import { decidedLayers, rulePlaces } from './layers';
+import { childNamed, placeAt, type Place, type Recipe } from './recipe';
+import { readUse, type Use } from './uses';
+
+/** What a recipe decides about layers, as far as its values are right. */
+export class Decisions {
+    readonly hasBudget: boolean;
+    readonly layers: ReadonlyMap<number | 'default', readonly Linear[]>;
+    private readonly deciders = new Map<Linear, number | 'default'>();
+
+    constructor(
+        private readonly recipe: Recipe,
+        readonly header: CheckpointHeader,
+        private readonly wrong: WrongPlaces,
+    ) {
+        const budget = placeAt(recipe.root, ['quantize', 'budget']);
+        this.hasBudget = budget?.kind === 'mapping' && wrong.isRight(budget);
+        this.layers = decidedLayers(recipe, header);
+        for (const [decider, layers] of this.layers) for (const layer of layers) this.deciders.set(layer, decider);
+    }
+
+    /** The rule that decides about a layer; undefined: none does. */
+    ruleOf(layer: Linear): number | undefined {
+        const decider = this.deciders.get(layer);
+        return decider === 'default' ? undefined : decider;
+    }
+
+    /** Where a rule or the default says how to quantize. */
+    placeOf(decider: number | 'default'): Place | undefined {
+        return decider === 'default' ? placeAt(this.recipe.root, ['quantize', 'default']) : childNamed(rulePlaces(this.recipe)[decider], 'use');
+    }
+
+    /** How a rule or the default quantizes; null: not at all; undefined: what is written is wrong, or nothing is. */
+    useOf(decider: number | 'default'): Use | null | undefined {
+        const place = this.placeOf(decider);
+        return place && this.wrong.isWhollyRight(place) ? (readUse(this.recipe, place) ?? null) : undefined;
+    }
+
+    get candidatePlaces(): readonly Place[] {
+        const candidates = placeAt(this.recipe.root, ['candidates']);
+        return candidates?.kind === 'list' ? candidates.children : [];
+    }
+
+    /** The candidates that are right. */
+    get candidates(): Use[] {
+        return this.candidatePlaces.flatMap((place) => (this.wrong.isWhollyRight(place) ? (readUse(this.recipe, place) ?? []) : []));
+    }
+}

@@ -1,0 +1,25 @@
+import { isExpert, type CheckpointHeader, type Family, type Linear } from '../protocol/checkpoint';
+
+/** Layers that get one way to quantize. */
+export type Unit = readonly Linear[];
+
+/** Layers of one block that serving engines run as one matrix, block by block, as far as the checkpoint has them. */
+export function fusedLayers(header: CheckpointHeader, families: Readonly<Record<string, Family>>): Unit[] {
+    const family = Object.hasOwn(families, header.architecture) ? families[header.architecture] : undefined;
+    if (!family) return [];
+    const byName = new Map(header.linears.map((linear) => [linear.name, linear]));
+    const blocks = [...new Set(header.linears.flatMap(({ block }) => block ?? []))];
+    const sets = blocks.flatMap((block) => family.fused.map((parts) => parts.flatMap((part) => byName.get(`${family.blocks}.${block}.${part}`) ?? [])));
+    return sets.filter(({ length }) => length > 1);
+}
+
+/** The layers in order, those that have to be alike together where the first of them is. */
+export function unitsOf(layers: readonly Linear[], header: CheckpointHeader, families: Readonly<Record<string, Family>>): Unit[] {
+    const wanted = new Set(layers);
+    const unitOf = new Map<Linear, Unit>();
+    for (const members of [...fusedLayers(header, families), header.linears.filter(isExpert)]) {
+        const unit = members.filter((member) => wanted.has(member));
+        for (const member of unit) unitOf.set(member, unit);
+    }
+    return [...new Set(layers.map((layer) => unitOf.get(layer) ?? [layer]))];
+}

@@ -1,0 +1,60 @@
+import type { Decisions } from './decisions';
+import type { Finding } from './finding';
+import { spanOf } from './finding';
+import type { Recipe } from './recipe';
+import { fusedLayers, type Unit } from './units';
+import type { Use } from './uses';
+
+/** Layers that serving engines run as one, and that rules are certain to keep from having one scheme. */
+export function fusedFindings(recipe: Recipe, decisions: Decisions): Finding[] {
+    const rest = restSchemes(decisions);
+    const torn = new Map<string, { readonly rule: number; readonly sets: Unit[] }>();
+    for (const members of fusedLayers(decisions.header, recipe.schema.architectures)) {
+        const rule = tearingRule(members, decisions, rest);
+        if (rule === undefined) continue;
+        const key = [rule, ...members.map(kindOf)].join(' ');
+        const known = torn.get(key);
+        if (known) known.sets.push(members);
+        else torn.set(key, { rule, sets: [members] });
+    }
+    return [...torn.values()].flatMap(({ rule, sets }): Finding[] => {
+        const place = decisions.placeOf(rule);
+        const message = sentence(sets);
+        return place ? [{ code: 'fused-layers', severity: 'warning', span: spanOf(recipe, place), message }] : [];
+    });
+}
+
+/** The first rule about the members, when it is certain that they come out different. */
+function tearingRule(members: Unit, decisions: Decisions, rest: readonly string[]): number | undefined {
+    const rules = new Set(members.flatMap((member) => decisions.ruleOf(member) ?? []));
+    const ruled = [...rules].map((rule) => decisions.useOf(rule));
+    if (rules.size === 0 || ruled.includes(undefined)) return undefined;
+    const schemes = new Set(ruled.map(storedAs));
+    const hasRest = members.some((member) => decisions.ruleOf(member) === undefined);
+    const certain = schemes.size > 1 || (hasRest && rest.length > 0 && !rest.some((scheme) => schemes.has(scheme)));
+    return certain ? Math.min(...rules) : undefined;
+}
+
+/** What layers without a rule may become. Whether a budget happens to choose a rule's scheme is not known before the measurement. */
+function restSchemes(decisions: Decisions): string[] {
+    if (decisions.hasBudget) return decisions.candidates.map(storedAs);
+    const use = decisions.useOf('default');
+    return use === undefined ? [] : [storedAs(use)];
+}
+
+/** What has to be the same for layers that are served as one; the method that found the codes is not part of it. */
+function storedAs(use: Use | null | undefined): string {
+    return use ? `${use.scheme} ${String(use.groupSize)}` : '';
+}
+
+function kindOf({ name }: Unit[number]): string {
+    return name.slice(name.lastIndexOf('.') + 1);
+}
+
+function sentence(sets: readonly Unit[]): string {
+    const [first = []] = sets;
+    const kinds = first.map(kindOf);
+    const names = `${kinds.slice(0, -1).join(', ')} and ${kinds.at(-1)}`;
+    const more = sets.length > 1 ? ` (and ${sets.length - 1} more)` : '';
+    return `${names} of block ${first[0]?.block}${more} get different schemes; vLLM and SGLang need one for all of them`;
+}
