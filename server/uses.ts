@@ -64,5 +64,6 @@ export function shortNames(recipe: Recipe, slot: Slot): Map<string, ShortForm> {
 export function readShortName(recipe: Recipe, slot: Slot, text: string): ShortName | undefined {
     const [, base, size, channel] = SUFFIX.exec(text) ?? [];
     const known = base === undefined ? undefined : shortNames(recipe, slot).get(base);
-    return known && { ...known, groupSize: channel ? null : size === undefined ? undefined : Number(size) };
+    if (!known || ((size ?? channel) && recipe.schema.schemes[known.scheme]?.regroupable === false)) return undefined;
+    return { ...known, groupSize: channel ? null : size === undefined ? undefined : Number(size) };
 }

@@ -75,7 +75,7 @@ describe('the language server over stdio', () => {
     });
 
     it('hovers, hints, folds, outlines and links', async () => {
-        await openRead('["*.down_prj", "*.up_proj"]');
+        await openRead('["*.down_prj", "*.o_proj"]');
         const hover = await server.request<Hover>('textDocument/hover', uri, { position: { line: 0, character: 8 } });
         assert.match(JSON.stringify(hover.contents), /LlamaForCausalLM.*5 blocks/);
         const hints = await server.request<InlayHint[]>('textDocument/inlayHint', uri, { range: all });

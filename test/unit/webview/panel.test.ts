@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { Browser } from 'playwright-core';
 import { isPanelMessage, type NewerRun, type SensitivityState } from '../../../protocol/panel';
+import { until } from '../../helpers/wait';
 import { CANDIDATES, failedSnapshot, largeSnapshot, liveSnapshot, mixedSnapshot, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
 import { bundlePanel, launch, openPanel, type Panel, type PanelOptions } from '../../webview/harness';
 import { cellPoint, mapColor } from '../../webview/mapProbe';
@@ -297,7 +298,7 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.equal(await rest.locator('div').first().isVisible(), false);
         await rest.locator('summary').click();
         assert.equal(await rest.locator('div').count(), layers.length - 3);
-        assert.deepEqual(await panel.page.evaluate(scrollingElements), ['scroller'], 'what it pushes down scrolls with it');
+        await until('what it pushes down to scroll with it', async () => (await panel.page.evaluate(scrollingElements)).join() === 'scroller');
     });
 
     it('keeps only the visible part of 1,500 layers and reaches the last one by keyboard', async () => {
