@@ -57,9 +57,14 @@ def stored_as(use: Use | None) -> object:
 
 
 def torn_messages(found: Iterable[tuple[int, Unit]]) -> list[tuple[int, Unit, str]]:
-    """(rule, fused set) of every set that a rule tears, as one sentence for each rule and kind of set, with the first block's set."""
+    """(rule, fused set) of every set that a rule tears, as one sentence for each rule and kind of set, with the first block's set.
+
+    Experts, which no loader reads with different formats, have an error of their own (`experts-mixed`).
+    """
     grouped: dict[tuple[int, tuple[str, ...]], list[Unit]] = {}
     for rule, members in found:
+        if members[0].is_expert:
+            continue
         grouped.setdefault((rule, tuple(member.kind for member in members)), []).append(members)
     messages = []
     for (rule, kinds), sets in grouped.items():

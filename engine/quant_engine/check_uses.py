@@ -1,0 +1,27 @@
+"""What the schema cannot say of a way to quantize: a group size beside a scheme that has its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from quant_engine.formats.scheme import SCHEMES
+from quant_engine.structure import Finding
+from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar
+
+
+def fixed_groups(node: Node | None, key: Key = ()) -> Iterator[tuple[Key, Finding]]:
+    """(key path, finding) of every such group size below `node`."""
+    if isinstance(node, Listing):
+        for index, item in enumerate(node.items):
+            yield from fixed_groups(item, (*key, index))
+    if not isinstance(node, Mapping):
+        return
+    scheme, size = node.get("scheme"), node.get("group_size")
+    if scheme and size and isinstance(scheme.value, Scalar) and isinstance(size.value, Scalar) and size.value.value is not None:
+        known = SCHEMES.get(str(scheme.value.value))
+        if known and not known.regroupable:
+            message = f"{known.name} has no group size to choose: remove group_size"
+            advice = "The scheme itself says what shares a scale."
+            yield (*key, "group_size"), Finding("unknown-value", message, size.value.span, advice=advice)
+    for entry in node.entries:
+        yield from fixed_groups(entry.value, (*key, entry.key.text))
