@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { Browser } from 'playwright-core';
+import type { Scores } from '../../../protocol/generated/result';
 import { isPanelMessage, type NewerRun, type SensitivityState } from '../../../protocol/panel';
 import { CANDIDATES, failedSnapshot, largeSnapshot, liveSnapshot, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
 import { bundlePanel, launch, openPanel, type Panel, type PanelOptions } from '../../webview/harness';
@@ -270,6 +271,15 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.equal(await name.textContent(), '2.self_attn.k_proj');
         assert.deepEqual([await name.getAttribute('title'), await name.getAttribute('aria-label')], Array(2).fill('model.layers.2.self_attn.k_proj'));
         assert.equal(await panel.page.locator('tr[data-layer="lm_head"] [data-field=name]').textContent(), 'lm_head');
+    });
+
+    it('says how certain the change of perplexity is, where the result tells it', async () => {
+        await shown();
+        assert.match(await textOf('quant-key-figures'), /\+2\.80% ± 0\.11% against the original/);
+        const older: Partial<Scores> = { ...sampleSnapshot().result!.scores };
+        delete older.perplexity_ratio;
+        await panel.send({ ...sampleSnapshot(), result: { ...sampleSnapshot().result!, scores: older as Scores } });
+        assert.match(await textOf('quant-key-figures'), /\+2\.80% against the original/);
     });
 
     it('folds a long list of fallbacks', async () => {
