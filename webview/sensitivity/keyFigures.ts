@@ -56,7 +56,7 @@ export class KeyFigures extends LitElement {
             white-space: nowrap;
             overflow: hidden;
             text-overflow: ellipsis;
-            max-width: 200px;
+            max-width: 240px;
         }
         .value b {
             font-weight: 600;

@@ -259,8 +259,17 @@ describe('the sensitivity panel in a browser, under the strict policy', function
             const before = await left();
             assert.ok((await panel.page.locator('.scroller').evaluate((scroller) => (scroller.scrollLeft = 120))) === 120);
             assert.equal(await left(), before);
-            const width = await panel.page.locator('quant-run-header').evaluate((header) => header.clientWidth);
-            assert.equal(width, 380);
+            const widths = await Promise.all(['quant-run-header', '.scroller'].map((name) => panel.page.locator(name).evaluate(({ clientWidth }) => clientWidth)));
+            assert.equal(widths[0], widths[1]);
+        });
+    }
+
+    for (const height of [320, 700]) {
+        it(`does not scroll the map sideways where it fits, ${height} pixels high`, async () => {
+            await shown({ height });
+            const { clientWidth, scrollWidth } = await panel.page.locator('.scroller').evaluate(({ clientWidth: seen, scrollWidth: whole }) => ({ clientWidth: seen, scrollWidth: whole }));
+            assert.ok(clientWidth < 960, 'there is a scrollbar beside it');
+            assert.equal(scrollWidth, clientWidth);
         });
     }
 
