@@ -8,7 +8,9 @@ import { until } from './api';
 /** Waits until the diagnostics of a document are as wanted. */
 async function diagnostics(uri: vscode.Uri, wanted: (codes: readonly string[]) => boolean): Promise<void> {
     const codes = (): string[] => vscode.languages.getDiagnostics(uri).map(({ code }) => String(typeof code === 'object' ? code.value : code));
-    await until('the diagnostics', () => wanted(codes()));
+    await until('the diagnostics', () => wanted(codes())).catch((error: unknown) => {
+        throw new Error(`diagnostics are ${codes().join(', ') || 'none'}`, { cause: error });
+    });
 }
 
 describe('recipes in the editor', () => {

@@ -38,7 +38,8 @@ export interface Panel {
 export function launch(): Promise<Browser> {
     const executablePath = findChromium();
     if (!executablePath) throw new Error('The panel tests need Chromium: `npm run setup` installs it, or name yours in QUANT_CHROMIUM.');
-    return chromium.launch({ executablePath, args: ['--no-sandbox', '--force-color-profile=srgb'] });
+    // With scrollbars, as users have them: they take room.
+    return chromium.launch({ executablePath, args: ['--no-sandbox', '--force-color-profile=srgb'], ignoreDefaultArgs: ['--hide-scrollbars'] });
 }
 
 /** The bundle as it ships: same entry, minified. */

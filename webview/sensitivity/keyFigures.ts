@@ -56,7 +56,7 @@ export class KeyFigures extends LitElement {
             white-space: nowrap;
             overflow: hidden;
             text-overflow: ellipsis;
-            max-width: 200px;
+            max-width: 240px;
         }
         .value b {
             font-weight: 600;
@@ -142,7 +142,7 @@ export class KeyFigures extends LitElement {
 
     private scores({ scores }: Result): Figure[] {
         const { formats } = this;
-        const { perplexity, baseline_perplexity: baseline, kl, same_top: same } = scores;
+        const { perplexity, baseline_perplexity: baseline, perplexity_ratio: ratio, kl, same_top: same } = scores;
         const figures: Figure[] = [];
         if (perplexity) {
             const before = baseline ? html`<span class="from">${this.score(baseline, false)} →</span>` : nothing;
@@ -151,7 +151,7 @@ export class KeyFigures extends LitElement {
                 label: t('Perplexity'),
                 hint: scoreHint(perplexity, formats),
                 value: html`${before} ${this.score(perplexity)}`,
-                note: baseline ? t('{0} against the original', signed(formats, perplexity.value / baseline.value - 1)) : '',
+                note: baseline ? t('{0} against the original', change(formats, perplexity.value / baseline.value - 1, ratio?.standard_error)) : '',
             });
         } else if (baseline) {
             figures.push({ name: 'perplexity', label: t('Perplexity of the original'), hint: scoreHint(baseline, formats), value: this.score(baseline), note: '' });
@@ -200,8 +200,10 @@ export class KeyFigures extends LitElement {
     }
 }
 
-function signed(formats: Formats, share: number): string {
-    return `${share > 0 ? '+' : ''}${formats.percent(share, Math.abs(share) < 0.1 ? 2 : 1)}`;
+/** `+2.80% ± 0.17%`. The error is that of the ratio, sequence by sequence: much smaller than the two perplexities' own. Older results have none. */
+function change(formats: Formats, share: number, error: number | undefined): string {
+    const digits = Math.abs(share) < 0.1 ? 2 : 1;
+    return `${share > 0 ? '+' : ''}${formats.percent(share, digits)}${error === undefined ? '' : ` ± ${formats.percent(error, digits)}`}`;
 }
 
 function scoreHint({ samples, tokens }: Score, formats: Formats): string {

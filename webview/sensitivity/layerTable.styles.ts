@@ -10,13 +10,11 @@ export const layerTableStyles = css`
         overflow: auto;
         box-sizing: border-box;
         contain: strict;
-        container-type: inline-size;
     }
     /* What the panel hands in where it is low: it scrolls away upwards, not sideways. */
     .above {
         position: sticky;
         left: 0;
-        width: 100cqi;
     }
     table {
         border-collapse: separate;

@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { Browser } from 'playwright-core';
+import type { Scores } from '../../../protocol/generated/result';
 import { isPanelMessage, type NewerRun, type SensitivityState } from '../../../protocol/panel';
 import { until } from '../../helpers/wait';
 import { CANDIDATES, failedSnapshot, largeSnapshot, liveSnapshot, mixedSnapshot, runOf, sampleLayers, sampleSnapshot, snapshotOf } from '../../webview/fixture';
@@ -275,8 +276,17 @@ describe('the sensitivity panel in a browser, under the strict policy', function
             const before = await left();
             assert.ok((await panel.page.locator('.scroller').evaluate((scroller) => (scroller.scrollLeft = 120))) === 120);
             assert.equal(await left(), before);
-            const width = await panel.page.locator('quant-run-header').evaluate((header) => header.clientWidth);
-            assert.equal(width, 380);
+            const widths = await Promise.all(['quant-run-header', '.scroller'].map((name) => panel.page.locator(name).evaluate(({ clientWidth }) => clientWidth)));
+            assert.equal(widths[0], widths[1]);
+        });
+    }
+
+    for (const height of [320, 700]) {
+        it(`does not scroll the map sideways where it fits, ${height} pixels high`, async () => {
+            await shown({ height });
+            const { clientWidth, scrollWidth } = await panel.page.locator('.scroller').evaluate(({ clientWidth: seen, scrollWidth: whole }) => ({ clientWidth: seen, scrollWidth: whole }));
+            assert.ok(clientWidth < 960, 'there is a scrollbar beside it');
+            assert.equal(scrollWidth, clientWidth);
         });
     }
 
@@ -287,6 +297,15 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.equal(await name.textContent(), '2.self_attn.k_proj');
         assert.deepEqual([await name.getAttribute('title'), await name.getAttribute('aria-label')], Array(2).fill('model.layers.2.self_attn.k_proj'));
         assert.equal(await panel.page.locator('tr[data-layer="lm_head"] [data-field=name]').textContent(), 'lm_head');
+    });
+
+    it('says how certain the change of perplexity is, where the result tells it', async () => {
+        await shown();
+        assert.match(await textOf('quant-key-figures'), /\+2\.80% ± 0\.11% against the original/);
+        const older: Partial<Scores> = { ...sampleSnapshot().result!.scores };
+        delete older.perplexity_ratio;
+        await panel.send({ ...sampleSnapshot(), result: { ...sampleSnapshot().result!, scores: older as Scores } });
+        assert.match(await textOf('quant-key-figures'), /\+2\.80% against the original/);
     });
 
     it('folds a long list of fallbacks', async () => {
