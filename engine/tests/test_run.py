@@ -122,12 +122,13 @@ def test_without_candidates_nothing_is_measured(workspace: Path, tmp_path: Path,
 
 
 def test_a_budget_chooses_among_the_candidates(workspace: Path, tmp_path: Path) -> None:
-    overrides = ("quantize.budget.bits_per_weight=4.2", "quantize.rules=[]", f"output={tmp_path / 'out'}", "evaluate=null")
+    candidates = "candidates=[rtn-w4a16-g32, rtn-w3a16-g32]"
+    overrides = (candidates, "quantize.budget.bits_per_weight=4.2", "quantize.rules=[]", f"output={tmp_path / 'out'}", "evaluate=null")
     done = start(Request("run", workspace / "small.quant.yaml", overrides, "cpu", tmp_path / "runs"))
     assert done.exit_code == 0 and done.result is not None
     assert done.result.sizes.bits_per_weight <= 4.2
     assert {layer.rule for layer in done.result.layers} == {"budget", None}
-    assert {layer.applied for layer in done.result.layers} == {"rtn-w4a16-g32", "gptq-w3a16-g32", None}
+    assert {layer.applied for layer in done.result.layers} == {"rtn-w4a16-g32", "rtn-w3a16-g32", None}
 
 
 def test_a_head_that_a_rule_names_is_measured_and_quantized(workspace: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import * as l10n from '@vscode/l10n';
 import { decimals } from '../../protocol/decimals';
-import type { Result } from '../../protocol/generated/result';
+import type { Result, Score } from '../../protocol/generated/result';
 import type { Counter } from '../../protocol/generated/run';
 import { escapeMarkdown } from '../base/text';
 import type { Run } from './run';
@@ -111,8 +111,13 @@ export function runTooltip(run: Run, result: Result | undefined): string {
     if (result) {
         const { perplexity, baseline_perplexity: baseline, kl } = result.scores;
         add(l10n.t('Bits per weight'), decimals(result.sizes.bits_per_weight, 2));
-        if (perplexity) add(l10n.t('Perplexity'), baseline ? `${decimals(perplexity.value, 3)} (${l10n.t('original')} ${decimals(baseline.value, 3)})` : decimals(perplexity.value, 3));
-        if (kl) add(l10n.t('KL divergence'), decimals(kl.value, 4));
+        if (perplexity) add(l10n.t('Perplexity'), baseline ? `${measured(perplexity, 2)} (${l10n.t('original')} ${measured(baseline, 2)})` : measured(perplexity, 2));
+        if (kl) add(l10n.t('KL divergence'), measured(kl, 4));
     }
     return lines.join('\n');
+}
+
+/** A figure with its standard error. */
+function measured(score: Score, digits: number): string {
+    return `${decimals(score.value, digits)} ± ${decimals(score.standard_error, digits)}`;
 }
