@@ -157,7 +157,7 @@ class Recipe(Section):
     calibration: Calibration = Field(description="Calibration data.")
     candidates: list[ShortUse | LongUse] = Field(
         default=[],
-        description="What the sensitivity panel compares on every layer, from one calibration pass. Absent: nothing is measured beforehand.",
+        description="What the sensitivity panel compares on every layer, from one calibration pass. Absent: nothing is measured before.",
     )
     quantize: Quantize = Field(description="Which layer is quantized how.")
     evaluate: Evaluate | None = Field(default=None, description="End-to-end quality on held-out text. Absent: not measured.")

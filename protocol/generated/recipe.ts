@@ -58,7 +58,7 @@ export interface Recipe {
     model: string;
     calibration: Calibration;
     /**
-     * What the sensitivity panel compares on every layer, from one calibration pass. Absent: nothing is measured beforehand.
+     * What the sensitivity panel compares on every layer, from one calibration pass. Absent: nothing is measured before.
      */
     candidates?: ((ShortUse & ShortUse1) | LongUse)[];
     quantize: Quantize;
