@@ -1,4 +1,5 @@
 import { parseRecipe, type Place, type Recipe, type Span } from './recipe';
+import { soundPart } from './sound';
 
 /** What could be written at a place of the text. */
 export interface Cursor {
@@ -40,6 +41,12 @@ function isSame(a: Cursor, b: Cursor): boolean {
 
 /** `isColonOurs`: the colon behind the mark was put there with it. */
 function findMark(recipe: Recipe, isColonOurs: boolean): Cursor[] {
+    const sound = soundPart(recipe).recipe;
+    const found = markIn(sound, isColonOurs);
+    return found.length > 0 || sound === recipe ? found : markIn(recipe, isColonOurs);
+}
+
+function markIn(recipe: Recipe, isColonOurs: boolean): Cursor[] {
     for (const place of recipe.places) {
         if (place.key?.name.includes(MARK) && place.parent) return keyCursor(recipe, place, place.parent, isColonOurs);
         if (place.children.length === 0 && recipe.text.slice(place.span.start, place.span.end).includes(MARK)) return valueCursor(recipe, place);

@@ -2,6 +2,7 @@ import type { CheckpointHeader } from '../protocol/checkpoint';
 import type { Result } from '../protocol/generated/result';
 import type { CheckpointErrorCode } from '../protocol/safetensors';
 import type { Place, Recipe } from './recipe';
+import { soundPart } from './sound';
 
 /** What is known of the world outside the document. The pure functions get it; `workspace.ts` finds it out. */
 export interface Facts {
@@ -53,9 +54,11 @@ export function numberedOutputs(output: string): string[] {
     return Array.from({ length: 12 }, (_, index) => `${base}-${index + 2}`).filter((name) => name !== output);
 }
 
-/** Non-empty texts whose schema marks them with `format`. */
+/** Non-empty texts whose schema marks them with `format`; first those that no syntax error makes doubtful. */
 export function placesWithFormat(recipe: Recipe, format: string): Place[] {
-    return recipe.places.filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
+    const places = [...new Set([...soundPart(recipe).recipe.places, ...recipe.places])];
+    const texts = places.filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
+    return recipe.errors.length === 0 ? texts : texts.filter(({ span }, index) => texts.findIndex((other) => other.span.start === span.start) === index);
 }
 
 /** Where the recipe names the checkpoint that it is about. */

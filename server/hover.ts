@@ -8,10 +8,17 @@ import { countOfLayers, matchingLayers } from './layers';
 import { rangeOf } from './positions';
 import { placeHolding, type Place, type Recipe } from './recipe';
 import { listedValues, type Slot } from './schema';
+import { soundPart } from './sound';
 import { readShortName, readUse } from './uses';
 
 /** What is under the cursor: a key's meaning, a value's meaning, what a pattern matches, what a checkpoint is. */
 export function hover(recipe: Recipe, offset: number, facts: Facts): Hover | undefined {
+    // Where the text cannot be read, the parser's guess is better than nothing.
+    const sound = soundPart(recipe).recipe;
+    return hoverIn(sound, offset, facts) ?? (sound === recipe ? undefined : hoverIn(recipe, offset, facts));
+}
+
+function hoverIn(recipe: Recipe, offset: number, facts: Facts): Hover | undefined {
     const place = placeHolding(recipe, offset);
     if (!place?.slot) return undefined;
     const onKey = place.key && place.key.start <= offset && offset <= place.key.end;

@@ -8,19 +8,27 @@ import { decibels, lastRun, outcome, summarize, type LastRun, type Summary } fro
 import { countOfLayers, matchingLayers, patternPlaces, rulePlaces } from './layers';
 import { positionOf } from './positions';
 import { childNamed, placeAt, type Place, type Recipe, type Span } from './recipe';
+import { soundPart } from './sound';
 
 /** Layer counts behind patterns; what the last run measured behind rules, default, budget and candidates that still say what ran. */
 export function inlayHints(recipe: Recipe, facts: Facts, within?: Span): InlayHint[] {
-    const header = modelHeader(recipe, facts);
-    const run = lastRun(recipe, facts.result);
-    const hints = [...(header ? patternHints(recipe, header) : []), ...(run ? resultHints(recipe, run) : [])];
-    return hints.filter(({ at }) => !within || (within.start <= at && at <= within.end)).map(({ at, label, tooltip }) => ({
+    const sound = soundPart(recipe).recipe;
+    const hints = allHints(sound, facts);
+    // Behind a syntax error the parser's guess is often right all the same.
+    const guessed = sound === recipe ? [] : allHints(recipe, facts).filter(({ at }) => !hints.some((hint) => hint.at === at));
+    return [...hints, ...guessed].filter(({ at }) => !within || (within.start <= at && at <= within.end)).map(({ at, label, tooltip }) => ({
         position: positionOf(recipe.lines, at),
         label,
         tooltip: { kind: 'markdown', value: tooltip },
         kind: InlayHintKind.Type,
         paddingLeft: true,
     }));
+}
+
+function allHints(recipe: Recipe, facts: Facts): Hint[] {
+    const header = modelHeader(recipe, facts);
+    const run = lastRun(recipe, facts.result);
+    return [...(header ? patternHints(recipe, header) : []), ...(run ? resultHints(recipe, run) : [])];
 }
 
 /** VS Code cuts the hints of one line off after this many characters (`editor.inlayHints.maximumLength`). */

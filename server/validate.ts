@@ -1,18 +1,18 @@
 import type { Facts } from './facts';
 import { WrongPlaces, type Finding } from './finding';
-import type { Recipe, Span } from './recipe';
+import { placeAt, type Recipe, type Span } from './recipe';
+import { soundPart, type Sound } from './sound';
 import { worldFindings } from './validate-world';
 import { schemaFindings } from './validate-schema';
 import { fixedGroupFindings } from './validate-sizes';
 
-/** Everything that docs/diagnostics.md knows about a recipe, as far as the facts go, in document order. */
+/** Everything that docs/diagnostics.md knows about a recipe, as far as its text can be read and the facts go, in document order. */
 export function validate(recipe: Recipe, facts: Facts): Finding[] {
-    const syntax = syntaxFindings(recipe);
-    const schema = [...schemaFindings(recipe), ...fixedGroupFindings(recipe)];
-    const world = worldFindings(recipe, facts, new WrongPlaces(schema));
-    const end = trustedUntil(recipe, syntax);
-    const rest = [...schema, ...world].filter(({ code, span }) => span.end <= end && (code !== 'missing-key' || syntax.length === 0));
-    return distinct([...syntax, ...rest]).sort((a, b) => a.span.start - b.span.start);
+    const sound = soundPart(recipe);
+    const schema = [...schemaFindings(sound.recipe), ...fixedGroupFindings(sound.recipe)];
+    const world = worldFindings(sound.recipe, facts, new WrongPlaces(schema));
+    const rest = recipe.errors.length === 0 ? [...schema, ...world] : [...schema, ...world].filter((finding) => isCertain(finding, sound));
+    return distinct([...syntaxFindings(recipe), ...rest]).sort((a, b) => a.span.start - b.span.start);
 }
 
 /** What stands once and is used through aliases is wrong once. */
@@ -54,12 +54,16 @@ function clip({ text }: Recipe, { start, end }: Span): Span {
     return start >= text.length ? { start: Math.max(0, text.length - 1), end: text.length } : { start, end: Math.min(lineEnd, text.length) };
 }
 
-/**
- * Up to where the tree says what was meant: the last key at the top before the first syntax error. What the parser made of the text behind is a
- * guess, and a key that is missing may well be there.
- */
-function trustedUntil({ root, text }: Recipe, syntax: readonly Finding[]): number {
-    const error = Math.min(...syntax.map(({ span }) => span.start));
-    if (error > text.length) return text.length;
-    return Math.max(0, ...root.children.map(({ key }) => key?.start ?? 0).filter((start) => start < error));
+/** Whether a finding stays true whatever the part says that cannot be read. */
+function isCertain({ code, span, path }: Finding, { recipe, broken }: Sound): boolean {
+    // The rules or candidates that are missing may change what becomes of every layer.
+    if (code === 'budget-unreachable' || code === 'fused-layers') return false;
+    const isCut = broken.some(({ start, end }) => start <= span.start && span.start < end);
+    const isAboutWhole = code === 'missing-key' && (path?.length ?? 0) <= 1;
+    if (isAboutWhole || (isCut && (code === 'missing-key' || code === 'group-size'))) return false;
+    const place = code === 'wrong-type' && path ? placeAt(recipe.root, path) : undefined;
+    const isAlias = recipe.text[span.start] === '*';
+    // A word where a mapping belongs is a key that is being typed.
+    const isHalfKey = place?.kind === 'text' && !place.quoted && place.slot?.alternatives.some(({ kind }) => kind === 'mapping');
+    return !((place?.kind === 'nothing' && (isCut || isAlias)) || (isHalfKey && isCut));
 }

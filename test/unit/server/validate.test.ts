@@ -27,10 +27,6 @@ describe('validation', () => {
         assert.deepEqual(found(plain, facts({ checkpoints: new Map(), files: new Map() })), []);
     });
 
-    it('keeps what stands above a syntax error, and nothing of what stands below', () => {
-        assert.deepEqual(found('modle: x\ncalibration: [1, 2\nzzz: 3\n'), ['unknown-key: modle', 'yaml-syntax: z']);
-    });
-
     it('explains a line that is indented too deep, where the line is', () => {
         const text = 'model: tiny\n   output: x\n';
         assert.deepEqual(found(text), ['yaml-syntax: output']);

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { complete } from '../../../server/complete';
+import { namedPaths } from '../../../server/facts';
+import { hover } from '../../../server/hover';
+import { inlayHints } from '../../../server/inlay';
+import { validate } from '../../../server/validate';
+import { cursor, facts, recipe } from './fixture';
+
+/** `code: marked text` of each finding. */
+function found(text: string, known = facts()): string[] {
+    return validate(recipe(text), known).map(({ code, span }) => `${code}: ${text.slice(span.start, span.end)}`);
+}
+
+/** Six mistakes; `indent` stands before `sequence_length`. */
+function sixMistakes(indent: string): string {
+    return [
+        'model: tiny',
+        'calibration:',
+        '  data: nowhere.txt',
+        '  sampels: 3',
+        `${indent}sequence_length: 9999`,
+        'candidates: [gptq-w4a61]',
+        'quantize:',
+        '  default: gptq-w4a16-g32',
+        '  rules:',
+        '    - { layers: "*.down_prj", use: none }',
+        '    - { layers: "*.o_proj", use: { method: gptq } }',
+        'output: [out]',
+        '',
+    ].join('\n');
+}
+
+describe('the sound part of a text with a syntax error', () => {
+    const known = facts({ files: new Map([...facts().files, ['nowhere.txt', { kind: 'missing' as const, realPath: '/nowhere', text: undefined }]]) });
+    const above = ['data-missing: nowhere.txt', 'unknown-key: sampels'];
+    const below = ['unknown-value: gptq-w4a61', 'no-layer-matches: "*.down_prj"', 'missing-key: use', 'wrong-type: [out]'];
+
+    it('keeps all other findings of a recipe', () => {
+        assert.deepEqual(found(sixMistakes('  '), known), [...above, 'sequence-too-long: 9999', ...below]);
+        for (const indent of [' ', '   ', '\t']) {
+            const codes = found(sixMistakes(indent), known);
+            assert.deepEqual(codes.filter((code) => !code.startsWith('yaml-syntax')), [...above, ...below], JSON.stringify(indent));
+            assert.equal(codes.filter((code) => code.startsWith('yaml-syntax')).length, 1, JSON.stringify(indent));
+        }
+    });
+
+    it('is the same with Windows line ends, at the same places', () => {
+        const text = sixMistakes(' ').replaceAll('\n', '\r\n');
+        assert.deepEqual(found(text, known).filter((code) => !code.startsWith('yaml-syntax')), [...above, ...below]);
+    });
+
+    it('has the sections above and below a bracket that is not closed', () => {
+        assert.deepEqual(found('modle: x\ncalibration: [1, 2\nzzz: 3\n'), ['unknown-key: modle', 'yaml-syntax: z', 'unknown-key: zzz']);
+        assert.deepEqual(found('modle: x\ncalibration: { data: "c.txt }\nzzz: 3\n').filter((code) => !code.startsWith('yaml')), ['unknown-key: modle', 'unknown-key: zzz']);
+    });
+
+    it('has the sections around a line without a colon', () => {
+        const rest = found('modle: x\noutput out\nzzz: 3\n').filter((code) => !code.startsWith('yaml'));
+        assert.deepEqual(rest, ['unknown-key: modle', 'unknown-key: zzz']);
+    });
+
+    it('says of what is cut off neither that it is missing nor that it is empty', () => {
+        const only = (text: string): void => assert.deepEqual(found(text).map((code) => code.split(':')[0]), ['yaml-syntax'], text);
+        only('model: tiny\n   output: x\n');
+        only('model: tiny\ncalibration:\n\tdata: c.txt\nquantize: { default: none }\noutput: out\n');
+        only('model: tiny\ncalibration:\n  samples: 8\n data: c.txt\noutput: out\n');
+        only('model: tiny\ncalibration: { data: c.txt }\nquantize:\n  default:\n    method: gptq\n     scheme: W4A16\noutput: out\n');
+        only('model: tiny\ncalibration: { data: c.txt }\nquantize: { default: none }\noutput: out\n---\nmodel: other\n');
+        only('---\nmodel: tiny\ncalibration: &here { data: c.txt ]\nevaluate: *here\n');
+        only(' model: tiny\n calibration: { data: c.txt }\n quantize: { default: none }\n output: [\n');
+    });
+
+    it('does not take a key that is being typed for the value above it', () => {
+        const text = 'model: tiny\ncalibration: { data: c.txt }\nquantize:\n  def\n  rules: []\noutput: out\n';
+        assert.deepEqual(found(text).filter((code) => !code.startsWith('yaml')), []);
+    });
+
+    it('says nothing of layers whose rules or candidates are cut off', () => {
+        const only = (text: string): void => assert.deepEqual(found(text).map((code) => code.split(':')[0]), ['yaml-syntax'], text);
+        const start = 'model: tiny\ncalibration: { data: c.txt }\n';
+        only(`${start}quantize:\n  default: gptq-w4a16-g64\n  rules:\n    - { layers: "*.k_proj", use: rtn-w8a16-g32 }\n   - { layers: "*.down_proj", use: none }\noutput: out\n`);
+        only(`${start}quantize: { default: none, budget: { bits_per_weight: 4 } }\noutput: out\ncandidates: [gptq-w3a16-g32\n`);
+        only(`${start}candidates:\n  - method: gptq\n    scheme: W4A16\n     group_size: 32\nquantize: { default: none }\noutput: out\n`);
+    });
+
+    it('has lists and brackets that stand as far left as their key', () => {
+        const text = 'candidates:\n- gptq-w4a61\nquantize: {\n  default: gptq\n}\nmodel: tiny\n   output: x\n';
+        assert.deepEqual(found(text).filter((code) => !code.startsWith('yaml')), ['unknown-value: gptq-w4a61', 'unknown-value: gptq']);
+    });
+
+    it('ends soon on a long text', () => {
+        assert.ok(found(`candidates:\n${'  - none\n'.repeat(3000)} - none\nzzz: 1\n`).includes('unknown-key: zzz'));
+    });
+
+    const unclosed = 'calibration: { data: c.txt\nmodel: tiny\nquantize:\n  rules:\n    - { layers: "*.o_proj", use: gptq-w4a16-g32 }\noutput: out\n';
+
+    it('names the files of the sections below', () => {
+        assert.deepEqual(namedPaths(recipe(unclosed)).checkpoints, ['tiny']);
+        assert.equal(namedPaths(recipe(unclosed)).outputs[0], 'out');
+    });
+
+    it('is where hints, explanations and completions go on', () => {
+        assert.deepEqual(inlayHints(recipe(unclosed), facts()).map(({ label }) => label), ['3 layers']);
+        assert.match(JSON.stringify(hover(recipe(unclosed), unclosed.indexOf('gptq') + 1, facts())), /W4A16/);
+        const typed = cursor(unclosed.replace('*.o_proj', '*.o|'));
+        assert.ok(complete(typed.recipe, typed.offset, facts()).items.some(({ label }) => label === '*.self_attn.o_proj'));
+    });
+
+    it('leaves completion inside the broken section as it was', () => {
+        const typed = cursor('model: tiny\ncalibration: { data: c.txt, sam|\nquantize: { default: none }\n');
+        assert.ok(complete(typed.recipe, typed.offset, facts()).items.some(({ label }) => label === 'samples'));
+    });
+});
