@@ -25,8 +25,30 @@ _OUTPUT: Key = ("output",)
 
 
 def target(folder: Path, written: str) -> Path:
-    """A path of the recipe: `~` is the home folder, relative ones count from the recipe's folder."""
-    return (folder / Path(written).expanduser()).resolve()
+    """A path of the recipe: `~` is the home folder, relative ones count from the recipe's folder. What can be no path stays as it is
+    written: nothing is there."""
+    try:
+        return (folder / Path(written).expanduser()).resolve()
+    except (RuntimeError, ValueError, OSError):  # an unknown user after ~, a null character, a name that is too long
+        return folder / written
+
+
+def _possible(written: str, path: Path) -> bool:
+    """Whether the system could have such a path."""
+    try:
+        Path(written).expanduser()
+        path.exists()
+    except (RuntimeError, ValueError, OSError):
+        return False
+    return "\0" not in written
+
+
+def _is(test: Callable[[], bool]) -> bool:
+    """The answer about a path; False for a path that the system refuses."""
+    try:
+        return test()
+    except (ValueError, OSError):
+        return False
 
 
 def _writable(folder: Path) -> bool:
@@ -71,7 +93,7 @@ class FileCheck:
         from quant_engine.checkpoint.consistency import refuse_contradictions
 
         path = target(self._folder, written)
-        if not path.is_dir():
+        if not _is(path.is_dir):
             raise QuantError(f'no checkpoint at "{written}": the folder does not exist', code="model-missing")
         try:
             checkpoint = Checkpoint.open(path)
@@ -104,7 +126,7 @@ class FileCheck:
             return
         written, span = found
         path = target(self._folder, written)
-        if not path.is_file():
+        if not _is(path.is_file):
             yield Finding("data-missing", f'no file at "{written}"', span)
             return
         try:
@@ -127,7 +149,9 @@ class FileCheck:
             return
         written, span = found
         path = target(self._folder, written)
-        if model and path == target(self._folder, model[0]) and path.exists():
+        if not _possible(written, path):
+            yield Finding("output-unwritable", f'"{written}" cannot be made: it is no path on this system', span)
+        elif model and path == target(self._folder, model[0]) and path.exists():
             yield Finding("output-is-model", "the output is the checkpoint itself", span)
         elif path.exists():
             yield Finding("output-exists", f'"{written}" exists already; choose another folder or remove it', span)

@@ -111,7 +111,8 @@ def resume(
 def _check_again(folder: Path, request: Request, own_output: bool) -> Checked:
     """The recipe as it ran. own_output: an output that this run was just publishing is not in its way."""
     text = (folder / RECIPE).read_bytes().decode("utf-8-sig")
-    publishing = own_output and (folder / STATE / stages.PUBLISHING).exists()
+    output = read_record(folder).output
+    publishing = own_output and output is not None and stages.is_published(folder / STATE, Path(output))
     return check(
         request.recipe,
         text,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quant_engine import events
 from quant_engine.atomic import replace_text
+from quant_engine.errors import QuantError
 from quant_engine.journal import Journal, code_hash, flatten, hold_identity
 from quant_engine.methods import METHODS
 from quant_engine.result import Measurement
@@ -119,7 +122,7 @@ def quantize(work: Work) -> None:
 
     journal = Journal(work.directory.state_folder / "quantize")
     _recall_quantized(work, journal)
-    if _publication(work).exists() and work.output.exists():
+    if is_published(work.directory.state_folder, work.output):
         return
     writer = _writer(work)
     uses = {name: assigned.use for name, assigned in work.assignment.items()}
@@ -152,13 +155,11 @@ def write(work: Work) -> None:
         done = work.quantized.get(linear.name)
         layers[linear.name] = work.assignment[linear.name].use if done and done.applied is not None else None
     with work.phase("write", 1, "steps"):
-        publication = _publication(work)
-        if publication.exists() and work.output.exists():
+        if is_published(work.directory.state_folder, work.output):
             work.published = work.output
         else:
-            writer = _writer(work)
-            replace_text(publication, "")
-            work.published = writer.publish(quantization_config(config_layers(work.checkpoint, layers)))
+            mark = partial(_mark_published, work.directory.state_folder)
+            work.published = _writer(work).publish(quantization_config(config_layers(work.checkpoint, layers)), complete=mark)
         work.tick("checkpoint written")
 
 
@@ -228,9 +229,23 @@ def _title(block: int | None) -> str:
     return "lm_head" if block is None else f"block {block}"
 
 
-def _publication(work: Work) -> Path:
-    """Exists from just before the publication on: then an existing output is this run's own, complete, and not in the way."""
-    return work.directory.state_folder / PUBLISHING
+def is_published(state: Path, output: Path) -> bool:
+    """Whether the output is the checkpoint that this run was just publishing: complete, its own, and not in the way."""
+    from quant_engine.checkpoint import Checkpoint
+
+    mark = state / PUBLISHING
+    if not mark.exists() or not output.is_dir():
+        return False
+    try:
+        return json.loads(mark.read_text(encoding="utf-8")) == Checkpoint.open(output).identity()
+    except (QuantError, ValueError, OSError):
+        return False
+
+
+def _mark_published(state: Path, folder: Path) -> None:
+    from quant_engine.checkpoint import Checkpoint
+
+    replace_text(state / PUBLISHING, json.dumps(Checkpoint.open(folder).identity()))
 
 
 def _writer(work: Work) -> CheckpointWriter:

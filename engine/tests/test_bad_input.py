@@ -137,6 +137,22 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
         in_recipe("output: quantized", "output: held-out.txt/quantized"),
         r'9:9: error: "held-out\.txt/quantized" cannot be made: ".*held-out\.txt" is not a folder \[output-unwritable\]',
     ),
+    "a home that nobody has": (
+        in_recipe("model: model", "model: ~nobody-at-all/model"),
+        r'1:8: error: no checkpoint at "~nobody-at-all/model": the folder does not exist \[model-missing\]',
+    ),
+    "a null character": (
+        in_recipe("data: calibration.jsonl", 'data: "a\\0b"'),
+        r'2:22: error: no file at "a.b" \[data-missing\]',
+    ),
+    "a name that is too long": (
+        in_recipe("model: model", f"model: {'m' * 300}"),
+        r'1:8: error: no checkpoint at "m{300}": the folder does not exist \[model-missing\]',
+    ),
+    "an output that can be no path": (
+        in_recipe("output: quantized", f"output: {'q' * 300}"),
+        r'9:9: error: "q{300}" cannot be made: it is no path on this system \[output-unwritable\]',
+    ),
     "pickle only": (
         pickle_only,
         r'1:8: error: "model" has only pickle weights \(pytorch_model\.bin\).*convert.* \[model-not-safetensors\]',

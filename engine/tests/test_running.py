@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -12,7 +14,7 @@ from quant_engine.errors import QuantError
 from quant_engine.events import RunRecord
 from quant_engine.run import Request, resume, start
 from quant_engine.running import held
-from small_workspace import files, make_workspace, quant_engine
+from small_workspace import environment, files, make_workspace, quant_engine
 
 
 @pytest.fixture
@@ -78,3 +80,30 @@ def test_two_processes_cannot_resume_one_run(workspace: Path) -> None:
     with held(folder), pytest.raises(QuantError) as caught:
         resume(folder)
     assert caught.value.code == "run-active" and caught.value.advice
+
+
+def test_a_checkpoint_of_somebody_else_at_the_output_is_not_taken_for_the_run_s_own(workspace: Path) -> None:
+    """Killed while it wrote; meanwhile another run finished to the same folder."""
+    first = subprocess.run(
+        [sys.executable, "-c", KILLED, str(workspace / "small.quant.yaml")], env=environment(), capture_output=True, timeout=300, check=False
+    )
+    assert first.returncode == -9, first.stderr
+    (folder,) = (workspace / "runs").iterdir()
+    assert (folder / "state" / "publishing").exists() and not (workspace / "quantized").exists()
+    other = ("quantize.default=rtn-w2a16-g64", f"output={workspace / 'quantized'}")
+    assert start(Request("run", workspace / "small.quant.yaml", other, "cpu", workspace / "other-runs")).exit_code == 0
+    before = files(workspace / "quantized")
+    refused = quant_engine("run", "--resume", folder, cwd=workspace)
+    assert refused.returncode == 2 and "[output-exists]" in refused.stderr
+    assert files(workspace / "quantized") == before
+    assert quant_engine("run", "--resume", folder, "--output", "own", cwd=workspace).returncode == 0
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from quant_engine.checkpoint import write
+from quant_engine.run import Request, start
+write.CheckpointWriter._refuse_existing_again = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+start(Request("run", Path(sys.argv[1]), device="cpu"))
+"""

@@ -101,7 +101,8 @@ export class RunCommands {
         const document = vscode.workspace.textDocuments.find((candidate) => candidate.uri.toString() === uri.toString());
         if (!document?.isDirty) return true;
         try {
-            if (await document.save()) return true;
+            // `save` answers false, too, when auto save came first.
+            if (await document.save() || !document.isDirty) return true;
             this.parts.notify.error(vscode.l10n.t('{0} could not be saved, so it was not run.', path.basename(uri.fsPath)));
         } catch (error) {
             this.parts.notify.error(vscode.l10n.t('{0} could not be saved, so it was not run: {1}', path.basename(uri.fsPath), errorText(error)));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,17 @@ class CheckpointWriter:
         """Whether the piece is completely on disk, from this process or one before it."""
         return self._piece(piece).is_file()
 
-    def publish(self, quantization_config: dict[str, Any] | None, max_shard_bytes: int = 5_000_000_000) -> Path:
+    def publish(
+        self,
+        quantization_config: dict[str, Any] | None,
+        max_shard_bytes: int = 5_000_000_000,
+        complete: Callable[[Path], None] = lambda folder: None,
+    ) -> Path:
         """Assemble the checkpoint beside `output`, flush it and rename it to `output`; then discard the pieces.
 
         The pieces stay until the rename, so that a failure (a full disk) costs no computed block; meanwhile the
-        quantized layers lie on the disk twice. Raises QuantError(code="output-exists") or ("disk-space"); on any
+        quantized layers lie on the disk twice.
+        complete: called with the folder when all is in it, just before it gets its name. Raises QuantError(code="output-exists") or ("disk-space"); on any
         failure, an interrupt included, nothing is left of the output.
         """
         self._refuse_existing()
@@ -67,7 +74,8 @@ class CheckpointWriter:
             self._refuse_small_disk(sum(tensor.bytes for tensor in tensors))
             partial.mkdir(parents=True)
             self._write(partial, tensors, quantization_config, max_shard_bytes)
-            self._refuse_existing()
+            complete(partial)
+            self._refuse_existing_again()
             partial.rename(self.output)
             sync_folder(self.output.parent)
         except OSError as error:
@@ -138,6 +146,10 @@ class CheckpointWriter:
                 advice="Choose another output folder or remove this one.",
                 key=("output",),
             )
+
+    def _refuse_existing_again(self) -> None:
+        """Somebody may have made the folder while this one was written."""
+        self._refuse_existing()
 
     def _refuse_small_disk(self, needed: int) -> None:
         parent = next(folder for folder in self.output.absolute().parents if folder.exists())
