@@ -38,6 +38,14 @@ export const appStyles = css`
     .low .top {
         padding-bottom: 8px;
     }
+    /* More than usual stands above the data (an unfolded list): it scrolls by itself and leaves the data its room. */
+    .high .top:not(:last-child) {
+        max-height: calc(100% - 270px);
+        box-sizing: border-box;
+        overflow: hidden auto;
+        /* Room for the focus outlines of the last line, which scrolling would clip. */
+        padding-bottom: 3px;
+    }
     .data {
         flex: 1 1 0;
         min-height: 0;

@@ -19,6 +19,7 @@ import './heatMap';
 import './keyFigures';
 import './layerTable';
 import './legend';
+import { isLow } from './lowPanel';
 import { marksOf, type Mark } from './marksOf';
 import { isRunning, modelOf, WRITTEN, type Model, type Row } from './model';
 import './notice';
@@ -37,8 +38,6 @@ type Gone = Extract<HostMessage, { type: 'gone' }>;
 const vscode = connect<PanelMessage, SensitivityState>();
 /** How often the age of the last sign of life is looked at. */
 const CLOCK_MS = 15_000;
-/** Pixels of the data that must be seen below what stands above it. */
-const LEAST_DATA = 270;
 
 /** The sensitivity panel: holds the last snapshot and the arrangement, and hands both down. */
 @customElement('quant-sensitivity')
@@ -64,13 +63,14 @@ export class SensitivityPanel extends LitElement {
     private limits: readonly (Limits | null)[] = [];
     private readonly announcer = new Announcer((text) => (this.spoken = text));
     private readonly undo: (() => void)[] = [];
+    /** Of the panel itself, whose size is the page's: nothing that is shown in it changes that. */
     private readonly resized = new ResizeObserver(() => {
-        this.measure();
+        this.low = isLow({ width: this.offsetWidth, height: this.offsetHeight }, this.low);
     });
-    private measured: Element | null = null;
 
     override connectedCallback(): void {
         super.connectedCallback();
+        this.resized.observe(this);
         window.addEventListener('message', this.onMessage);
         const clock = setInterval(() => (this.now = Date.now()), CLOCK_MS);
         this.undo.push(
@@ -90,7 +90,6 @@ export class SensitivityPanel extends LitElement {
         super.disconnectedCallback();
         for (const step of this.undo.splice(0)) step();
         this.resized.disconnect();
-        this.measured = null;
         this.announcer.dispose();
     }
 
@@ -124,18 +123,6 @@ export class SensitivityPanel extends LitElement {
         if (fresh || (before && (before.scale ?? 'all') !== scale)) this.limits = limitsByColumn(this.model, scale);
     }
 
-    protected override updated(): void {
-        const top = this.renderRoot.querySelector('.top');
-        if (top === this.measured) return;
-        this.resized.disconnect();
-        this.measured = top;
-        for (const element of top ? [this, top] : []) this.resized.observe(element);
-    }
-
-    private measure(): void {
-        this.low = (this.measured?.clientHeight ?? 0) + LEAST_DATA > this.clientHeight;
-    }
-
     private takeOver(snapshot: Snapshot): void {
         setStrings(snapshot.strings);
         this.formats = new Formats(snapshot.locale);
@@ -160,7 +147,7 @@ export class SensitivityPanel extends LitElement {
     protected override render(): TemplateResult {
         return html`
             <main
-                class=${this.low ? 'low' : ''}
+                class=${this.low ? 'low' : 'high'}
                 @quant-select=${(event: CustomEvent<SensitivityState['selection']>) => {
                     this.arrange({ selection: event.detail });
                 }}

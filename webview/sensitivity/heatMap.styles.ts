@@ -7,6 +7,8 @@ export const heatMapStyles = css`
         min-height: 0;
     }
     .scroller {
+        /* Keeps what is placed absolutely in it from lengthening the page. */
+        position: relative;
         height: 100%;
         overflow: auto;
         box-sizing: border-box;
@@ -151,6 +153,8 @@ export const heatMapStyles = css`
     }
     .spoken {
         position: absolute;
+        top: 0;
+        left: 0;
         width: 1px;
         height: 1px;
         overflow: hidden;

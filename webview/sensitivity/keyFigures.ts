@@ -34,7 +34,7 @@ export class KeyFigures extends LitElement {
         }
         @media (max-width: 700px) {
             :host {
-                grid-template-columns: repeat(auto-fit, minmax(195px, 1fr));
+                grid-template-columns: repeat(auto-fit, minmax(min(195px, 100%), 1fr));
             }
         }
         .label {
@@ -46,17 +46,14 @@ export class KeyFigures extends LitElement {
             font-size: 14px;
             line-height: 20px;
             font-variant-numeric: tabular-nums;
-            white-space: nowrap;
+            overflow-wrap: anywhere;
         }
         .note {
             font-size: 11px;
             line-height: 15px;
             color: var(--vscode-descriptionForeground);
             font-variant-numeric: tabular-nums;
-            white-space: nowrap;
-            overflow: hidden;
-            text-overflow: ellipsis;
-            max-width: 240px;
+            overflow-wrap: anywhere;
         }
         .value b {
             font-weight: 600;
@@ -80,8 +77,7 @@ export class KeyFigures extends LitElement {
             padding: 0;
             cursor: pointer;
             max-width: 100%;
-            overflow: hidden;
-            text-overflow: ellipsis;
+            text-align: start;
         }
         button:hover {
             text-decoration: underline;

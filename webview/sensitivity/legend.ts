@@ -28,8 +28,20 @@ export class Legend extends LitElement {
         .mark {
             display: flex;
             align-items: center;
+            gap: 4px 6px;
+        }
+        .scale {
+            flex-wrap: wrap;
+        }
+        .mark canvas,
+        .bar canvas {
+            flex: none;
+        }
+        /* The colours stay between their two ends. */
+        .bar {
+            display: flex;
+            align-items: center;
             gap: 6px;
-            white-space: nowrap;
         }
         .number {
             color: var(--vscode-foreground);
@@ -83,9 +95,11 @@ export class Legend extends LitElement {
                 ? t('Colours run from the 2nd to the 98th percentile of all values; values beyond get the colour of the end')
                 : t('Colours run from the smallest to the largest value');
         return html`<div class="scale" title=${hint}>
-            <span class="number">${this.formats.fixed(low, 1)}</span>
-            <canvas data-mark="scale" aria-hidden="true"></canvas>
-            <span class="number">${this.formats.fixed(high, 1)} dB</span>
+            <span class="bar">
+                <span class="number">${this.formats.fixed(low, 1)}</span>
+                <canvas data-mark="scale" aria-hidden="true"></canvas>
+                <span class="number">${this.formats.fixed(high, 1)} dB</span>
+            </span>
             <span>${rule === 'percentiles' ? t('2nd–98th percentile') : t('minimum–maximum')}</span>
             ${this.renderToggle()}
         </div>`;
@@ -93,9 +107,11 @@ export class Legend extends LitElement {
 
     private renderColumnScale(): TemplateResult {
         return html`<div class="scale" title=${t('Colours run from the worst to the best layer of each column and cannot be compared between columns')}>
-            <span class="number">${t('worst')}</span>
-            <canvas data-mark="scale" aria-hidden="true"></canvas>
-            <span class="number">${t('best of its column')}</span>
+            <span class="bar">
+                <span class="number">${t('worst')}</span>
+                <canvas data-mark="scale" aria-hidden="true"></canvas>
+                <span class="number">${t('best of its column')}</span>
+            </span>
             ${this.renderToggle()}
         </div>`;
     }

@@ -317,7 +317,9 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.equal(await rest.locator('div').first().isVisible(), false);
         await rest.locator('summary').click();
         assert.equal(await rest.locator('div').count(), layers.length - 3);
-        await until('what it pushes down to scroll with it', async () => (await panel.page.evaluate(scrollingElements)).join() === 'scroller');
+        await until('the list to scroll by itself', async () => (await panel.page.evaluate(scrollingElements)).join() === 'top,scroller');
+        const data = await panel.page.locator('quant-heat-map').boundingBox();
+        assert.ok(data && data.height >= 250 && data.y + data.height <= 700, 'the data keeps its room');
     });
 
     it('keeps only the visible part of 1,500 layers and reaches the last one by keyboard', async () => {
