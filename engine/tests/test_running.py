@@ -84,9 +84,8 @@ def test_two_processes_cannot_resume_one_run(workspace: Path) -> None:
 
 def test_a_checkpoint_of_somebody_else_at_the_output_is_not_taken_for_the_run_s_own(workspace: Path) -> None:
     """Killed while it wrote; meanwhile another run finished to the same folder."""
-    first = subprocess.run(
-        [sys.executable, "-c", KILLED, str(workspace / "small.quant.yaml")], env=environment(), capture_output=True, timeout=300, check=False
-    )
+    command = [sys.executable, "-c", KILLED, str(workspace / "small.quant.yaml")]
+    first = subprocess.run(command, env=environment(), capture_output=True, timeout=300, check=False)
     assert first.returncode == -9, first.stderr
     (folder,) = (workspace / "runs").iterdir()
     assert (folder / "state" / "publishing").exists() and not (workspace / "quantized").exists()

@@ -60,9 +60,9 @@ class CheckpointWriter:
         """Assemble the checkpoint beside `output`, flush it and rename it to `output`; then discard the pieces.
 
         The pieces stay until the rename, so that a failure (a full disk) costs no computed block; meanwhile the
-        quantized layers lie on the disk twice.
-        complete: called with the folder when all is in it, just before it gets its name. Raises QuantError(code="output-exists") or ("disk-space"); on any
-        failure, an interrupt included, nothing is left of the output.
+        quantized layers lie on the disk twice. complete: called with the folder when all is in it, just before it gets
+        its name. Raises QuantError(code="output-exists") or ("disk-space"); on any failure, an interrupt included,
+        nothing is left of the output.
         """
         self._refuse_existing()
         tensors = self._assembled()
