@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from quant_engine.lazy import torch
 from quant_engine.linalg.products import exact_products
-from quant_engine.methods.types import Noise, Statistics
+from quant_engine.methods.types import Noise, Ranges, Statistics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,35 +25,44 @@ _PANEL = 512
 
 
 def statistics_of(inputs: Iterable[Tensor], again: Callable[[], Iterable[Tensor]] | None = None) -> Statistics:
-    """What the methods need of all rows of all inputs (each … × in, same dtype): G = XᵀX and each column's range and magnitude.
+    """What the methods need of all rows of all inputs (each … × in, same dtype): G = XᵀX, and on demand each column's range.
 
-    again: gives the same inputs once more, for methods that round them; not needed for a sequence, which is kept.
+    again: gives the same inputs once more, for methods that look at them; not needed for a sequence, which is kept.
     """
-    found: Statistics | None = None
+    gram: Tensor | None = None
+    tokens = 0
     if again is None and isinstance(inputs, Sequence):
         again = partial(iter, inputs)
     for X in _chunks(inputs):
-        if found is None:
-            found = _empty(X, again)
-        if not len(X):  # no token was routed to this expert
-            continue
-        _add_gram(found.gram, X)
-        found.lowest = torch.minimum(found.lowest, X.amin(0).double())
-        found.highest = torch.maximum(found.highest, X.amax(0).double())
-        found.magnitude += X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
-        found.tokens += X.shape[0]
-    if found is None:
+        if gram is None:
+            gram = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device=X.device)
+        if len(X):  # of a block's experts some may get no token
+            _add_gram(gram, X)
+        tokens += X.shape[0]
+    if gram is None:
         raise ValueError("statistics need at least one input")
-    if not found.tokens:
-        found.lowest, found.highest = torch.zeros_like(found.magnitude), torch.zeros_like(found.magnitude)
+    return Statistics(gram, tokens, again and partial(_ranges_of, again), again)
+
+
+def _ranges_of(inputs: Callable[[], Iterable[Tensor]]) -> Ranges:
+    """All zero when there is no row."""
+    found: Ranges | None = None
+    first = True
+    for X in _chunks(inputs()):
+        if found is None:
+            zero = torch.zeros(X.shape[1], dtype=torch.float64, device=X.device)
+            found = Ranges(zero, zero, zero)
+        if not len(X):
+            continue
+        lowest, highest = (bound.double() for bound in torch.aminmax(X, dim=0))
+        total = X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
+        if first:
+            found, first = Ranges(lowest, highest, total), False
+        else:
+            found = Ranges(torch.minimum(found.lowest, lowest), torch.maximum(found.highest, highest), found.magnitude + total)
+    if found is None:
+        raise ValueError("ranges need at least one input")
     return found
-
-
-def _empty(X: Tensor, again: Callable[[], Iterable[Tensor]] | None) -> Statistics:
-    columns = X.shape[1]
-    gram = torch.zeros(columns, columns, dtype=torch.float64, device=X.device)
-    highest = torch.full_like(gram[0], float("-inf"))
-    return Statistics(gram, 0, -highest, highest, torch.zeros_like(highest), again)
 
 
 def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:

@@ -125,8 +125,10 @@ def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype, smooth
     inputs = use.input_format
     if inputs is None:
         return None
-    largest = statistics.largest if smooth is None else statistics.largest / smooth
-    return InputQuantizer(inputs, None if inputs.dynamic else static_scale(largest, inputs, dtype), smooth)
+    if inputs.dynamic:
+        return InputQuantizer(inputs, None, smooth)
+    largest = statistics.ranges.largest if smooth is None else statistics.ranges.largest / smooth
+    return InputQuantizer(inputs, static_scale(largest, inputs, dtype), smooth)
 
 
 def instead(use: Use, method: str) -> Use:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from quant_engine.uses import Use
 
 Tick = Callable[[], None]
+_WORTH_RELEASING = 16 << 20
+"""Bytes of hidden states from which on freed memory is handed back: below, that takes longer than it is worth."""
 
 
 @dataclass(frozen=True)
@@ -144,14 +146,17 @@ def _steps(
     """Take all batches through the loaded block; stop wherever a group of layers (with one of `targets`, or any) is about to read its
     input, with the statistics of that input."""
     stops = model.stops(index)
+    is_large = sum(state.hidden.nbytes for state in states) >= _WORTH_RELEASING
     passes = [partial(model.run_block, index, state) for state in states]
     walk = Lockstep([stop.module for stop in stops], passes, tick)
     for stop, calls in zip(stops, walk, strict=True):
         for names, take in stop.inputs(calls):
             if targets is None or any(name in targets for name in names):
-                release_freed()
+                if is_large:
+                    release_freed()
                 statistics = statistics_of(take(), take)
-                release_freed()
+                if is_large:
+                    release_freed()
                 routed = stop.experts is not None
                 yield [Layer(name, f"{names[0]} input", model.module(name), routed) for name in names], statistics
                 # Nobody keeps the inputs: a block's widest ones are most of a walk's memory.

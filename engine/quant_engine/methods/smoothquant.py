@@ -62,8 +62,8 @@ def smoothing_scale(weight: Tensor, statistics: Statistics, strength: float, sta
     """
     columns = weight.abs().amax(0).float()
     if statistic == "range":
-        inputs = (statistics.highest - statistics.lowest).float()
+        inputs = (statistics.ranges.highest - statistics.ranges.lowest).float()
         scale = torch.where(columns > 0, inputs**strength / (2 * columns) ** (1 - strength), inputs)
     else:
-        scale = statistics.largest.float() ** strength / columns.clamp(min=_LEAST) ** (1 - strength)
+        scale = statistics.ranges.largest.float() ** strength / columns.clamp(min=_LEAST) ** (1 - strength)
     return scale.clamp(min=_LEAST)
