@@ -71,13 +71,11 @@ class Stack:
             done = method.quantize(rows, replace(seen, unclipped=mask), use.weight_format, use.arguments)
             return done if scale is None else replace(done, scale=scale)
 
+        if not use.weight_format.rows_are_independent:
+            return [quantized(*rows) for rows in zip(weight.split(self.sizes), self._unclipped.split(self.sizes), strict=True)]
         # A scale is searched for all rows together.
-        apart = self.sizes if not use.weight_format.rows_are_independent and not method.scales_inputs else _ROWS
-        if method.scales_inputs:
-            apart = len(weight)
-        parts = [quantized(rows, mask) for rows, mask in zip(weight.split(apart), self._unclipped.split(apart), strict=True)]
-        if apart == self.sizes:
-            return parts
+        size = len(weight) if method.scales_inputs else _ROWS
+        parts = [quantized(*rows) for rows in zip(weight.split(size), self._unclipped.split(size), strict=True)]
         whole = parts[0] if len(parts) == 1 else Quantized.stack(parts)
         stops = torch.tensor(self.sizes).cumsum(0).tolist()
         return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]

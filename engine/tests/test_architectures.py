@@ -235,19 +235,19 @@ def test_an_unknown_architecture_lists_the_supported_ones(tmp_path: Path):
     ]  # fmt: skip
 
 
-def test_weights_that_do_not_fit_the_config_are_named(tmp_path: Path):
-    folder = tiny.save_tiny(tmp_path / "model")
-    config = (folder / "config.json").read_text().replace('"intermediate_size": 128', '"intermediate_size": 96')
-    (folder / "config.json").write_text(config)
-    with pytest.raises(QuantError, match=r"layers\.0\.mlp\.\w+\.weight has shape") as caught:
-        open_model(Checkpoint.open(folder))
-    assert caught.value.code == "model-broken"
-
-
-def test_a_config_that_transformers_refuses_is_a_broken_model(tmp_path: Path):
-    folder = tiny.save_tiny(tmp_path / "model")
-    config = (folder / "config.json").read_text().replace('"num_attention_heads": 4', '"num_attention_heads": "four"')
-    (folder / "config.json").write_text(config)
-    with pytest.raises(QuantError, match=r"config\.json") as caught:
-        open_model(Checkpoint.open(folder))
+@pytest.mark.parametrize(
+    ("before", "after", "pattern"),
+    [
+        ('"intermediate_size": 128', '"intermediate_size": 96', r"layers\.0\.mlp\.\w+\.weight has shape"),
+        ('"num_attention_heads": 4', '"num_attention_heads": "four"', r"config\.json"),
+    ],
+    ids=["weights of other shapes", "a value that transformers refuses"],
+)
+def test_a_config_that_does_not_fit_is_a_broken_model(before: str, after: str, pattern: str, tmp_path: Path):
+    config = tiny.save_tiny(tmp_path / "model") / "config.json"
+    text = config.read_text()
+    assert before in text
+    config.write_text(text.replace(before, after))
+    with pytest.raises(QuantError, match=pattern) as caught:
+        open_model(Checkpoint.open(tmp_path / "model"))
     assert caught.value.code == "model-broken" and caught.value.advice

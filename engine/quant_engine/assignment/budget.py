@@ -75,23 +75,20 @@ def _least_loss(
 
 def _refuse_bits(budget: Budget, problem: Problem, least: int, most: int) -> QuantError:
     count = problem.weights
-    return QuantError(
-        f"the budget of {budget.bits_per_weight:g} bits per weight cannot be kept: "
-        f"candidates and rules reach {least / count:.3f} to {most / count:.3f}",
-        code="budget-unreachable",
-        advice="Raise the budget, or add a candidate with fewer bits.",
-        key=("quantize", "budget", "bits_per_weight"),
-    )
+    return _unreachable("bits_per_weight", f"{budget.bits_per_weight:g} bits per weight", f"{least / count:.3f} to {most / count:.3f}")
 
 
 def _refuse_size(budget: Budget, problem: Problem, least: int, most: int) -> QuantError:
     original = problem.storage.tensor_bytes
+    return _unreachable("size", str(budget.size), f"{original + least:,} to {original + most:,} bytes")
+
+
+def _unreachable(key: str, budget: str, reach: str) -> QuantError:
     return QuantError(
-        f"the budget of {budget.size} cannot be kept: "
-        f"candidates and rules reach {original + least:,} to {original + most:,} bytes",
+        f"the budget of {budget} cannot be kept: candidates and rules reach {reach}",
         code="budget-unreachable",
         advice="Raise the budget, or add a candidate with fewer bits.",
-        key=("quantize", "budget", "size"),
+        key=("quantize", "budget", key),
     )
 
 

@@ -75,7 +75,7 @@ class CheckpointWriter:
             partial.mkdir(parents=True)
             self._write(partial, tensors, quantization_config, max_shard_bytes)
             complete(partial)
-            self._refuse_existing_again()
+            self._refuse_existing()
             partial.rename(self.output)
             sync_folder(self.output.parent)
         except OSError as error:
@@ -146,10 +146,6 @@ class CheckpointWriter:
                 advice="Choose another output folder or remove this one.",
                 key=("output",),
             )
-
-    def _refuse_existing_again(self) -> None:
-        """Somebody may have made the folder while this one was written."""
-        self._refuse_existing()
 
     def _refuse_small_disk(self, needed: int) -> None:
         parent = next(folder for folder in self.output.absolute().parents if folder.exists())
