@@ -16,14 +16,16 @@ export interface ResultsParams {
     readonly results: Readonly<Record<string, string>>;
 }
 
-/** Notification, host → server: runs in progress, for the code lens. A full snapshot. */
+/** Notification, host → server: of each recipe the run in progress, or the newest one if it can be resumed. A full snapshot. */
 export const runningNotification = 'quant/running';
 export interface RunningParams {
     readonly recipes: Readonly<Record<string, {
         readonly run: string;
         readonly label: string;
-        /** What can be done: cancel it, nothing (it was asked to cancel), or stop it at once (it was, and takes long). */
-        readonly stage: 'running' | 'cancelling' | 'stoppable';
+        /** What can be done: cancel it, nothing (it was asked to cancel), stop it at once (it was, and takes long), or go on with it. */
+        readonly stage: 'running' | 'cancelling' | 'stoppable' | 'resumable';
+        /** Absolute path of the checkpoint that it writes. */
+        readonly output: string | undefined;
     }>>;
 }
 
@@ -38,5 +40,6 @@ export const lensCommands = {
     run: 'quant.runRecipe',
     cancel: 'quant.cancelRun',
     stop: 'quant.stopRun',
+    resume: 'quant.resumeRun',
     results: 'quant.openResults',
 } as const;

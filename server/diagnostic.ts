@@ -15,7 +15,7 @@ export function diagnostic(recipe: Recipe, uri: string, finding: Finding, url: s
         code: finding.code,
         codeDescription: url ? { href: `${url}#${finding.code}` } : undefined,
         message: finding.message,
-        tags: finding.code === 'duplicate-key' ? [DiagnosticTag.Unnecessary] : undefined,
+        tags: finding.code === 'duplicate-key' || finding.code === 'rule-shadowed' ? [DiagnosticTag.Unnecessary] : undefined,
         relatedInformation: related && [{ location: { uri, range: rangeOf(recipe, related.span) }, message: related.message }],
     };
 }

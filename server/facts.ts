@@ -1,5 +1,6 @@
 import type { CheckpointHeader } from '../protocol/checkpoint';
 import type { Result } from '../protocol/generated/result';
+import type { RunningParams } from '../protocol/language';
 import type { CheckpointErrorCode } from '../protocol/safetensors';
 import type { Place, Recipe } from './recipe';
 import { soundPart } from './sound';
@@ -10,7 +11,11 @@ export interface Facts {
     readonly checkpoints: ReadonlyMap<string, CheckpointFact>;
     readonly files: ReadonlyMap<string, FileFact>;
     readonly result: LastResult | undefined;
+    readonly running: Running | undefined;
 }
+
+/** A run of the recipe that is in progress or can be resumed: how far it is, for example `layer 12/40`, and what can be done about it. */
+export type Running = RunningParams['recipes'][string];
 
 export type CheckpointFact =
     | { readonly state: 'read'; readonly header: CheckpointHeader }
@@ -32,7 +37,7 @@ export interface LastResult {
     readonly ran: string | undefined;
 }
 
-export const NO_FACTS: Facts = { checkpoints: new Map(), files: new Map(), result: undefined };
+export const NO_FACTS: Facts = { checkpoints: new Map(), files: new Map(), result: undefined, running: undefined };
 
 /** The paths that a recipe names, as written. */
 export interface NamedPaths {

@@ -32,7 +32,6 @@ export class RecipeServer {
     private schema = new RecipeSchema({});
     private workspace = this.newWorkspace();
     private options: ServerOptions = { schemaPath: '', codeLens: false, diagnosticsUrl: '' };
-    private running: RunningParams['recipes'] = {};
     private canRefresh = { hints: false, lenses: false };
 
     constructor(private readonly connection: Connection) {}
@@ -47,7 +46,7 @@ export class RecipeServer {
             this.refreshViews();
         });
         connection.onNotification(runningNotification, ({ recipes }: RunningParams) => {
-            this.running = recipes;
+            if (this.workspace.setRunning(recipes)) this.lookAgain();
             this.refreshViews();
         });
         connection.onNotification(filesChangedNotification, () => this.lookAgain());
@@ -101,7 +100,7 @@ export class RecipeServer {
             this.answer(uri, token, (recipe) => inlayHints(recipe, this.workspace.factsFor(uri, recipe), spanOf(recipe, range))),
         );
         connection.onCodeLens(({ textDocument: { uri } }, token) =>
-            this.answer(uri, token, (recipe) => codeLenses(uri, this.workspace.factsFor(uri, recipe), this.running[uri])),
+            this.answer(uri, token, (recipe) => codeLenses(uri, this.workspace.factsFor(uri, recipe))),
         );
         connection.onCodeAction(({ textDocument: { uri }, range }, token) =>
             this.answer(uri, token, (recipe) => {

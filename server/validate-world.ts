@@ -1,12 +1,11 @@
-import * as path from 'node:path';
 import type { CheckpointHeader } from '../protocol/checkpoint';
 import { Decisions } from './decisions';
-import { modelPlace, numberedOutputs, placesWithFormat, type Facts } from './facts';
+import { numberedOutputs, placesWithFormat, type Facts } from './facts';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
-import { matchingLayers, nearestPattern, patternPlaces, rulePlaces } from './layers';
 import { placeAt, type Place, type Recipe } from './recipe';
 import { budgetFindings } from './validate-budget';
 import { fusedFindings } from './validate-fused';
+import { ruleFindings } from './validate-rules';
 import { groupSizeFindings } from './validate-sizes';
 
 /** What the disk says against a recipe: checkpoint, data, output. Nothing is said about what is not known yet, or about values that are wrong themselves. */
@@ -27,7 +26,7 @@ function layerFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPla
     const decisions = new Decisions(recipe, header, wrong);
     return [
         ...sequenceFindings(recipe, header, wrong),
-        ...patternFindings(recipe, header, wrong),
+        ...ruleFindings(recipe, header, wrong),
         ...groupSizeFindings(recipe, decisions, wrong),
         ...fusedFindings(recipe, decisions),
         ...budgetFindings(recipe, decisions, wrong),
@@ -73,8 +72,9 @@ function outputFindings(place: Place, model: Place | undefined, facts: Facts): F
     if (!fact || fact.kind === 'missing') return [];
     const free = numberedOutputs(place.text).find((text) => facts.files.get(text)?.kind === 'missing');
     const finding = errorAt('output-exists', place, `"${place.text}" exists already; choose another folder or remove it`, free ? [free] : []);
-    // After a run that went well this is how things are, and no mistake of the recipe.
-    return [facts.result?.result.output === fact.realPath ? { ...finding, severity: 'information' } : finding];
+    // After a run that went well, or while it still evaluates, this is how things are and no mistake of the recipe.
+    const own = [facts.result?.result.output, facts.running?.output];
+    return [own.includes(fact.realPath) ? { ...finding, severity: 'information' } : finding];
 }
 
 function sequenceFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPlaces): Finding[] {
@@ -85,15 +85,5 @@ function sequenceFindings(recipe: Recipe, header: CheckpointHeader, wrong: Wrong
         if (place?.kind !== 'integer' || Number(place.value) <= maximum || !wrong.isRight(place)) return [];
         const message = `${Number(place.value)} is above the model's maximum of ${maximum} tokens`;
         return [errorAt('sequence-too-long', place, message, [String(maximum)])];
-    });
-}
-
-function patternFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPlaces): Finding[] {
-    const model = path.basename(modelPlace(recipe)?.text ?? '');
-    return rulePlaces(recipe).flatMap(patternPlaces).flatMap((place): Finding[] => {
-        if (place.text === '' || !wrong.isRight(place) || matchingLayers(header, place.text).length > 0) return [];
-        const near = nearestPattern(header, place.text);
-        const message = `"${place.text}" matches no layer of ${model}` + (near === undefined ? '' : `; did you mean "${near}"?`);
-        return [{ code: 'no-layer-matches', severity: 'warning', span: place.span, message, replacements: near === undefined ? [] : [near] }];
     });
 }

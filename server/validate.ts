@@ -57,7 +57,7 @@ function clip({ text }: Recipe, { start, end }: Span): Span {
 /** Whether a finding stays true whatever the part says that cannot be read. */
 function isCertain({ code, span, path }: Finding, { recipe, broken }: Sound): boolean {
     // The rules or candidates that are missing may change what becomes of every layer.
-    if (code === 'budget-unreachable' || code === 'fused-layers') return false;
+    if (code === 'budget-unreachable' || code === 'fused-layers' || code === 'rule-shadowed') return false;
     const isCut = broken.some(({ start, end }) => start <= span.start && span.start < end);
     const isAboutWhole = code === 'missing-key' && (path?.length ?? 0) <= 1;
     if (isAboutWhole || (isCut && (code === 'missing-key' || code === 'group-size'))) return false;

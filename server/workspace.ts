@@ -3,7 +3,7 @@ import * as path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { checkpointFingerprint, type Family } from '../protocol/checkpoint';
 import type { FolderEntry } from './complete-values';
-import { namedPaths, NO_FACTS, type CheckpointFact, type Facts } from './facts';
+import { namedPaths, NO_FACTS, type CheckpointFact, type Facts, type Running } from './facts';
 import type { Recipe } from './recipe';
 import { checkpointFact, fileFact, fileStamp, listFolder, readResult, Remembered } from './world';
 
@@ -16,6 +16,7 @@ export class Workspace {
     private readonly files = new Remembered(fileStamp, fileFact);
     private readonly results = new Remembered(fileStamp, readResult);
     private resultPaths: Readonly<Record<string, string>> = {};
+    private running: Readonly<Record<string, Running>> = {};
     private readonly refreshing = new Map<string, Promise<void>>();
     private readonly wanted = new Map<string, Recipe>();
 
@@ -31,6 +32,14 @@ export class Workspace {
         this.resultPaths = results;
     }
 
+    /** true: another output than before is being written, so findings may be other ones. */
+    setRunning(running: Readonly<Record<string, Running>>): boolean {
+        const outputs = (of: Readonly<Record<string, Running>>): string => JSON.stringify(Object.entries(of).map(([uri, { output }]) => [uri, output]));
+        const isNews = outputs(running) !== outputs(this.running);
+        this.running = running;
+        return isNews;
+    }
+
     factsFor(uri: string, recipe: Recipe): Facts {
         const folder = folderOf(uri);
         if (folder === undefined) return NO_FACTS;
@@ -40,6 +49,7 @@ export class Workspace {
             checkpoints: known(checkpoints, (text) => this.checkpoints.get(resolve(folder, text))),
             files: known([...checkpoints, ...data, ...outputs], (text) => this.files.get(resolve(folder, text))),
             result: result === undefined ? undefined : this.results.get(result),
+            running: this.running[uri],
         };
     }
 

@@ -21,6 +21,7 @@ ADVICE = {
     "data-broken": 'Repair that line: each one of a .jsonl file is {"text": "…"} in UTF-8.',
     "sequence-too-long": "Choose a shorter sequence_length, or leave it out to take what the model can.",
     "no-layer-matches": "Correct the pattern; quant-engine inspect lists the names of all layers.",
+    "rule-shadowed": "Move it above the rules that come first, make them name less, or remove it.",
     "fused-layers": "Let one rule name all of them, unless only transformers will load the checkpoint.",
     "group-size": "Choose one of the divisors, a scheme with one scale for each channel, or a rule for that layer.",
     "experts-mixed": "Give all experts one scheme and group size, by the default or by one rule for *.experts.*.",

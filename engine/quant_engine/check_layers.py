@@ -106,10 +106,20 @@ class LayerCheck:
                     yield Finding("no-layer-matches", no_match(pattern, names, self._model), span, "warning")
             texts = [pattern for pattern, _ in patterns]
             matched = [linear for linear in left if matches(texts, linear.name)]
+            if not matched and (named := [name for name in names if matches(texts, name)]):
+                yield self._shadowed((*key, "layers"), {self._ruled[name] for name in named})
             self._ruled.update({linear.name: index for linear in matched})
             yield from self._decide((*key, "use"), matched)
             left = [linear for linear in left if linear.name not in self._ruled]
         yield from self._decide(("quantize", "default"), [linear for linear in left if linear.block is not None])
+
+    def _shadowed(self, key: Key, before: set[int]) -> Finding:
+        """before: the rules that come first for every layer that this one names."""
+        node = self._values.node(key)
+        *others, last = (str(index + 1) for index in sorted(before))
+        first = f"rules {', '.join(others)} and {last} name" if others else f"rule {last} names"
+        message = f"{first} every layer of this one before it"
+        return Finding("rule-shadowed", message, node.span if node else self._values.first_line, "warning")
 
     def _experts(self) -> Iterator[Finding]:
         """Formats that the rules and the default give to experts; what a budget chooses is not known yet."""

@@ -12,29 +12,6 @@ from quant_engine import schema
 from small_workspace import ENGINE, environment, make_workspace, quant_engine
 
 SCHEMAS = ENGINE.parent / "schemas"
-TOY = '''\
-"""A method made by a test: it rounds to nearest, and always says that it fell back."""
-
-from __future__ import annotations
-
-from pydantic import Field
-from quant_engine.methods.registry import Arguments, method, registered
-
-
-class ToyArguments(Arguments):
-    zeal: int = Field(default=3, ge=1, le=9, description="How hard it tries.")
-
-
-@method("toy", title="Toy", arguments=ToyArguments, schemes=("W4A16",), needs_calibration=False)
-def toy(weight, statistics, weight_format, arguments):
-    """Rounds like a toy."""
-    rtn = registered()["rtn"]
-    result = rtn.quantize(weight, statistics, weight_format, rtn.arguments())
-    if arguments.zeal > 3:
-        result.report.fallback = "too much zeal"
-        result.report.applied = "rtn"
-    return result
-'''
 
 
 def test_the_committed_schemas_are_those_of_the_models() -> None:
@@ -58,7 +35,7 @@ def with_toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the engine with one more file: all that adding a method takes."""
     folder = tmp_path_factory.mktemp("engine")
     shutil.copytree(ENGINE / "quant_engine", folder / "quant_engine", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "quant_engine" / "methods" / "toy.py").write_text(TOY)
+    shutil.copy(Path(__file__).with_name("toy_method.py"), folder / "quant_engine" / "methods" / "toy.py")
     return folder
 
 

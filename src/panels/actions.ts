@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import * as vscode from 'vscode';
 import type { PanelMessage } from '../../protocol/panel';
+import { RUN_FILES } from '../../protocol/runs';
 import type { RunCommands } from '../runs/commands';
 import { newerRun } from '../runs/newer';
 import type { RunPlaces } from '../runs/places';
@@ -60,9 +62,13 @@ export class PanelActions {
         if (!run) return;
         const rule = (await readResult(directory))?.layers.find(({ name }) => name === layer)?.rule ?? 'default';
         const text = await readFile(run.recipe, 'utf8');
-        const place = decidingPlace(text, rule);
+        const ran = await readFile(path.join(directory, RUN_FILES.recipe), 'utf8').catch(() => text);
+        const place = decidingPlace(text, ran, rule);
         const editor = await vscode.window.showTextDocument(vscode.Uri.file(run.recipe), { viewColumn: vscode.ViewColumn.One });
-        if (!place) return;
+        if (!place) {
+            this.notify.info(vscode.l10n.t('What decided about {0} is not in the recipe any more.', layer));
+            return;
+        }
         const range = new vscode.Range(editor.document.positionAt(place.start), editor.document.positionAt(place.end));
         editor.selection = new vscode.Selection(range.start, range.end);
         editor.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);

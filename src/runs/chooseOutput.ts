@@ -4,6 +4,9 @@ import { exists, nextFree, outputOf } from './output';
 
 /** Where a run writes to. The engine never overwrites, so when the recipe's folder exists the user is asked; undefined: as the recipe says. */
 export async function chooseOutput(recipe: vscode.Uri): Promise<{ readonly output: string | undefined } | 'dismissed'> {
+    // A recipe that is refused anyway is not worth a question.
+    const findings = vscode.languages.getDiagnostics(recipe).filter(({ severity }) => severity === vscode.DiagnosticSeverity.Error);
+    if (findings.some(({ code }) => codeOf(code) !== 'output-exists')) return { output: undefined };
     const output = await outputOf(recipe.fsPath);
     if (output === undefined || !(await exists(output))) return { output: undefined };
     const free = await nextFree(output);
@@ -17,6 +20,10 @@ export async function chooseOutput(recipe: vscode.Uri): Promise<{ readonly outpu
     if (picked === elsewhere) return { output: free };
     if (picked === edit) await showOutput(recipe);
     return 'dismissed';
+}
+
+function codeOf(code: vscode.Diagnostic['code']): string | number | undefined {
+    return typeof code === 'object' ? code.value : code;
 }
 
 async function showOutput(recipe: vscode.Uri): Promise<void> {

@@ -16,13 +16,18 @@ export function resultsSnapshot(runs: readonly Run[], uriOf: (file: string) => s
 
 export function runningSnapshot(runs: readonly Run[], uriOf: (file: string) => string): RunningParams {
     const recipes: Record<string, RunningParams['recipes'][string]> = {};
+    const seen = new Set<string>();
     for (const run of runs) {
-        if (isActive(run.state)) recipes[uriOf(run.recipe)] ??= { run: run.id, label: runStatus(run), stage: stage(run) };
+        const isNewest = !seen.has(run.recipe);
+        seen.add(run.recipe);
+        if (!isActive(run.state) && !(isNewest && run.resumable)) continue;
+        recipes[uriOf(run.recipe)] ??= { run: run.id, label: runStatus(run), stage: stage(run), output: run.record?.output ?? undefined };
     }
     return { recipes };
 }
 
 function stage(run: Run): RunningParams['recipes'][string]['stage'] {
+    if (!isActive(run.state)) return 'resumable';
     if (run.state !== 'cancelling') return 'running';
     return run.stoppable ? 'stoppable' : 'cancelling';
 }

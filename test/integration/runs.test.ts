@@ -101,6 +101,9 @@ describe('runs', function () {
         await until('the first block', () => (api.runs.get(run.directory)?.record?.progress?.done ?? 0) > 0);
         process.kill(record.pid, 'SIGKILL');
         await reached(run, 'interrupted');
+        await vscode.commands.executeCommand('quant.resumeRun', run.directory);
+        await reached(run, 'done', 'failed');
+        assert.equal(state(run), 'done', api.runs.get(run.directory)?.record?.error?.message);
         rmSync(path.join(run.directory), { recursive: true });
         await until('the deletion to be noticed', () => api.runs.get(run.directory) === undefined);
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -156,19 +157,12 @@ describe('the language server with another schema', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'qw-'));
     after(() => rmSync(folder, { recursive: true, force: true }));
 
-    it('offers a method that only the schema knows, with its arguments, and has no lens when told so', async () => {
-        const schema = JSON.parse(readFileSync(path.resolve('schemas/recipe.schema.json'), 'utf8')) as {
-            $defs: Record<string, { anyOf: { enum?: string[] }[]; oneOf: object[]; discriminator: { mapping: Record<string, string> }; properties: Record<string, object> }>;
-        };
-        const rtn = schema.$defs.RtnUse!;
-        schema.$defs.ToyUse = {
-            ...rtn, properties: { ...rtn.properties, method: { const: 'toy', type: 'string', description: '**Toy**.' }, clip_ratio: { type: 'number', default: 0.9, description: 'Share that is kept.' } },
-        };
-        schema.$defs.LongUse!.oneOf.push({ $ref: '#/$defs/ToyUse' });
-        schema.$defs.LongUse!.discriminator.mapping.toy = '#/$defs/ToyUse';
-        schema.$defs.ShortUse!.anyOf[0]!.enum!.push('toy-w4a16');
+    it('offers a method that is one more file of the engine, with its arguments, and has no lens when told so', async () => {
+        // A copy of the engine with one more file writes its schemas.
+        cpSync(path.resolve('engine/quant_engine'), path.join(folder, 'quant_engine'), { recursive: true, filter: (file) => path.basename(file) !== '__pycache__' });
+        copyFileSync(path.resolve('engine/tests/toy_method.py'), path.join(folder, 'quant_engine', 'methods', 'toy.py'));
+        execFileSync(path.resolve('.venv/bin/python'), ['-m', 'quant_engine', 'schema', '--out', folder], { cwd: folder, env: { ...process.env, PYTHONPATH: folder } });
         const schemaPath = path.join(folder, 'recipe.schema.json');
-        writeFileSync(schemaPath, JSON.stringify(schema));
 
         const server = new Server();
         const { capabilities } = await server.initialize({ schemaPath, codeLens: false });
@@ -178,7 +172,7 @@ describe('the language server with another schema', () => {
         const values = await server.request<CompletionList>('textDocument/completion', uri, { position: { line: 1, character: 4 } });
         assert.ok(values.items.some(({ label }) => label === 'toy-w4a16'));
         const keys = await server.request<CompletionList>('textDocument/completion', uri, { position: { line: 2, character: 18 } });
-        assert.ok(keys.items.some(({ label }) => label === 'clip_ratio'));
+        assert.ok(keys.items.some(({ label }) => label === 'zeal'));
         assert.ok(!keys.items.some(({ label }) => label === 'damping'));
         assert.equal(await server.stop(), 0);
     });

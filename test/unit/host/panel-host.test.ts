@@ -80,8 +80,8 @@ describe('a snapshot for a panel', () => {
 
 describe('the place in a recipe that decided about a layer', () => {
     const text = 'model: m\nquantize:\n  default: rtn-w4a16 # why\n  rules:\n    - layers: "*.up_proj"\n      use: none\n    - { layers: lm_head, use: none }\n';
-    const place = (rule: Parameters<typeof decidingPlace>[1]): string | undefined => {
-        const found = decidingPlace(text, rule);
+    const place = (rule: Parameters<typeof decidingPlace>[2]): string | undefined => {
+        const found = decidingPlace(text, text, rule);
         return found && text.slice(found.start, found.end);
     };
 
@@ -91,7 +91,15 @@ describe('the place in a recipe that decided about a layer', () => {
         assert.equal(place(1), '{ layers: lm_head, use: none }');
     });
 
+    it('is the rule that ran, wherever it stands now', () => {
+        const head = '  rules:\n';
+        const moved = text.replace(head, `${head}    - { layers: "*.o_proj", use: rtn-w8a16 }\n`);
+        const found = decidingPlace(moved, text, 1);
+        assert.equal(found && moved.slice(found.start, found.end), '{ layers: lm_head, use: none }');
+        assert.equal(decidingPlace(text.replace('lm_head', '"*.q_proj"'), text, 1), undefined);
+    });
+
     it('is nowhere when the recipe has changed or nothing decided', () => {
-        assert.deepEqual([place(7), place('budget'), place(null), decidingPlace(': : [', 'default')], [undefined, undefined, undefined, undefined]);
+        assert.deepEqual([place(7), place('budget'), place(null), decidingPlace(': : [', text, 'default')], [undefined, undefined, undefined, undefined]);
     });
 });

@@ -124,7 +124,13 @@ describe('what the language server is told', () => {
     });
 
     it('is what runs now, and how far it is', () => {
-        assert.deepEqual(runningSnapshot(runs, uri).recipes, { 'file:///w/a.quant.yaml': { run: '4', label: 'quantize 3/6', stage: 'running' } });
+        assert.deepEqual(runningSnapshot(runs, uri).recipes, { 'file:///w/a.quant.yaml': { run: '4', label: 'quantize 3/6', stage: 'running', output: '/ws/output' } });
+    });
+
+    it('is the newest run that can be resumed, when none has come after it', () => {
+        const cut = run({ directory: '/w/runs/5', id: '5', state: 'interrupted', resumable: true });
+        assert.deepEqual(runningSnapshot([cut, ...runs.slice(1)], uri).recipes['file:///w/a.quant.yaml'], { run: '5', label: 'interrupted', stage: 'resumable', output: '/ws/output' });
+        assert.deepEqual(runningSnapshot([...runs.slice(1), cut], uri).recipes, {});
     });
 });
 

@@ -48,6 +48,7 @@ export function facts(changes: Partial<Facts> = {}): Facts {
             ['out', { kind: 'missing', realPath: '/models/out', text: undefined }],
         ]),
         result: undefined,
+        running: undefined,
         ...changes,
     };
 }

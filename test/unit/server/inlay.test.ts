@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { LayerResult, Measurement, Result } from '../../../protocol/generated/result';
+import type { Running } from '../../../server/facts';
 import { inlayHints } from '../../../server/inlay';
-import { codeLenses, type Running } from '../../../server/lens';
+import { codeLenses } from '../../../server/lens';
 import { facts, header, recipe } from './fixture';
 
 const ran = `model: tiny
@@ -131,21 +132,27 @@ describe('inlay hints', () => {
 
 describe('code lenses', () => {
     const titles = (known = facts(), running?: Running): (string | undefined)[] =>
-        codeLenses('file:///r', known, running).map(({ command }) => command?.title);
+        codeLenses('file:///r', { ...known, running }).map(({ command }) => command?.title);
 
     it('offer to run', () => assert.deepEqual(titles(), ['$(play) Run']));
 
-    it('offer to cancel and say how far a run is', () => assert.deepEqual(titles(facts(), { run: '/runs/1', label: 'layer 12/40', stage: 'running' }), ['$(debug-stop) Cancel (layer 12/40)']));
+    it('offer to cancel and say how far a run is', () => assert.deepEqual(titles(facts(), { run: '/runs/1', label: 'layer 12/40', stage: 'running', output: undefined }), ['$(debug-stop) Cancel (layer 12/40)']));
 
     it('offer no second cancelling, and to stop at once when that is due', () => {
-        const lens = (stage: Running['stage']) => codeLenses('file:///r', facts(), { run: '/runs/1', label: 'Cancelling…', stage })[0]?.command;
+        const lens = (stage: Running['stage']) => codeLenses('file:///r', facts({ running: { run: '/runs/1', label: 'Cancelling…', stage, output: undefined } }))[0]?.command;
         assert.deepEqual([lens('cancelling')?.title, lens('cancelling')?.command], ['$(loading~spin) Cancelling…', '']);
         assert.deepEqual([lens('stoppable')?.title, lens('stoppable')?.command], ['$(debug-stop) Cancelling… Stop Now', 'quant.stopRun']);
+    });
+
+    it('offer to go on with a run that was interrupted, or to start anew', () => {
+        const lenses = codeLenses('file:///r', facts({ running: { run: '/runs/1', label: 'interrupted', stage: 'resumable', output: undefined } }));
+        assert.deepEqual(lenses.map(({ command }) => command?.title), ['$(debug-continue) Resume (interrupted)', '$(play) Run']);
+        assert.equal(lenses[0]?.command?.command, 'quant.resumeRun');
     });
 
     it('show the last result with its mean SQNR', () => {
         assert.match(titles(facts({ result: { result: result(), ran } }))[1]!, /^\$\(graph\) Show last result \(SQNR \d+\.\d dB\)$/);
     });
 
-    it('give the recipe to the commands', () => assert.deepEqual(codeLenses('file:///r', facts(), undefined)[0]?.command?.arguments, ['file:///r']));
+    it('give the recipe to the commands', () => assert.deepEqual(codeLenses('file:///r', facts())[0]?.command?.arguments, ['file:///r']));
 });

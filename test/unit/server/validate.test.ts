@@ -75,6 +75,13 @@ describe('validation', () => {
         assert.deepEqual(found(plain, file('out', { kind: 'folder', realPath: '/models/tiny', text: undefined })), ['output-is-model: out']);
     });
 
+    it('does not refuse the output that the recipe’s own run is writing or has written', () => {
+        const exists = file('out', { kind: 'folder', realPath: '/out', text: undefined });
+        const running = { run: '1', label: 'evaluate 3/9', stage: 'running' as const, output: '/out' };
+        assert.deepEqual(validate(recipe(plain), { ...exists, running }).map(({ severity }) => severity), ['information']);
+        assert.deepEqual(validate(recipe(plain), { ...exists, running: { ...running, output: '/other' } }).map(({ severity }) => severity), ['error']);
+    });
+
     it('warns of a pattern without a layer and knows the nearest one', () => {
         const [finding] = validate(recipe(whole('  default: none\n  rules:\n    - { layers: "*.mlp.down_prj", use: none }')), facts());
         assert.equal(finding?.severity, 'warning');
