@@ -1,8 +1,8 @@
 """Gram matrices of layer inputs, exact and fast.
 
 bfloat16 and float16 values multiply exactly in float32, so only the summation rounds. Products of bfloat16 values run
-on the hardware's bfloat16 units with float32 sums, several thousand tokens at a time; the running sum over these chunks
-is float64, so that batches, resumes and machines merge to the last printed digit.
+on the hardware's bfloat16 units with float32 sums, several thousand tokens at a time; a few of these chunks are added up
+in float32, and these sums in float64.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CHUNK_TOKENS = 4096
 _PANEL = 512
+_CHUNKS = 8
+"""Chunks that are added up in float32: each addition rounds by 2⁻²⁴ of the sum, far less than a product's own float32 sum."""
 
 
 def statistics_of(inputs: Iterable[Tensor], again: Callable[[], Iterable[Tensor]] | None = None) -> Statistics:
@@ -29,19 +31,19 @@ def statistics_of(inputs: Iterable[Tensor], again: Callable[[], Iterable[Tensor]
 
     again: gives the same inputs once more, for methods that look at them; not needed for a sequence, which is kept.
     """
-    gram: Tensor | None = None
+    gram: GramSum | None = None
     tokens = 0
     if again is None and isinstance(inputs, Sequence):
         again = partial(iter, inputs)
     for X in _chunks(inputs):
         if gram is None:
-            gram = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device=X.device)
+            gram = GramSum(X.shape[1], X)
         if len(X):  # of a block's experts some may get no token
-            _add_gram(gram, X)
+            gram.add(X)
         tokens += X.shape[0]
     if gram is None:
         raise ValueError("statistics need at least one input")
-    return Statistics(gram, tokens, again and partial(_ranges_of, again), again)
+    return Statistics(gram.total(), tokens, again and partial(_ranges_of, again), again)
 
 
 def _ranges_of(inputs: Callable[[], Iterable[Tensor]]) -> Ranges:
@@ -73,14 +75,14 @@ def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
     if statistics.inputs is None:
         raise ValueError("the inputs of these statistics are gone")
     columns = statistics.columns
-    own, cross = torch.zeros_like(statistics.gram), torch.zeros_like(statistics.gram)
+    own, cross = GramSum(columns, statistics.gram), torch.zeros_like(statistics.gram)
     for X, N in _noise_chunks(statistics.inputs(), quantizer):
-        _add_gram(own, N)
+        own.add(N)
         with exact_products(X) as (left, multiply):
             right = N.to(left.dtype)
             for start in range(0, columns, _PANEL):
                 cross[:, start : start + _PANEL] += multiply(left.t(), right[:, start : start + _PANEL]).double()
-    return Noise(own, cross)
+    return Noise(own.total(), cross)
 
 
 def _noise_chunks(inputs: Iterable[Tensor], quantizer: InputQuantizer) -> Iterator[tuple[Tensor, Tensor]]:
@@ -106,13 +108,43 @@ def _chunks(inputs: Iterable[Tensor]) -> Iterator[Tensor]:
         yield torch.cat(waiting) if len(waiting) > 1 else waiting[0]
 
 
-def _add_gram(gram: Tensor, X: Tensor) -> None:
-    """gram += XᵀX: panels of the upper triangle, mirrored."""
-    columns = X.shape[1]
-    with exact_products(X) as (left, multiply):
-        for start in range(0, columns, _PANEL):
-            stop = min(start + _PANEL, columns)
-            panel = multiply(left[:, :stop].t(), left[:, start:stop]).double()
-            gram[:stop, start:stop] += panel
-            if start:
-                gram[start:stop, :start] += panel[:start].t()
+class GramSum:
+    """XᵀX over many X (tokens × columns): the upper triangle's panels, mirrored at the end."""
+
+    def __init__(self, columns: int, like: Tensor) -> None:
+        """like: a tensor on the device of the inputs."""
+        self._sum = torch.zeros(columns, columns, dtype=torch.float64, device=like.device)
+        self._recent: Tensor | None = None
+        self._chunks = 0
+
+    def add(self, X: Tensor) -> None:
+        """X … CHUNK_TOKENS × columns at most."""
+        if X.dtype == torch.float64:
+            self._sum.addmm_(X.t(), X)
+            return
+        if self._recent is None:
+            self._recent = torch.zeros_like(self._sum, dtype=torch.float32)
+        with exact_products(X) as (left, multiply):
+            for start in range(0, len(self._sum), _PANEL):
+                stop = min(start + _PANEL, len(self._sum))
+                into = self._recent[:stop, start:stop]
+                if left.dtype == torch.float32:
+                    into.addmm_(left[:, :stop].t(), left[:, start:stop])
+                else:
+                    into += multiply(left[:, :stop].t(), left[:, start:stop])
+        self._chunks += 1
+        if self._chunks == _CHUNKS:
+            self._flush()
+
+    def total(self) -> Tensor:
+        """The sum (columns × columns, float64); nothing can be added afterwards."""
+        self._flush()
+        for start in range(0, len(self._sum), _PANEL):
+            stop = start + _PANEL
+            self._sum[stop:, start:stop] = self._sum[start:stop, stop:].t()
+        return self._sum
+
+    def _flush(self) -> None:
+        if self._recent is not None:
+            self._sum += self._recent
+        self._recent, self._chunks = None, 0

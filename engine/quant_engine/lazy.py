@@ -18,6 +18,9 @@ else:
             self._name = name
 
         def __getattr__(self, attribute: str) -> Any:
-            return getattr(importlib.import_module(self._name), attribute)
+            value = getattr(importlib.import_module(self._name), attribute)
+            # Found at once from now on: inner loops ask thousands of times.
+            setattr(self, attribute, value)
+            return value
 
     torch = _Lazy("torch")

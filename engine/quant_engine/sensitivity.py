@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from quant_engine.methods.types import Noise, Report
 
+_PANEL = 256
 _ROWS = 4096
 """Rows of a weight matrix that are looked at together: bounds the memory of a large lm_head."""
 
@@ -26,8 +27,8 @@ _ROWS = 4096
 def energies(D: Tensor, gram: Tensor, sizes: Sequence[int]) -> list[float]:
     """Σ (D G) ∘ D for each run of `sizes` rows of D (out × in); gram (in × in)."""
     kind = torch.float64 if D.dtype == torch.float64 else torch.float32
-    G = gram.to(kind)
-    by_row = [_row_energies(part.to(kind), G) for part in D.split(_ROWS)]
+    U = _upper(gram.to(kind))
+    by_row = [_row_energies(part.to(kind), U) for part in D.split(_ROWS)]
     # The exact sum is not negative; rounding of a sum near zero can be.
     return [max(float(part.sum()), 0.0) for part in torch.cat(by_row).split(list(sizes))]
 
@@ -49,9 +50,22 @@ def noisy_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise, siz
     return [max(float(part.sum()), 0.0) for part in torch.cat(by_row).split(list(sizes))]
 
 
-def _row_energies(D: Tensor, G: Tensor) -> Tensor:
+def _upper(G: Tensor) -> Tensor:
+    """U upper triangular with Σ (D U) ∘ D = Σ (D G) ∘ D for the symmetric G: half of the products need not be computed."""
+    U = G.triu(1).mul_(2)
+    U.diagonal().copy_(G.diagonal())
+    return U
+
+
+def _row_energies(D: Tensor, U: Tensor) -> Tensor:
+    """Each row's Σ (D U) ∘ D (float64)."""
+    total = torch.zeros(len(D), dtype=torch.float64, device=D.device)
     with exact_products(D) as (left, multiply):
-        return (multiply(left, G).double() * D).sum(1)
+        for start in range(0, len(U), _PANEL):
+            columns = slice(start, start + _PANEL)
+            product = multiply(left[:, : start + _PANEL], U[: start + _PANEL, columns])
+            total += product.mul_(D[:, columns]).sum(1, dtype=torch.float64)
+    return total
 
 
 def sqnr_db(signal: float, noise: float) -> tuple[float | None, str]:

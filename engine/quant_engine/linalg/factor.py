@@ -49,7 +49,8 @@ def factor(statistics: Statistics, damping: float, ordered: bool) -> Factor | No
 def _factor(G: Tensor, damping: float, ordered: bool) -> Factor | None:
     diagonal = G.diagonal()
     mean = float(diagonal.mean())
-    if not (0 < mean < float("inf")) or not bool(torch.isfinite(G).all()):
+    # No entry of XᵀX is larger than the diagonal's largest: one that is not finite shows there.
+    if not (0 < mean < float("inf")) or not bool(torch.isfinite(diagonal).all()):
         return None
     dead = diagonal == 0
     order = torch.argsort(diagonal, descending=True, stable=True) if ordered else None
@@ -69,7 +70,7 @@ def _inverse_factor(G: Tensor, order: Tensor | None, dead: Tensor, mean: float, 
         lower, failed = torch.linalg.cholesky_ex(_flipped(G, order, dead, mean, damping, dtype))
         if int(failed) == 0:
             upper = _invert_lower(lower).flip(0, 1).to(torch.float32)
-            if bool(torch.isfinite(upper).all()) and bool((upper.diagonal() > 0).all()):
+            if bool(torch.isfinite(torch.stack(torch.aminmax(upper))).all()) and bool((upper.diagonal() > 0).all()):
                 return upper.contiguous()
     return None
 
