@@ -86,7 +86,9 @@ async function listFolder(folder: string): Promise<string[]> {
 
 function noWeights(folder: string, files: readonly string[]): CheckpointError {
     const pickle = files.filter((name) => PICKLE.test(name)).sort()[0];
-    return pickle === undefined ? broken(folder, `it has neither ${SINGLE} nor ${INDEX}`) : new CheckpointError('model-not-safetensors', pickle);
+    if (pickle !== undefined) return new CheckpointError('model-not-safetensors', pickle);
+    if (!files.includes(CONFIG)) return new CheckpointError('model-missing', `the folder has neither ${CONFIG} nor safetensors weights`);
+    return broken(folder, `it has neither ${SINGLE} nor ${INDEX}`);
 }
 
 /**

@@ -35,6 +35,18 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
     return best;
 }
 
+/**
+ * What a sentence about an unknown name offers: the nearest known one, or a list. Names that begin as `word` does up to its first hyphen come
+ * alone, if there are any: `smoothquant` lacks its scheme, and is not something else.
+ */
+export function suggestion(word: string, known: readonly string[]): { readonly hint: string; readonly near: string | undefined; readonly names: readonly string[] } {
+    const beginning = word.split('-')[0]!;
+    const alike = beginning === '' ? [] : known.filter((name) => name.startsWith(beginning));
+    const names = alike.length > 0 ? alike : known;
+    const near = nearest(word, names);
+    return { near, names, hint: near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?` };
+}
+
 const MAX_LISTED = 12;
 
 /** Names joined by commas, cut where a sentence would become a page. */

@@ -32,6 +32,7 @@ export interface JsonSchema {
     /** Architectures that the engine can walk. */
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
     /** Weight format of each scheme, as compressed-tensors' quantization arguments. */
+    readonly 'x-group-sizes'?: readonly number[];
     readonly 'x-schemes'?: Readonly<Record<string, SchemeFormat>>;
     readonly 'x-short-forms'?: Readonly<Record<string, ShortForm>>;
 }
@@ -77,6 +78,8 @@ export class RecipeSchema {
     readonly root: Slot;
     readonly architectures: Readonly<Record<string, Family>>;
     readonly schemes: Readonly<Record<string, SchemeFormat>>;
+    /** Group sizes that a short form can name, ascending. */
+    readonly groupSizes: readonly number[];
     readonly shortForms: Readonly<Record<string, ShortForm>>;
     private readonly definitions: Readonly<Record<string, JsonSchema>>;
     private readonly slots = new Map<JsonSchema, Slot>();
@@ -87,6 +90,7 @@ export class RecipeSchema {
         this.definitions = document.$defs ?? {};
         this.architectures = document['x-architectures'] ?? {};
         this.schemes = document['x-schemes'] ?? {};
+        this.groupSizes = document['x-group-sizes'] ?? [];
         this.shortForms = document['x-short-forms'] ?? {};
         this.root = this.slot(document);
     }

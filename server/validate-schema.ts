@@ -1,6 +1,6 @@
 import type { Finding } from './finding';
 import { ownerSpan, spanOf } from './finding';
-import { listed, nearest } from './nearest';
+import { suggestion } from './nearest';
 import { childNamed, type Place, type Recipe, type Span } from './recipe';
 import { discriminator, listedValues, type Alternative, type JsonSchema, type Kind, type Slot } from './schema';
 
@@ -136,16 +136,13 @@ function error(recipe: Recipe, code: Finding['code'], place: Place, message: str
 function unknownValue(recipe: Recipe, place: Place, names: readonly string[], examples: readonly string[] = []): Finding {
     const unknown = (hint: string): Finding => error(recipe, 'unknown-value', place, `unknown value "${place.text}"; ${hint}`);
     if (names.length === 0) return unknown(`write for example ${examples.join(' or ')}`);
-    const near = nearest(place.text, names);
-    return near === undefined
-        ? { ...unknown(`expected one of: ${listed(names)}`), replacements: names.slice(0, 3) }
-        : { ...unknown(`did you mean "${near}"?`), replacements: [near] };
+    const { hint, near, names: offered } = suggestion(place.text, names);
+    return { ...unknown(hint), replacements: near === undefined ? offered.slice(0, 3) : [near] };
 }
 
 function unknownKey(place: Place, names: readonly string[]): Finding {
     const key = place.key ?? { ...place.span, name: '' };
-    const near = nearest(key.name, names);
-    const hint = near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?`;
+    const { hint, near } = suggestion(key.name, names);
     const message = `unknown key "${key.name}"; ${hint}`;
     return { code: 'unknown-key', severity: 'error', span: key, message, path: place.path, replacements: near === undefined ? [] : [near], removable: place };
 }

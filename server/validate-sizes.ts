@@ -2,7 +2,6 @@ import type { Linear } from '../protocol/checkpoint';
 import type { Decisions } from './decisions';
 import { errorAt, spanOf, type Finding, type WrongPlaces } from './finding';
 import { rulePlaces } from './layers';
-import { listed } from './nearest';
 import { childNamed, type Place, type Recipe } from './recipe';
 import { dividing, readUse } from './uses';
 
@@ -19,9 +18,10 @@ export function groupSizeFindings(recipe: Recipe, decisions: Decisions, wrong: W
         const size = use && dividing(use);
         const layer = size ? layers.find(({ inputs }) => inputs % size !== 0) : undefined;
         if (!use || !layer) return [];
-        const sizes = divisors(layer.inputs);
-        const message = `group size ${size} does not divide the input width ${layer.inputs} of ${layer.name}; divisors: ${listed(sizes.map(String))}`;
-        const spellings = use.format?.regroupable ? sizeSpellings(recipe, use.sizePlace, fitting(sizes, layers)) : [];
+        const sizes = use.format?.regroupable ? fittingSizes(recipe, use.sizePlace, layers) : [];
+        const choice = sizes.length > 0 ? `; sizes that fit: ${sizes.join(', ')}` : '';
+        const message = `group size ${size} does not divide the input width ${layer.inputs} of ${layer.name}${choice}`;
+        const spellings = use.format?.regroupable ? sizeSpellings(recipe, use.sizePlace, sizes.toReversed()) : [];
         return [errorAt('group-size', use.sizePlace, message, spellings)];
     });
 }
@@ -37,19 +37,14 @@ export function fixedGroupFindings(recipe: Recipe): Finding[] {
     });
 }
 
-const SMALLEST_GROUP = 8;
+const GROUP_STEP = 8;
 const LARGEST_LISTED = 256;
 
-/** Group sizes that divide a width, ascending; the width itself when no usual one does. */
-function divisors(width: number): number[] {
-    const found = [];
-    for (let size = SMALLEST_GROUP; size <= LARGEST_LISTED; size++) if (width % size === 0) found.push(size);
-    return found.length > 0 ? found : [width];
-}
-
-/** Sizes that suit every layer concerned, the largest first. */
-function fitting(sizes: readonly number[], layers: readonly Linear[]): number[] {
-    return sizes.filter((size) => layers.every(({ inputs }) => inputs % size === 0)).reverse();
+/** Usual group sizes that suit every layer concerned and can be written where the size is set, ascending: a short form knows only some. */
+function fittingSizes(recipe: Recipe, place: Place, layers: readonly Linear[]): number[] {
+    const isShort = place.key?.name !== 'group_size' && place.key?.name !== 'scheme';
+    const all = Array.from({ length: LARGEST_LISTED / GROUP_STEP }, (_, index) => GROUP_STEP * (index + 1));
+    return (isShort ? recipe.schema.groupSizes : all).filter((size) => layers.every(({ inputs }) => inputs % size === 0));
 }
 
 const MAX_OFFERED = 4;

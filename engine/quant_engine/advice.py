@@ -23,7 +23,7 @@ ADVICE = {
     "no-layer-matches": "Correct the pattern; quant-engine inspect lists the names of all layers.",
     "rule-shadowed": "Move it above the rules that come first, make them name less, or remove it.",
     "fused-layers": "Let one rule name all of them, unless only transformers will load the checkpoint.",
-    "group-size": "Choose one of the divisors, a scheme with one scale for each channel, or a rule for that layer.",
+    "group-size": "Choose a size that fits, a scheme with one scale for each channel, or a rule for that layer.",
     "experts-mixed": "Give all experts one scheme and group size, by the default or by one rule for *.experts.*.",
     "output-exists": "Choose another folder, or remove that one.",
     "output-is-model": "Choose another folder for the result.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticUndefined
@@ -49,11 +50,14 @@ def describe(console: Console, entries: list[dict[str, Any]]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    def indented(text: Text) -> Padding:
+        return Padding(text, (0, 0, 0, 2), expand=False)
+
     for entry in entries:
         console.print(Text.assemble((entry["name"], "bold"), f"  {entry['title']}"))
-        console.print(Padding(Text(entry["summary"]), (0, 0, 0, 2)))
-        console.print(Padding(Text(f"schemes: {', '.join(entry['schemes'])}"), (0, 0, 0, 2)))
+        console.print(indented(Text(entry["summary"])))
+        console.print(indented(Text(f"schemes: {', '.join(entry['schemes'])}")))
         for argument in entry["arguments"]:
-            line = Text.assemble((argument["name"], "bold"), f" = {argument['default']}  {argument['help']}")
-            console.print(Padding(line, (0, 0, 0, 2)))
+            stated = "" if "Default:" in argument["help"] else f" Default: {json.dumps(argument['default'])}."
+            console.print(indented(Text.assemble((argument["name"], "bold"), f"  {argument['help']}{stated}")))
         console.print()

@@ -122,6 +122,7 @@ def _guard(source: Source, detail: Any) -> Finding:
 
 def _diagnostic(checked: Checked, shown: str | None, finding: Finding) -> Diagnostic:
     source = checked.source or Lines(checked.text)
+    override = source.overridden.get(finding.span) if isinstance(source, Source) else None
     line, column = source.position(finding.span.start)
     end_line, end_column = source.position(finding.span.end)
     return Diagnostic(
@@ -131,7 +132,7 @@ def _diagnostic(checked: Checked, shown: str | None, finding: Finding) -> Diagno
         end_line=end_line,
         end_column=end_column,
         severity=finding.severity,
-        message=finding.message,
+        message=finding.message + (f' (by --set "{override}")' if override else ""),
         code=finding.code,
         advice=finding.advice or ADVICE[finding.code],
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from quant_engine.assignment.storage import Storage, weights
 from quant_engine.assignment.units import Unit, stored_as, torn_messages, units_of
 from quant_engine.checkpoint.quantization import expert_contradiction
+from quant_engine.formats.scheme import GROUP_SIZES, SCHEMES
 from quant_engine.nearest import nearest
 from quant_engine.recipe import Budget, matches, parse_size
 from quant_engine.right_values import RightValues
@@ -26,6 +27,7 @@ _WILDCARDS = set("*?[")
 _RULES: Key = ("quantize", "rules")
 _BUDGET: Key = ("quantize", "budget")
 _UNKNOWN = object()
+_CANDIDATE = "Choose a size that fits, or `channel`: candidates are measured on all layers of the blocks, whatever the rules say."
 
 
 class LayerCheck:
@@ -147,10 +149,12 @@ class LayerCheck:
         misfit = next((linear for linear in linears if not use.fits(linear.inputs)), None)
         if misfit is None or size is None:
             return
-        divisors = [n for n in range(8, 257) if misfit.inputs % n == 0] or [misfit.inputs]
-        shown = ", ".join(map(str, divisors[:12])) + (", …" if len(divisors) > 12 else "")
+        writable = GROUP_SIZES if isinstance(self._values.node(key), Scalar) else range(8, 257, 8)
+        fitting = [str(n) for n in writable if SCHEMES[use.scheme].regroupable and all(linear.inputs % n == 0 for linear in linears)]
         message = f"group size {size} does not divide the input width {misfit.inputs} of {misfit.name}"
-        yield Finding("group-size", f"{message}; divisors: {shown}", self._size_span(key))
+        choice = f"; sizes that fit: {', '.join(fitting)}" if fitting else ""
+        advice = _CANDIDATE if key[0] == "candidates" else ""
+        yield Finding("group-size", message + choice, self._size_span(key), advice=advice)
 
     def _size_span(self, key: Key) -> Span:
         node = self._values.node(key)

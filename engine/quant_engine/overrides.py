@@ -23,6 +23,7 @@ def apply_overrides(source: Source, overrides: list[str]) -> None:
         if source.root is None:
             source.root = Mapping([], [], source.first_line)
         _set(source.root, parts, value or Scalar(None, "", Span(0, 0)), source.first_line, override)
+        source.overridden[source.find(tuple(int(part) if part.isdigit() else part for part in parts)) or source.first_line] = override
 
 
 def _usage(override: str, reason: str) -> QuantError:

@@ -72,7 +72,8 @@ def read_record(folder: Path) -> RunRecord:
     try:
         return RunRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "run.json is not a run's record"
+        nothing = "it has no run.json" if folder.is_dir() else "there is no such folder"
+        reason = nothing if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or "run.json is not a run's record"
         raise QuantError(
             f'"{folder}" is not a run directory: {reason}',
             code="run-missing",

@@ -71,9 +71,9 @@ class StructureCheck:
         root = source.root or Mapping([], [], source.first_line)
         self._check(root, schema, (), source.first_line)
 
-    def _add(self, key: Key, code: str, message: str, span: Span) -> None:
+    def _add(self, key: Key, code: str, message: str, span: Span, advice: str = "") -> None:
         self.wrong.add(key)
-        self.findings.append(Finding(code, message, span))
+        self.findings.append(Finding(code, message, span, advice=advice))
 
     def _resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in schema:
@@ -181,9 +181,10 @@ class StructureCheck:
         patterns = [leaf["pattern"] for leaf in leaves if "pattern" in leaf]
         if names or patterns:
             if node.text not in names and not any(re.search(pattern, node.text) for pattern in patterns):
-                examples = [str(one) for leaf in leaves for one in leaf.get("examples", [])]
-                known = suggestion(node.text, names) if names else f"write for example {' or '.join(examples)}"
-                self._add(key, "unknown-value", f'unknown value "{node.text}"; {known}', node.span)
+                examples = " or ".join(str(one) for leaf in leaves for one in leaf.get("examples", []))
+                known = suggestion(node.text, names) if names else f"write for example {examples}"
+                advice = "" if names else f"Write it as in {examples}."
+                self._add(key, "unknown-value", f'unknown value "{node.text}"; {known}', node.span, advice)
         elif len(node.text) < max(leaf.get("minLength", 0) for leaf in leaves):
             self._add(key, "out-of-range", "must not be empty", node.span)
 

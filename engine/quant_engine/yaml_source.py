@@ -154,6 +154,8 @@ class Source(Lines):
         super().__init__(text)
         self._nodes = 0
         self.root: Node | None = self._parse()
+        self.overridden: dict[Span, str] = {}
+        """Where the text says something else than the tree, by a `path=value` of the command line."""
 
     def find(self, key: Key) -> Span | None:
         """Where the value at a key path is, or the nearest enclosing one that is written; None for the document itself."""

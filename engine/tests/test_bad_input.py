@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "group size": (
         in_recipe("default: gptq-w3a16-g32", "default: gptq-w3a16"),
         r"5:12: error: group size 128 does not divide the input width 64 of model\.layers\.0\.self_attn\.q_proj; "
-        r"divisors: 8, 16, 32, 64 \[group-size\]",
+        r"sizes that fit: 32, 64 \[group-size\]",
     ),
     "empty calibration": (
         empty_calibration,

@@ -58,15 +58,15 @@ def test_a_wrong_override_points_into_the_text(workspace: Path) -> None:
     checked = check(workspace / "small.quant.yaml", overrides=["calibration.samples=0"])
     (found,) = checked.diagnostics
     assert (found.code, found.line, found.column) == ("out-of-range", 2, 50)
-    assert found.message == "0 is below the minimum of 1"
+    assert found.message == '0 is below the minimum of 1 (by --set "calibration.samples=0")'
 
 
-def test_group_size_names_the_layer_and_its_divisors(workspace: Path) -> None:
+def test_group_size_names_the_layer_and_the_sizes_that_fit(workspace: Path) -> None:
     recipe = "model: model\ncalibration: { data: calibration.jsonl }\nquantize: { default: rtn-w4a16 }\noutput: o\n"
     (found,) = check(write(workspace, recipe)).diagnostics
     assert (found.code, found.line, found.column) == ("group-size", 3, 22)
     assert found.message == (
-        "group size 128 does not divide the input width 64 of model.layers.0.self_attn.q_proj; divisors: 8, 16, 32, 64"
+        "group size 128 does not divide the input width 64 of model.layers.0.self_attn.q_proj; sizes that fit: 32, 64"
     )
 
 

@@ -96,6 +96,8 @@ def test_no_weights_or_no_config(folder: Path):
     (folder / "config.json").rename(folder / "renamed.json")
     assert "no config.json" in refused(folder, "model-broken")
     (folder / "model.safetensors").unlink()
+    assert "neither config.json nor" in refused(folder, "model-missing")
+    (folder / "renamed.json").rename(folder / "config.json")
     assert "neither model.safetensors" in refused(folder, "model-broken")
 
 

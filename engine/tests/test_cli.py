@@ -172,7 +172,9 @@ def test_methods_show_schemes_arguments_defaults_and_help() -> None:
     listed = {entry["name"]: entry for entry in json.loads(quant_engine("methods", "--json").stdout)}
     assert {"gptq", "rtn"} <= listed.keys()
     for argument in listed["gptq"]["arguments"]:
-        assert argument["help"] in " ".join(text.split()) and f"{argument['name']} = {argument['default']}" in text
+        assert f"{argument['name']} {argument['help']}" in " ".join(text.split())
+        assert f"Default: {argument['default']}" in argument["help"]
+    assert not re.search(r" $", text, re.MULTILINE)
 
 
 def test_a_terminal_gets_a_live_display(workspace: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def final_hidden(model: DecoderModel, batches: Sequence[Tensor], source: Checkpo
                 batch.hidden = model.run_block(index, batch)
         finally:
             model.free_block(index)
-        tick(f"block {index}")
+        tick(f"{'original' if source is None else 'quantized'}: block {index}")
     return [batch.hidden for batch in inputs]
 
 
@@ -102,7 +102,7 @@ def evaluate(
             logits = [head.logits(states[index][:, :-1], CHUNK) for head, states in zip(heads, hidden, strict=True)]
             sums.counts += [tokens.shape[1] - 1] * tokens.shape[0]
             _add(sums, tokens, logits, original is not None, quantized is not None)
-            tick("logits")
+            tick(f"logits of batch {index}")
     finally:
         for one in evaluated:
             one.model.free_head()

@@ -78,4 +78,10 @@ def missing_weights(folder: Path) -> QuantError:
             code="model-not-safetensors",
             advice="Convert them on a machine you can afford to lose, with transformers' save_pretrained.",
         )
+    if not (folder / CONFIG).exists():
+        return QuantError(
+            f'no checkpoint at "{folder}": the folder has neither {CONFIG} nor safetensors weights',
+            code="model-missing",
+            advice="Give the folder that has them.",
+        )
     return broken(folder, f"it has neither {SINGLE} nor {INDEX}")

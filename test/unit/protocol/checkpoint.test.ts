@@ -113,6 +113,8 @@ describe('the checkpoint reader', () => {
         assert.equal((await refusal()).code, 'model-missing');
         rmSync(folder);
         mkdirSync(folder);
+        assert.match((await refusal()).message, /neither config\.json nor/);
+        writeFileSync(path.join(folder, 'config.json'), '{}');
         assert.match((await refusal()).message, /neither model\.safetensors nor/);
     });
 

@@ -112,7 +112,7 @@ describe('validation', () => {
 
     it('checks what has to divide the inputs of a scheme whose weights have no groups', () => {
         assert.deepEqual(found(whole('  default: fp8_block')), ['group-size: fp8_block']);
-        assert.match(messages(whole('  default: { method: fp8, scheme: FP8_BLOCK }'))[0]!, /^group size 128 does not divide the input width 64 of model\.layers\.0\.self_attn\.q_proj; /);
+        assert.match(messages(whole('  default: { method: fp8, scheme: FP8_BLOCK }'))[0]!, /^group size 128 does not divide the input width 64 of model\.layers\.0\.self_attn\.q_proj$/);
         for (const free of ['fp8', 'fp8_dynamic', 'rtn-w8a8', 'gptq-nvfp4a16', 'rtn-mxfp4a16', 'gptq-w4a16-channel', 'smoothquant-w4a8-g32']) assert.deepEqual(found(whole(`  default: ${free}`)), [], free);
     });
 
