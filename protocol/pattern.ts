@@ -1,5 +1,5 @@
 /**
- * Layer patterns over module names, with the meaning that the engine gives them (`pattern_to_regex` in `engine/quant_engine/recipe.py`):
+ * Layer patterns over module names, with the meaning that the engine gives them (`engine/quant_engine/patterns.py`):
  * `*` any characters (dots too), `?` one character, `[0-3]` one of a set, `[!0-3]` one that is not in it.
  *
  * Matched by hand and not through a regular expression: a recipe is somebody else's text, and `*a*a*a*…` must not take exponential time.

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 
 /**
  * The header of a safetensors file, read with distrust: every number is checked before anything is allocated. Only the 8-byte length and the
@@ -37,6 +37,8 @@ const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
 
 /** Reads and checks the header of one file. Throws CheckpointError that names the file and what is wrong. */
 export async function readHeader(file: string): Promise<TensorInfo[]> {
+    // Opening a pipe would wait for somebody to write.
+    if (!(await stat(file)).isFile()) throw broken(file, 'it is not a file');
     const handle = await open(file, 'r');
     try {
         const { size } = await handle.stat();

@@ -25,6 +25,8 @@ export interface FileFact {
     readonly kind: 'missing' | 'file' | 'folder';
     /** With symbolic links resolved; the path itself when it does not exist. */
     readonly realPath: string;
+    /** Of something missing: it is a link to nowhere. */
+    readonly dangling?: boolean;
     /** Of something missing: the nearest folder above it, when nothing can be made there. */
     readonly blocked?: { readonly parent: string; readonly reason: 'is not a folder' | 'cannot be written' };
     /** Of a file: whether it holds any text, or what is wrong in which line before the first text; undefined: not known. */

@@ -21,7 +21,7 @@ export function groupSizeFindings(recipe: Recipe, decisions: Decisions, wrong: W
         const sizes = use.format?.regroupable ? fittingSizes(recipe, use.sizePlace, layers) : [];
         const choice = sizes.length > 0 ? `; sizes that fit: ${sizes.join(', ')}` : '';
         const message = `group size ${size} does not divide the input width ${layer.inputs} of ${layer.name}${choice}`;
-        const spellings = use.format?.regroupable ? sizeSpellings(recipe, use.sizePlace, sizes.toReversed()) : [];
+        const spellings = use.format?.regroupable ? sizeSpellings(recipe, use.sizePlace, sizes.toSorted((a, b) => Math.abs(a - size!) - Math.abs(b - size!))) : [];
         return [errorAt('group-size', use.sizePlace, message, spellings)];
     });
 }

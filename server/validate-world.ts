@@ -1,3 +1,4 @@
+import * as path from 'node:path';
 import type { CheckpointHeader } from '../protocol/checkpoint';
 import { Decisions } from './decisions';
 import { numberedOutputs, placesWithFormat, type Facts } from './facts';
@@ -68,8 +69,12 @@ function outputFindings(place: Place, model: Place | undefined, facts: Facts): F
     const fact = facts.files.get(place.text);
     const modelPath = model && facts.files.get(model.text)?.realPath;
     if (fact && modelPath === fact.realPath) return [errorAt('output-is-model', place, 'the output is the checkpoint itself')];
+    if (fact && modelPath !== undefined && fact.realPath.startsWith(modelPath + path.sep)) {
+        return [errorAt('output-is-model', place, 'the output lies inside the checkpoint')];
+    }
+    if (/^runs(\/|$)/.test(path.posix.normalize(place.text))) return [errorAt('output-unwritable', place, `"${place.text}" cannot be made: run directories are kept there`)];
     if (fact?.blocked) return [errorAt('output-unwritable', place, `"${place.text}" cannot be made: "${fact.blocked.parent}" ${fact.blocked.reason}`)];
-    if (!fact || fact.kind === 'missing') return [];
+    if (!fact || (fact.kind === 'missing' && !fact.dangling)) return [];
     const free = numberedOutputs(place.text).find((text) => facts.files.get(text)?.kind === 'missing');
     const finding = errorAt('output-exists', place, `"${place.text}" exists already; choose another folder or remove it`, free ? [free] : []);
     // After a run that went well, or while it still evaluates, this is how things are and no mistake of the recipe.

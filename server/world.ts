@@ -1,4 +1,4 @@
-import { access, constants, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { access, constants, lstat, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { readCheckpoint, type Family } from '../protocol/checkpoint';
 import type { Result } from '../protocol/generated/result';
@@ -83,7 +83,8 @@ export async function fileFact(file: string): Promise<FileFact> {
         if (!stats.isFile()) return { kind: 'folder', realPath, text: undefined };
         return { kind: 'file', realPath, text: await findText(file, stats.size) };
     } catch {
-        return { kind: 'missing', realPath: path.resolve(file), blocked: await blocked(file).catch(() => undefined), text: undefined };
+        const dangling = await lstat(file).then(() => true, () => false);
+        return { kind: 'missing', realPath: path.resolve(file), dangling, blocked: await blocked(file).catch(() => undefined), text: undefined };
     }
 }
 

@@ -73,7 +73,7 @@ class FileCheck:
         """ignore_output: it may exist and nothing is written there."""
         for section in ("calibration", "evaluate"):
             yield from self._data((section, "data"))
-        output = [] if ignore_output else list(self._output())
+        output = [] if ignore_output else list(self._output(runs))
         yield from output
         model = self._values.scalar(_MODEL, str)
         if model is None:
@@ -143,17 +143,22 @@ class FileCheck:
                 message = f"{int(found[0])} is above the model's maximum of {most} tokens"
                 yield Finding("sequence-too-long", message, found[1])
 
-    def _output(self) -> Iterator[Finding]:
+    def _output(self, runs: Path) -> Iterator[Finding]:
         found, model = self._values.scalar(_OUTPUT, str), self._values.scalar(_MODEL, str)
         if found is None:
             return
         written, span = found
         path = target(self._folder, written)
+        source = target(self._folder, model[0]) if model else None
         if not _possible(written, path):
             yield Finding("output-unwritable", f'"{written}" cannot be made: it is no path on this system', span)
-        elif model and path == target(self._folder, model[0]) and path.exists():
+        elif path == source and path.exists():
             yield Finding("output-is-model", "the output is the checkpoint itself", span)
-        elif path.exists():
+        elif source and source in path.parents and _is(source.is_dir):
+            yield Finding("output-is-model", "the output lies inside the checkpoint", span)
+        elif runs.resolve() in (path, *path.parents):
+            yield Finding("output-unwritable", f'"{written}" cannot be made: run directories are kept there', span)
+        elif path.exists() or os.path.lexists(self._folder / Path(written).expanduser()):
             yield Finding("output-exists", f'"{written}" exists already; choose another folder or remove it', span)
         else:
             parent = preflight.existing_parent(path)

@@ -13,7 +13,8 @@ from quant_engine.assignment.units import Unit, stored_as, torn_messages, units_
 from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.formats.scheme import GROUP_SIZES, SCHEMES
 from quant_engine.nearest import nearest
-from quant_engine.recipe import Budget, matches, parse_size
+from quant_engine.patterns import matches
+from quant_engine.recipe import Budget, parse_size
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
 from quant_engine.uses import Use

@@ -36,7 +36,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """`did you mean "NEAREST"?`, or the list of what is known: of names that begin as `name` does up to its first hyphen, if there are any."""
+    """`did you mean "NEAREST"?`, or the list of what is known. Names that begin as `name` does up to its first hyphen come alone, if
+    there are any."""
     beginning = name.split("-")[0]
     known = [one for one in known if beginning and one.startswith(beginning)] or known
     near = nearest(name, known)

@@ -176,33 +176,3 @@ class Recipe(Section):
     def resolved_candidates(self) -> list[Use]:
         uses = [resolve(value) for value in self.candidates]
         return [use for use in uses if use is not None]
-
-
-def pattern_to_regex(pattern: str) -> re.Pattern[str]:
-    """A layer pattern as a regular expression over whole module names; `*` also crosses dots. A set that is none
-    matches nothing."""
-    parts: list[str] = []
-    position = 0
-    while position < len(pattern):
-        character = pattern[position]
-        closing = pattern.find("]", position + 2) if character == "[" else -1
-        if character == "*":
-            parts.append(".*")
-        elif character == "?":
-            parts.append(".")
-        elif closing > 0:
-            members = pattern[position + 1 : closing].replace("\\", "\\\\").replace("[", "\\[")
-            negated = members.startswith("!")
-            parts.append(f"[{'^' if negated else ''}{members[1:] if negated else members}]")
-            position = closing
-        else:
-            parts.append(re.escape(character))
-        position += 1
-    try:
-        return re.compile("".join(parts))
-    except re.error:  # a set that is none, such as [z-a]
-        return re.compile(r"(?!)")
-
-
-def matches(patterns: list[str], name: str) -> bool:
-    return any(pattern_to_regex(pattern).fullmatch(name) for pattern in patterns)

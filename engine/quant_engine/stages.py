@@ -34,7 +34,7 @@ def prepare(work: Work) -> None:
     from quant_engine.architectures.decoder import open_model
     from quant_engine.checkpoint import Checkpoint
     from quant_engine.devices import device_class, resolve_device
-    from quant_engine.tokens import calibration_tokens, load_tokenizer
+    from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer
 
     recipe = work.recipe
     with work.phase("prepare", 3, "steps"):
@@ -52,6 +52,11 @@ def prepare(work: Work) -> None:
             tokenizer, work.path(section.data), section.samples, length, section.seed, held_out
         )
         _note_short(work, work.tokens, ("calibration", "data"))
+        if recipe.evaluate and held_out and work.action == "run":
+            # Text that is too short should not cost a whole run first.
+            wanted, held_out_length = recipe.evaluate.samples, work.sequence_length(recipe.evaluate)
+            work.held_out = held_out_tokens(tokenizer, held_out, wanted, held_out_length, work.path(section.data))
+            _note_short(work, work.held_out, ("evaluate", "data"))
         _note_few(work)
         identity = {
             "action": work.action,
@@ -169,16 +174,10 @@ def evaluate(work: Work) -> None:
     from quant_engine.benchmarks.perplexity import Evaluated
     from quant_engine.benchmarks.perplexity import evaluate as benchmark
     from quant_engine.checkpoint import Checkpoint
-    from quant_engine.tokens import held_out_tokens, load_tokenizer
 
-    section = work.recipe.evaluate
-    if section is None or work.published is None:
+    section, data = work.recipe.evaluate, work.held_out
+    if section is None or data is None or work.published is None:
         return
-    tokenizer = load_tokenizer(work.checkpoint.path)
-    calibration = work.path(work.recipe.calibration.data)
-    length = work.sequence_length(section)
-    data = held_out_tokens(tokenizer, work.path(section.data), section.samples, length, calibration)
-    _note_short(work, data, ("evaluate", "data"))
     written = Checkpoint.open(work.published)
     models = 2 if section.baseline else 1
     with work.phase("evaluate", models * work.model.block_count + len(data.batches), "steps"):

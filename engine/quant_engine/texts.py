@@ -38,13 +38,14 @@ def _text_of(path: Path, number: int, line: str) -> str:
     advice = 'Each line must be a JSON object with a string in "text".'
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise QuantError(
-            f'"{path}" line {number} is not JSON: {error.msg}', code="data-broken", advice=advice
-        ) from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
+        raise QuantError(f'"{path}" line {number} is not JSON: {reason}', code="data-broken", advice=advice) from None
     text = value.get("text", "") if isinstance(value, dict) else None
     if not isinstance(text, str):
         raise QuantError(f'"{path}" line {number} has no string in "text"', code="data-broken", advice=advice)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise QuantError(f'"{path}" line {number} has half of a surrogate pair, which is no character', code="data-broken", advice=advice)
     return text
 
 

@@ -139,7 +139,7 @@ def _data(windows: list[list[int]], wanted: int, path: Path, key: tuple[str, ...
     import torch
 
     if not windows:
-        raise QuantError(f'"{path}" has no text', code="data-empty", advice="Give a file with text in it.", key=key)
+        raise QuantError(f'"{path}" has fewer than two tokens', code="data-empty", advice="Give a file with more text.", key=key)
     length = len(windows[0])
     tokens = torch.tensor(windows, dtype=torch.int64)
     batches = list(tokens.split(max(1, BATCH_TOKENS // length)))

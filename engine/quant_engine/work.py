@@ -45,6 +45,7 @@ class Work:
     checkpoint: Checkpoint = field(init=False)
     model: DecoderModel = field(init=False)
     tokens: TokenData = field(init=False)
+    held_out: TokenData | None = None
     measured: dict[str, MeasuredLayer] = field(default_factory=dict)
     assignment: dict[str, Assigned] = field(default_factory=dict)
     front: ParetoFront | None = None

@@ -12,7 +12,8 @@ from quant_engine.check import read_recipe
 from quant_engine.check_files import target
 from quant_engine.errors import QuantError
 from quant_engine.overrides import apply_overrides
-from quant_engine.recipe import Recipe, matches
+from quant_engine.patterns import matches
+from quant_engine.recipe import Recipe
 from quant_engine.recipe_text import as_document, replaced, with_quantize
 from quant_engine.request import read_request
 from quant_engine.result import ParetoFront, Result

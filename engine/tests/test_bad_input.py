@@ -95,6 +95,10 @@ def existing_output(folder: Path) -> None:
     (folder / "quantized" / "precious.txt").write_text("keep me")
 
 
+def dangling_output(folder: Path) -> None:
+    (folder / "quantized").symlink_to(folder / "nowhere")
+
+
 # What is changed in a good workspace, and what is said about it.
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated": (
@@ -190,6 +194,18 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
         in_recipe("output: quantized", "output: ./model"),
         r"9:9: error: the output is the checkpoint itself \[output-is-model\]",
     ),
+    "output in the model": (
+        in_recipe("output: quantized", "output: ./model/quantized"),
+        r"9:9: error: the output lies inside the checkpoint \[output-is-model\]",
+    ),
+    "output among the runs": (
+        in_recipe("output: quantized", "output: runs"),
+        r'9:9: error: "runs" cannot be made: run directories are kept there \[output-unwritable\]',
+    ),
+    "output that is a link to nowhere": (
+        dangling_output,
+        r'9:9: error: "quantized" exists already; choose another folder or remove it \[output-exists\]',
+    ),
     "unknown key": (
         in_recipe("samples: 8", "smaples: 8"),
         r'2:41: error: unknown key "smaples"; did you mean "samples"\? \[unknown-key\]',
@@ -233,6 +249,21 @@ def test_a_calibration_file_broken_in_the_middle_fails_with_its_line(workspace: 
     assert failed.returncode == 1
     assert "line 2 is not JSON" in failed.stderr and "[data-broken]" in failed.stderr
     assert not (workspace / "quantized").exists() and not list(workspace.glob(".quantized*"))
+
+
+def test_held_out_text_that_is_too_short_is_found_before_anything_is_measured(workspace: Path) -> None:
+    (workspace / "held-out.txt").write_text("hi")
+    failed = quant_engine("run", "small.quant.yaml", cwd=workspace)
+    assert failed.returncode == 1 and "[data-short]" in failed.stderr
+    (run,) = (workspace / "runs").iterdir()
+    assert json.loads((run / "run.json").read_text())["progress"]["phase"] == "prepare"
+    assert not (workspace / "quantized").exists()
+
+
+def test_a_device_that_is_not_there_is_bad_usage(workspace: Path) -> None:
+    refused = quant_engine("run", "small.quant.yaml", "--device", "cuda:99", cwd=workspace)
+    assert refused.returncode == 2 and "[device-missing]" in refused.stderr
+    assert not (workspace / "runs").exists()
 
 
 def test_a_full_disk_is_foreseen(workspace: Path) -> None:

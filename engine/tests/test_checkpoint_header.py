@@ -1,6 +1,7 @@
 """Hostile and broken safetensors headers: each is refused with the file's name and the reason."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "a fractional size": (entry(shape=[2.0, 2]), "not a list of sizes"),
     "too many dimensions": (entry(shape=[1] * 65), "not a list of sizes"),
     "a shape that overflows 64 bits": (entry(shape=[2**62, 4, 4]), "needs"),
+    "a shape that overflows a float": (entry(shape=[2**62] * 17), "needs far more bytes"),
     "a shape that is too small": (entry(shape=[2, 1]), "needs 8 bytes"),
     "offsets backwards": (entry(data_offsets=[16, 0]), "not a start and an end"),
     "one offset": (entry(data_offsets=[0]), "not a start and an end"),
@@ -76,6 +78,12 @@ def test_a_broken_header_is_refused(name: str, tmp_path: Path):
     assert caught.value.code == "model-broken"
     assert str(file) in caught.value.message and reason in caught.value.message
     assert len(caught.value.message) < 1000 and caught.value.advice
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(QuantError, match="it is not a file"):
+        read_header(tmp_path / "model.safetensors")
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path):

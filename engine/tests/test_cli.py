@@ -143,10 +143,14 @@ def test_json_is_the_only_thing_on_stdout(workspace: Path, tmp_path: Path) -> No
     assert [one.code for one in CheckReport.model_validate_json(again.stdout).diagnostics] == ["output-exists"]
     gone = quant_engine("run", "small.quant.yaml", "--device", "cuda:9", "--runs", tmp_path / "runs", "--json",
                         "--output", tmp_path / "no", cwd=workspace)  # fmt: skip
-    assert gone.returncode == 1
-    record = RunRecord.model_validate_json(gone.stdout)
-    assert record.state == "failed" and record.error is not None and record.error.code == "device-missing"
-    assert "there is no device" in gone.stderr and record.log in gone.stderr
+    assert gone.returncode == 2 and json.loads(gone.stdout)["error"]["code"] == "device-missing"
+    (workspace / "held-out-short.txt").write_text("hi")
+    short = quant_engine("run", "small.quant.yaml", "--set", "evaluate.data=held-out-short.txt", "--runs", tmp_path / "runs", "--json",
+                         "--output", tmp_path / "no", cwd=workspace)  # fmt: skip
+    assert short.returncode == 1
+    record = RunRecord.model_validate_json(short.stdout)
+    assert record.state == "failed" and record.error is not None and record.error.code == "data-short"
+    assert "fewer than two sequences" in short.stderr and record.log in short.stderr
 
 
 def test_sensitivity_prints_the_candidates_only(workspace: Path, tmp_path: Path) -> None:

@@ -188,10 +188,10 @@ def test_a_defect_is_a_failure_too(workspace: Path, tmp_path: Path, monkeypatch:
 
 def test_an_unknown_device_lists_what_there_is(workspace: Path, tmp_path: Path) -> None:
     overrides = (f"output={tmp_path / 'out'}",)
-    failed = start(Request("run", workspace / "small.quant.yaml", overrides, "cuda:7", tmp_path / "runs"))
-    record = record_of(folder_of(failed))
-    assert failed.exit_code == 1 and record.error is not None and record.error.code == "device-missing"
-    assert record.advice is not None and "cpu" in record.advice
+    with pytest.raises(QuantError) as caught:
+        start(Request("run", workspace / "small.quant.yaml", overrides, "cuda:7", tmp_path / "runs"))
+    assert caught.value.code == "device-missing" and "cpu" in caught.value.advice
+    assert not (tmp_path / "runs").exists()
 
 
 def test_names_of_run_directories_never_collide(tmp_path: Path) -> None:

@@ -43,10 +43,10 @@ function tool(command, args, minutes, extra = {}, cwd = root) {
  * @param {string[]} args
  * @param {number} [minutes]
  */
-const check = (args, minutes = 5) => async (/** @type {string} */ title) => checkResult(title, await tool(node, args, minutes));
+const check = (args, minutes = 15) => async (/** @type {string} */ title) => checkResult(title, await tool(node, args, minutes));
 
 /** @param {string[]} args */
-const python = (args) => async (/** @type {string} */ title) => checkResult(title, await tool(venvPython, args, 5));
+const python = (args) => async (/** @type {string} */ title) => checkResult(title, await tool(venvPython, args, 15));
 
 /**
  * @param {string} group folder under test/ and out/
@@ -67,21 +67,21 @@ async function pytest(title) {
     const file = report('engine.xml');
     // One thread in each of the two workers: more only take the cores from each other. A file stays with one worker, so that its fixtures are made once.
     const threads = { OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' };
-    const result = await tool(venvPython, ['-m', 'pytest', 'tests', '-n', '2', '--dist', 'loadfile', `--junitxml=${file}`], 15, threads, path.join(root, 'engine'));
+    const result = await tool(venvPython, ['-m', 'pytest', 'tests', '-n', '2', '--dist', 'loadfile', `--junitxml=${file}`], 45, threads, path.join(root, 'engine'));
     return pytestResult(title, file, result);
 }
 
 /** @param {string} title */
 async function extensionHost(title) {
     const file = report('integration.json');
-    const result = await tool(node, ['--enable-source-maps', 'out/rig/extension-host.mjs'], 6, { QUANT_TEST_RESULTS: file, QUANT_TEST_TIMEOUT: String(5 * minute) });
+    const result = await tool(node, ['--enable-source-maps', 'out/rig/extension-host.mjs'], 20, { QUANT_TEST_RESULTS: file, QUANT_TEST_TIMEOUT: String(18 * minute) });
     return mochaResult(title, file, result);
 }
 
 /** @param {string} title */
 async function packaged(title) {
-    const made = await tool(node, ['scripts/package.mjs'], 3);
-    return made.code === 0 ? mocha('package', 5, 90)(title) : checkResult(title, made);
+    const made = await tool(node, ['scripts/package.mjs'], 10);
+    return made.code === 0 ? mocha('package', 10, 240)(title) : checkResult(title, made);
 }
 
 /** @type {Suite[]} */
@@ -92,10 +92,10 @@ export const suites = [
     { name: 'pyright', title: 'pyright', lane: 'static', needs: [], run: check([packageFile('pyright', 'index.js'), '-p', 'engine']) },
     { name: 'schema', title: 'the schemas are those of the engine', lane: 'static', needs: [], run: python(['-m', 'quant_engine', 'schema', '--out', 'schemas', '--check']) },
     { name: 'types', title: 'the types are those of the schemas', lane: 'static', needs: [], run: check(['scripts/types.mjs', '--check']) },
-    { name: 'unit', title: 'units (mocha)', lane: 'static', needs: ['tests'], run: mocha('unit', 3, 10) },
+    { name: 'unit', title: 'units (mocha)', lane: 'static', needs: ['tests'], run: mocha('unit', 12, 40) },
     { name: 'engine', title: 'engine (pytest)', lane: 'engine', needs: [], run: pytest },
-    { name: 'lsp', title: 'language server over stdio (mocha)', lane: 'editor', needs: ['build', 'tests'], run: mocha('lsp', 3, 20) },
+    { name: 'lsp', title: 'language server over stdio (mocha)', lane: 'editor', needs: ['build', 'tests'], run: mocha('lsp', 10, 60) },
     { name: 'extension', title: 'extension inside VS Code', lane: 'editor', needs: ['build', 'tests', 'vscode'], run: extensionHost },
-    { name: 'workbench', title: 'workbench through Chromium', lane: 'editor', needs: ['build', 'tests', 'vscode'], run: mocha('e2e', 10, 120) },
+    { name: 'workbench', title: 'workbench through Chromium', lane: 'editor', needs: ['build', 'tests', 'vscode'], run: mocha('e2e', 30, 300) },
     { name: 'package', title: 'package (VSIX)', lane: 'editor', needs: ['build', 'tests', 'vscode'], run: packaged },
 ];

@@ -7,7 +7,13 @@ const WEIGHTS = /^(.+\.safetensors|.+\.safetensors\.index\.json|pytorch_model.*\
 export const CHECKPOINT_FILES = '**/{config.json,*.safetensors,*.safetensors.index.json,pytorch_model*.bin,*.gguf}';
 
 /** Folders that never hold checkpoints but many files. */
-export const NEVER_CHECKPOINTS = '**/{node_modules,.git,.venv,venv,__pycache__,site-packages}/**';
+const NEVER = ['node_modules', '.git', '.venv', 'venv', '__pycache__', 'site-packages'];
+export const NEVER_CHECKPOINTS = `**/{${NEVER.join(',')}}/**`;
+
+/** Whether a path (POSIX) lies where no checkpoint is looked for. */
+export function isNeverSearched(file: string): boolean {
+    return file.split('/').some((part) => NEVER.includes(part));
+}
 
 /** More folders than this are left out, and the log says so. */
 export const MAX_CHECKPOINTS = 1000;

@@ -2,10 +2,12 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import { Debouncer, type Clock } from '../base/clock';
 import type { Log } from '../base/log';
-import { CHECKPOINT_FILES, checkpointFolders, concernsRecognition, MAX_CHECKPOINTS, NEVER_CHECKPOINTS, saysQuantized } from './recognise';
+import { CHECKPOINT_FILES, checkpointFolders, concernsRecognition, isNeverSearched, MAX_CHECKPOINTS, NEVER_CHECKPOINTS, saysQuantized } from './recognise';
 import { topLevels } from './topLevels';
 
 const QUIET = 300;
+/** Events of files in a folder that is just being made get lost, so after a new folder everything is looked at once more. */
+const LATER = 3000;
 
 /** The checkpoints of the workspace, kept fresh, and the context keys that menus look at. */
 export class CheckpointRegistry implements vscode.Disposable {
@@ -14,6 +16,7 @@ export class CheckpointRegistry implements vscode.Disposable {
     private scan: Promise<void> = Promise.resolve();
     private readonly changed = new vscode.EventEmitter<readonly vscode.Uri[]>();
     private readonly debouncer: Debouncer;
+    private readonly later: Debouncer;
     private readonly disposables: vscode.Disposable[] = [this.changed];
 
     readonly onDidChange = this.changed.event;
@@ -24,13 +27,15 @@ export class CheckpointRegistry implements vscode.Disposable {
     ) {
         this.debouncer = new Debouncer(clock, QUIET, () => void this.refresh());
         const files = vscode.workspace.createFileSystemWatcher(CHECKPOINT_FILES, false, true, false);
-        // Deleting or moving a folder reports the folder alone, so deletions are watched everywhere.
-        const deletions = vscode.workspace.createFileSystemWatcher('**', true, true, false);
+        this.later = new Debouncer(clock, LATER, () => void this.refresh());
+        // Copying, deleting or moving a folder may report the folder alone, so these are watched everywhere.
+        const folders = vscode.workspace.createFileSystemWatcher('**', false, true, false);
         this.disposables.push(
-            this.debouncer, files, deletions,
+            this.debouncer, this.later, files, folders,
             files.onDidCreate(() => this.debouncer.trigger()),
             files.onDidDelete(() => this.debouncer.trigger()),
-            deletions.onDidDelete((uri) => this.deleted(uri)),
+            folders.onDidCreate((uri) => void this.created(uri)),
+            folders.onDidDelete((uri) => this.deleted(uri)),
             vscode.workspace.onDidChangeWorkspaceFolders(() => this.debouncer.trigger()),
         );
     }
@@ -64,6 +69,12 @@ export class CheckpointRegistry implements vscode.Disposable {
 
     dispose(): void {
         for (const item of this.disposables) item.dispose();
+    }
+
+    private async created(uri: vscode.Uri): Promise<void> {
+        if (isNeverSearched(uri.path)) return;
+        const found = await Promise.resolve(vscode.workspace.fs.stat(uri)).catch(() => undefined);
+        if (found && (found.type & vscode.FileType.Directory) !== 0) this.later.trigger();
     }
 
     private deleted(uri: vscode.Uri): void {

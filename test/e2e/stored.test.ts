@@ -44,7 +44,7 @@ describe('a stored result', function () {
 
         await workbench.trustWorkspace();
         await workbench.command('Quant: Start Engine');
-        await workbench.waitFor('the engine', () => processes().length > 0, 60_000);
+        await workbench.waitFor('the engine', () => processes().length > 0, 180_000);
         await workbench.command('View: Show Explorer');
         await workbench.waitFor('Quantize… in the menu', async () => (await explorer.menu('tiny-llama-pydoc')).includes('Quantize…'));
         assert.deepEqual(workbench.violations, []);

@@ -111,9 +111,9 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         await editor.lenses().filter({ hasText: /^ ?Run$/ }).click();
         const counter = /(prepare|measure|quantize|evaluate|write) \d+\/\d+/;
         await Promise.all([
-            runs.waitForStatus(checkpoint, counter, 60_000),
-            workbench.statusItem(new RegExp(`Quant: ${counter.source}`)).waitFor({ timeout: 60_000 }),
-            editor.lenses().filter({ hasText: /Cancel/ }).waitFor({ timeout: 60_000 }),
+            runs.waitForStatus(checkpoint, counter, 180_000),
+            workbench.statusItem(new RegExp(`Quant: ${counter.source}`)).waitFor({ timeout: 180_000 }),
+            editor.lenses().filter({ hasText: /Cancel/ }).waitFor({ timeout: 180_000 }),
         ]);
         run = await runThat(workspace, checkpoint, 'is done', ({ state }) => state === 'done');
         await runs.waitForStatus(checkpoint, /^done · /);

@@ -24,7 +24,7 @@ export function inWorkspace(...parts: string[]): string {
 export const CHECKPOINT = 'tiny-llama-pydoc';
 
 /** As long as an editor, an engine and torch may need. */
-export function until<T>(what: string, ask: () => T | Promise<T>, timeout = 60_000): Promise<NonNullable<T>> {
+export function until<T>(what: string | (() => string), ask: () => T | Promise<T>, timeout = 180_000): Promise<NonNullable<T>> {
     return untilSoon(what, ask, timeout);
 }
 

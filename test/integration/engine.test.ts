@@ -6,7 +6,7 @@ import type { Engine } from '../../src/engine/engine';
 import { alive, CHECKPOINT, inWorkspace, until, workbenchApi } from './api';
 
 describe('the resident engine', function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     let engine: Engine;
 
     before(async () => {

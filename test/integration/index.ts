@@ -10,7 +10,7 @@ import Mocha from 'mocha';
 export function run(): Promise<void> {
     const results = process.env.QUANT_TEST_RESULTS;
     const mocha = new Mocha({
-        ui: 'bdd', timeout: 90_000, color: false, forbidOnly: process.env.CI === 'true',
+        ui: 'bdd', timeout: 300_000, color: false, forbidOnly: process.env.CI === 'true',
         ...(results ? { reporter: 'json', reporterOptions: { output: results } } : { reporter: 'spec' }),
     });
     const files = readdirSync(__dirname).filter((file) => file.endsWith('.test.js')).sort();

@@ -7,7 +7,7 @@ import type { WorkbenchApi } from '../../src/workbench';
 import { inWorkspace, recipeFor, until, workbenchApi } from './api';
 
 describe('runs', function () {
-    this.timeout(180_000);
+    this.timeout(600_000);
     let api: WorkbenchApi;
 
     before(async () => {
@@ -33,7 +33,7 @@ describe('runs', function () {
 
     const state = (run: Run): string | undefined => api.runs.get(run.directory)?.state;
     const reached = (run: Run, ...states: string[]): Promise<unknown> =>
-        until(`${run.id} to be ${states.join(' or ')}; it is ${state(run)}`, () => states.includes(state(run) ?? ''), 120_000);
+        until(() => `${run.id} to be ${states.join(' or ')}; it is ${state(run)}`, () => states.includes(state(run) ?? ''), 300_000);
 
     it('go from the command to a checkpoint and a panel', async () => {
         const recipe = write('whole', recipeFor('whole', { evaluate: true }));

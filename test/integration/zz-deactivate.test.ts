@@ -7,7 +7,7 @@ import { alive, until, workbenchApi } from './api';
 // The last file: nothing works afterwards.
 describe('the end of the extension', () => {
     it('ends the engine', async function () {
-        this.timeout(60_000);
+        this.timeout(180_000);
         const engine = (await workbenchApi()).engine()?.engine;
         assert.ok(engine);
         const { hello } = await engine.start();

@@ -44,7 +44,7 @@ export class Explorer {
     }
 
     /** Chooses an item of a row's menu. A menu is made when it opens, so look again until the item is there. */
-    async choose(name: string, title: string, timeout = 20_000): Promise<void> {
+    async choose(name: string, title: string, timeout = 60_000): Promise<void> {
         await until(`“${title}” in the menu of ${name}`, async () => {
             const titles = await this.openMenu(name);
             if (titles.includes(title)) return true;

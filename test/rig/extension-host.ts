@@ -4,7 +4,7 @@ import path from 'node:path';
 import { root } from '../../scripts/lib/paths.mjs';
 import { Workbench } from './workbench';
 
-const timeout = Number(process.env.QUANT_TEST_TIMEOUT ?? 240_000);
+const timeout = Number(process.env.QUANT_TEST_TIMEOUT ?? 900_000);
 const log: string[] = [];
 let finish: (code: number) => void;
 const finished = new Promise<number>((resolve) => {

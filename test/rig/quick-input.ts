@@ -92,7 +92,7 @@ export class QuickInput {
     }
 
     /** Runs a command by its title; looks again while it is not there yet. */
-    async command(title: string, timeout = 20_000): Promise<void> {
+    async command(title: string, timeout = 60_000): Promise<void> {
         await until(`the command ${title}`, async () => {
             await this.open(`>${title}`);
             const row = this.exact(title);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Asks again every 50 ms until the answer is truthy; the error says what was waited for and what was last seen. */
-export async function until<T>(what: string, ask: () => T | Promise<T>, timeout = 15_000): Promise<NonNullable<T>> {
+export async function until<T>(what: string, ask: () => T | Promise<T>, timeout = 60_000): Promise<NonNullable<T>> {
     const end = Date.now() + timeout;
     let last: unknown;
     for (;;) {

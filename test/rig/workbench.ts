@@ -83,7 +83,7 @@ export class Workbench {
                 locale: 'en-US',
             });
             const page = await context.newPage();
-            page.setDefaultTimeout(15_000);
+            page.setDefaultTimeout(60_000);
             const workbench = new Workbench(page, server, workspace, browser, context, ownsWorkspace);
             await options.prepare?.(page);
             await page.goto(server.url(workspace.folder, options.tests));
@@ -104,20 +104,20 @@ export class Workbench {
 
     /** The workbench is restored and has its theme. */
     private async restored(): Promise<void> {
-        await this.page.waitForFunction(() => 'driver' in globalThis, undefined, { timeout: 60_000 });
+        await this.page.waitForFunction(() => 'driver' in globalThis, undefined, { timeout: 180_000 });
         await this.page.evaluate(() => (globalThis as unknown as { driver: { whenWorkbenchRestored(): Promise<void> } }).driver.whenWorkbenchRestored());
-        await this.page.locator('.monaco-workbench[class*=vscode-theme-]').waitFor({ timeout: 30_000 });
+        await this.page.locator('.monaco-workbench[class*=vscode-theme-]').waitFor({ timeout: 120_000 });
     }
 
     /** … and shows the folder. */
     async ready(): Promise<void> {
         await this.restored();
-        await this.page.locator('.explorer-folders-view .monaco-list').waitFor({ timeout: 30_000 });
+        await this.page.locator('.explorer-folders-view .monaco-list').waitFor({ timeout: 120_000 });
     }
 
     /** Reloads the window as a user does: a reload of the page alone would lose what was opened just before. The side bar comes back with the view it had. */
     async reload(): Promise<void> {
-        const loaded = this.page.waitForEvent('load', { timeout: 60_000 });
+        const loaded = this.page.waitForEvent('load', { timeout: 180_000 });
         await this.command('Developer: Reload Window');
         await loaded;
         await this.restored();
@@ -148,7 +148,7 @@ export class Workbench {
     private async themeShown(theme: Theme): Promise<void> {
         // The class of the workbench names the theme's file: …-light_modern-json, …-hc_black-json.
         const part = { 'Light Modern': 'light_modern', 'Dark Modern': 'dark_modern', 'Default High Contrast': 'hc_black', 'Default High Contrast Light': 'hc_light' }[theme];
-        await this.page.locator(`.monaco-workbench[class*="${part}-json"]`).waitFor({ timeout: 20_000 });
+        await this.page.locator(`.monaco-workbench[class*="${part}-json"]`).waitFor({ timeout: 120_000 });
         for (const frame of await this.panels.frames()) await frame.waitForSelector(`body[data-vscode-theme-id="${theme}"]`);
     }
 

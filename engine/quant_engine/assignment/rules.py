@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from quant_engine.errors import QuantError
-from quant_engine.recipe import matches
+from quant_engine.patterns import matches
 from quant_engine.uses import resolve
 from quant_engine.yaml_source import Key
 

@@ -4,6 +4,7 @@ mapped."""
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -85,7 +86,10 @@ def header_bytes(file: Path) -> bytes:
 
 def _header_text(file: Path) -> tuple[bytes, int, int]:
     try:
-        size = file.stat().st_size
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write
+            raise broken(file, "it is not a file")
+        size = found.st_size
         with file.open("rb") as stream:
             prefix = stream.read(8)
             if len(prefix) < 8:
@@ -149,7 +153,8 @@ def _tensor(file: Path, name: str, entry: Any, data_start: int, size: int) -> Te
         raise wrong(f"ends at byte {end}, the file has {size}")
     bits = prod(shape) * DTYPE_BITS[dtype]
     if bits != 8 * (end - start):
-        raise wrong(f"needs {bits / 8:g} bytes for shape {shape} of {dtype} and has {end - start}")
+        needed = f"{bits / 8:g}" if bits < 1 << 70 else "far more"
+        raise wrong(f"needs {needed} bytes for shape {shape} of {dtype} and has {end - start}")
     return TensorInfo(name, dtype, tuple(shape), file, start, end)
 
 

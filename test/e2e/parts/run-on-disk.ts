@@ -8,7 +8,7 @@ import { RUN_FILES, RUNS_FOLDER } from '../../../protocol/runs';
 import { until, type Workspace } from '../../rig';
 
 /** How long a run of the sample may take on a machine with other work. */
-export const RUN_TIME = 180_000;
+export const RUN_TIME = 280_000;
 
 /** Run directories of a recipe in the workspace, oldest first. */
 export function runDirectories(workspace: Workspace, recipe: string): string[] {

@@ -12,7 +12,7 @@ describe('what the disk says of an output', () => {
     after(() => rmSync(folder, { recursive: true, force: true }));
 
     it('is nothing where folders can be made, however deep', async () => {
-        assert.deepEqual(await fileFact(path.join(folder, 'a', 'b', 'c')), { kind: 'missing', realPath: path.join(folder, 'a', 'b', 'c'), blocked: undefined, text: undefined });
+        assert.deepEqual(await fileFact(path.join(folder, 'a', 'b', 'c')), { kind: 'missing', realPath: path.join(folder, 'a', 'b', 'c'), dangling: false, blocked: undefined, text: undefined });
     });
 
     it('is the nearest thing above it that is there, when that is a file', async () => {
