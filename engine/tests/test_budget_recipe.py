@@ -79,7 +79,9 @@ def test_a_budget_has_exactly_one_key(keys: dict[str, object]) -> None:
 
 def test_the_schema_says_which_keys_exclude_each_other() -> None:
     budget = recipe_schema()["$defs"]["Budget"]
-    assert budget["x-exactly-one"] == ["bits_per_weight", "size", "min_sqnr"] == list(budget["properties"])
+    assert budget["x-exactly-one"] == ["bits_per_weight", "size", "min_sqnr"] == list(budget["properties"])[:3]
+    assert budget["x-at-most-one"] == [["min_sqnr", "objective"]]
+    assert set(budget["properties"]["objective"]["enum"]) == set(budget["properties"]["objective"]["enumDescriptions"])
     assert budget["properties"]["size"]["examples"] == ["5 GB", "900 MB", "4.5 GiB"]
     assert {value["type"] for value in budget["properties"].values()} == {"number", "string"}
     assert recipe_schema()["x-architectures"]["LlamaForCausalLM"]["fused"][1] == ["mlp.gate_proj", "mlp.up_proj"]
