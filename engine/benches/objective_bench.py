@@ -29,7 +29,7 @@ from quant_engine.assignment import LayerMeasurements, fused_layers
 from quant_engine.assignment.units import Unit, units_of
 from quant_engine.checkpoint import Checkpoint
 from quant_engine.formats.inputs import InputQuantizer, attach, detach
-from quant_engine.importance import Store, passes
+from quant_engine.importance import Store, passes, prices
 from quant_engine.result import Objective
 from quant_engine.stack import Stack
 from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer
@@ -127,8 +127,7 @@ def choices_of(checkpoint: Checkpoint, batches: list[Tensor], candidates: Sequen
         store = Store(Path(folder), model.block_count)
         for _ in passes(model, batches, store, seed=0):
             pass
-        share = 0.5 / sum(batch.numel() for batch in batches)
-        importance = {name: squares * share for name, squares in store.importance().items()}
+        importance = prices(store, sum(batch.numel() for batch in batches))
     found: Choices = {}
     with keeping_what_is_measured() as made:
         for block in measure(model, batches, candidates, importance=importance):

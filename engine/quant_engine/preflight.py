@@ -35,7 +35,7 @@ def needs(
 ) -> Needs:
     """Quantized layers at their stored bits, the rest as it is; the hidden state of each calibration token twice, while it is replaced.
 
-    weighs: importance is measured, for which hidden states before every block are kept, and gradients twice."""
+    weighs: importance is measured, for which hidden states before every block and the head are kept, and gradients once."""
     scale_bits = 8 * dtype_bytes(checkpoint.dtype)
     pieces, replaced = 0.0, 0
     for linear in linears:
@@ -50,7 +50,7 @@ def needs(
     state = 2 * hidden + pieces
     if weighs:
         blocks = len({linear.block for linear in linears if linear.block is not None})
-        state = max(state, (blocks + 3) * hidden * min(1.0, IMPORTANCE_TOKENS / tokens))
+        state = max(state, (blocks + 2) * hidden * min(1.0, IMPORTANCE_TOKENS / tokens))
     return Needs(output=_margin(checkpoint.bytes - replaced + pieces), state=_margin(state))
 
 

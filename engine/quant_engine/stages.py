@@ -70,7 +70,7 @@ def prepare(work: Work) -> None:
 
 def importance(work: Work) -> None:
     """How much the model's answers hang on each layer's outputs, for a budget that weighs noise by it: one backward pass."""
-    from quant_engine.importance import Store, passes, some_of
+    from quant_engine.importance import Store, passes, prices, some_of
 
     if work.objective == "noise":
         return
@@ -80,9 +80,7 @@ def importance(work: Work) -> None:
         if store.done < 2 * blocks + 1:
             for block in passes(work.model, some_of(work.tokens.batches), store, seed, work.stop_if_asked):
                 work.tick(_title(block))
-    # ½ of the second-order term; noise is summed over all calibration tokens, the KL divergence is the mean over them.
-    share = 0.5 / work.tokens.tokens
-    work.importance = {name: squares.to(work.device) * share for name, squares in store.importance().items()}
+    work.importance = prices(store, work.tokens.tokens, work.device)
 
 
 def measure(work: Work) -> None:

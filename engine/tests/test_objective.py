@@ -148,14 +148,24 @@ def test_the_disk_must_have_room_for_what_every_block_reads(workspace: Path) -> 
         return preflight.needs(checkpoint, linears, {}, tokens, weighs).state - preflight.needs(checkpoint, linears, {}, 1).state
 
     hidden = 64 * 2  # bytes of one token between two blocks
-    places = BLOCKS + 1 + 2  # before each block and the head, and gradients while they are replaced
+    places = BLOCKS + 1 + 1  # before each block and the head, and gradients
     assert state(10_000, True) == pytest.approx(1.02 * 10_000 * hidden * places, rel=1e-3)
     assert state(10_000_000, True) == state(10_000_000, False) == pytest.approx(1.02 * 10_000_000 * hidden * 2, rel=1e-3)
     # The check asks for the same: a disk that would do for the one objective is too small for the other.
     recipe = write(workspace, "{ bits_per_weight: 5, objective: noise }", "room")
     recipe.write_text(recipe.read_text().replace("samples: 8", "samples: 1000"))
-    free = 7 * 1000 * 32 * hidden // 2
+    free = 3 * 1000 * 32 * hidden
     assert not check(recipe, free=lambda _: free).diagnostics
     recipe.write_text(recipe.read_text().replace("noise }", "importance }"))
     (finding,) = check(recipe, free=lambda _: free).diagnostics
     assert finding.code == "disk-space"
+
+
+def test_a_sensitivity_run_weighs_too(workspace: Path) -> None:
+    recipe = write(workspace, "{ size: 200 kB, objective: importance }", "only")
+    done = quant_engine("sensitivity", recipe, "--json", cwd=workspace)
+    assert done.returncode == 0, done.stderr
+    result = Result.model_validate_json(done.stdout)
+    assert result.pareto is not None and result.pareto.objective == "importance"
+    assert all(found.predicted_kl for layer in result.layers for found in layer.candidates.values())
+    assert f"importance: {2 * BLOCKS + 1}/{2 * BLOCKS + 1} block 0" in done.stderr

@@ -7,7 +7,7 @@ candidate, predicts what an assignment costs in nats. What it leaves out: correl
 errors and gradients over tokens, and everything beyond the second order.
 """
 
-from quant_engine.importance.passes import passes, some_of
+from quant_engine.importance.passes import passes, prices, some_of
 from quant_engine.importance.store import Store
 
-__all__ = ["Store", "passes", "some_of"]
+__all__ = ["Store", "passes", "prices", "some_of"]

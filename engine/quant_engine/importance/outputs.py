@@ -27,9 +27,9 @@ class OutputGradients:
         self._experts: list[tuple[RoutedInputs, tuple[Tensor, ...], Tensor]] = []
 
     def add(self, name: str, gradient: Tensor) -> None:
-        """gradient: … × out."""
+        """gradient: … × out, of one batch: summed in float32, and over batches in float64."""
         rows = gradient.detach().reshape(-1, gradient.shape[-1])
-        squares = rows.to(torch.float64 if rows.dtype == torch.float64 else torch.float32).square().sum(0, dtype=torch.float64)
+        squares = rows.to(torch.float64 if rows.dtype == torch.float64 else torch.float32).square().sum(0).double()
         self._sums[name] = self._sums[name] + squares if name in self._sums else squares
         self._tokens[name] = self._tokens.get(name, 0) + len(rows)
 
