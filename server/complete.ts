@@ -31,7 +31,7 @@ function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
     const offered = new Map<string, { schema: JsonSchema; required: boolean | 'one' }>();
     for (const shape of shapes) {
         const exclusive = shape['x-exactly-one'] ?? [];
-        const excluded = new Set(exclusive.some((name) => childNamed(place, name)) ? exclusive : []);
+        const excluded = new Set([exclusive, ...(shape['x-at-most-one'] ?? [])].flatMap((names) => (names.some((name) => childNamed(place, name)) ? names : [])));
         for (const [name, schema] of Object.entries(shape.properties ?? {})) {
             const required = exclusive.includes(name) ? 'one' : (shape.required?.includes(name) ?? false);
             if (!childNamed(place, name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });

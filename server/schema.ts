@@ -29,6 +29,8 @@ export interface JsonSchema {
     readonly examples?: readonly unknown[];
     /** Keys of which exactly one has to be written. */
     readonly 'x-exactly-one'?: readonly string[];
+    /** Sets of keys of which at most one may be written. */
+    readonly 'x-at-most-one'?: readonly (readonly string[])[];
     /** Architectures that the engine can walk. */
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
     /** Weight format of each scheme, as compressed-tensors' quantization arguments. */

@@ -54,13 +54,14 @@ export function schemaFindings(recipe: Recipe): Finding[] {
             else findings.push(unknownKey(child, Object.keys(properties)));
         }
         for (const key of place.shape.required ?? []) if (!childNamed(place, key)) findings.push(missingKey(recipe, place, key));
-        checkExactlyOne(place, place.shape['x-exactly-one'] ?? []);
+        const exactlyOne = place.shape['x-exactly-one'] ?? [];
+        if (exactlyOne.length > 0 && !exactlyOne.some((name) => childNamed(place, name))) findings.push(missingAlternative(recipe, place, exactlyOne));
+        for (const names of [exactlyOne, ...(place.shape['x-at-most-one'] ?? [])]) checkAtMostOne(place, names);
     }
 
-    /** Of keys that exclude each other one has to be written; every further one is marked. */
-    function checkExactlyOne(place: Place, names: readonly string[]): void {
+    /** Of keys that exclude each other every further one is marked. */
+    function checkAtMostOne(place: Place, names: readonly string[]): void {
         const [first, ...others] = place.children.filter(({ key }) => names.includes(key?.name ?? ''));
-        if (names.length > 0 && !first) findings.push(missingAlternative(recipe, place, names));
         for (const other of others) {
             if (!first?.key || !other.key) continue;
             const message = `"${other.key.name}" and "${first.key.name}" exclude each other; only one of ${names.join(', ')} can be written`;

@@ -11,7 +11,7 @@ from quant_engine import preflight
 from quant_engine.assignment import Storage, fused_layers
 from quant_engine.check_layers import LayerCheck
 from quant_engine.errors import QuantError
-from quant_engine.recipe import Calibration
+from quant_engine.recipe import Budget, Calibration
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
 from quant_engine.texts import has_text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MODEL: Key = ("model",)
 _OUTPUT: Key = ("output",)
+_BUDGET: Key = ("quantize", "budget")
 
 
 def target(folder: Path, written: str) -> Path:
@@ -166,6 +167,12 @@ class FileCheck:
             if reason:
                 yield Finding("output-unwritable", f'"{written}" cannot be made: "{parent}" {reason}', span)
 
+    def _weighs(self) -> bool:
+        """Whether a budget weighs noise by importance, as `Work.objective` decides it."""
+        limited = any(self._values.node((*_BUDGET, name)) is not None for name in ("bits_per_weight", "size"))
+        written = self._values.scalar((*_BUDGET, "objective"), str)
+        return limited and (written[0] if written else Budget.model_fields["objective"].default) == "importance"
+
     def _disk(
         self, checkpoint: Checkpoint, linears: list[LinearInfo], layers: LayerCheck, runs: Path
     ) -> Iterator[Finding]:
@@ -180,7 +187,7 @@ class FileCheck:
         tokens = (samples[0] if samples else fields["samples"].default) * (
             length[0] if length else min(fields["sequence_length"].default, longest_sequence(checkpoint) or 1 << 20)
         )
-        needs = preflight.needs(checkpoint, linears, layers.assignment, int(tokens))
+        needs = preflight.needs(checkpoint, linears, layers.assignment, int(tokens), self._weighs())
         state = max(0, needs.state - self._kept)
         if preflight.same_disk(path, runs):
             places = [(path, written, needs.output + state)]

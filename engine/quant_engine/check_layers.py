@@ -14,7 +14,7 @@ from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.formats.scheme import GROUP_SIZES, SCHEMES
 from quant_engine.nearest import nearest
 from quant_engine.patterns import matches
-from quant_engine.recipe import Budget, parse_size
+from quant_engine.recipe import LIMITS, parse_size
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
 from quant_engine.uses import Use
@@ -68,7 +68,7 @@ class LayerCheck:
     def budget(self, storage: Storage, fused: Sequence[Unit]) -> Iterator[Finding]:
         """A budget below the smallest candidates, known from the shapes alone, should not cost a measurement first."""
         values = self._values
-        keys = [(*_BUDGET, name) for name in Budget.model_fields]
+        keys = [(*_BUDGET, name) for name in LIMITS]
         written = next((node for key in keys if (node := values.node(key)) is not None), None)
         if written is None or values.is_wrong(("candidates",)):
             return

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from quant_engine.result import Measurement, Problem, Score
 
 RUN_FORMAT = 1
-Phase = Literal["prepare", "measure", "choose", "quantize", "evaluate", "write"]
+Phase = Literal["prepare", "importance", "measure", "choose", "quantize", "evaluate", "write"]
 RunState = Literal["starting", "running", "cancelling", "cancelled", "failed", "done", "done-with-fallbacks"]
 
 

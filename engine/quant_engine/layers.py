@@ -15,7 +15,7 @@ from quant_engine.formats.stored import checkpoint_tensors
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.result import Measurement
-from quant_engine.sensitivity import energies, measurement
+from quant_engine.sensitivity import energies, measurement, total
 from quant_engine.stack import Layer, SharedScale, Stack, input_quantizer, instead
 from quant_engine.uses import Use
 
@@ -65,11 +65,17 @@ class QuantizedLayer:
 
 
 def measure_group(
-    layers: Sequence[Layer], statistics: Statistics, candidates: Sequence[Use], tick: Callable[[], None], fold: FindFold = no_fold
+    layers: Sequence[Layer],
+    statistics: Statistics,
+    candidates: Sequence[Use],
+    tick: Callable[[], None],
+    fold: FindFold = no_fold,
+    importance: Mapping[str, Tensor] | None = None,
 ) -> list[MeasuredLayer]:
     """Every candidate on layers that share the input of `statistics`, one call of its method for all of them.
 
-    fold: finds what can take over a scale of the layers' input. Raises QuantError(code="not-finite").
+    fold: finds what can take over a scale of the layers' input. importance: by layer name what the noise energy of each output costs in
+    nats for each token (out,), where that was measured. Raises QuantError(code="not-finite").
     """
     _refuse_not_finite(layers, statistics)
     stack = Stack(layers)
@@ -77,12 +83,14 @@ def measure_group(
     statistics.fold = target.take if target else None
     signals = energies(stack.weight, statistics.gram, stack.sizes)
     found: list[dict[str, Measurement]] = [{} for _ in layers]
+    prices = [(importance or {}).get(layer.name) for layer in layers]
     for use in candidates:
         tick()
         parts = stack.quantize(use, statistics)
         noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale))
-        for entry, signal, noise, part in zip(found, signals, noises, parts, strict=True):
-            entry[use.label] = measurement(signal, noise, stack.bits_per_weight(use, part), part.report)
+        for entry, signal, noise, part, price in zip(found, signals, noises, parts, prices, strict=True):
+            bits = stack.bits_per_weight(use, part)
+            entry[use.label] = measurement(signal, total(noise), bits, part.report, None if price is None else total(noise * price))
     return [
         MeasuredLayer(layer.name, layer.group, statistics.tokens, signal, entry)
         for layer, signal, entry in zip(layers, signals, found, strict=True)
@@ -115,7 +123,7 @@ def quantize_group(
         signals = energies(stack.weight, statistics.gram, stack.sizes)
         noises = stack.noises(parts, statistics, quantizer)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
-            achieved = measurement(signal, noise, stack.bits_per_weight(use, part), part.report)
+            achieved = measurement(signal, total(noise), stack.bits_per_weight(use, part), part.report)
             done[layer.name] = _record(layer, use, part, statistics.tokens, signal, achieved)
             store_layer(layer, part, quantizer, tensors)
     if shared.scale is not None and target is not None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quant_engine.tokens import IMPORTANCE_TOKENS
+
 if TYPE_CHECKING:
     from quant_engine.checkpoint import Checkpoint, LinearInfo
     from quant_engine.uses import Use
@@ -29,9 +31,11 @@ class Needs:
 
 
 def needs(
-    checkpoint: Checkpoint, linears: Sequence[LinearInfo], assignment: Mapping[str, Use | None], tokens: int
+    checkpoint: Checkpoint, linears: Sequence[LinearInfo], assignment: Mapping[str, Use | None], tokens: int, weighs: bool = False
 ) -> Needs:
-    """Quantized layers at their stored bits, the rest as it is; the hidden state of each calibration token twice, while it is replaced."""
+    """Quantized layers at their stored bits, the rest as it is; the hidden state of each calibration token twice, while it is replaced.
+
+    weighs: importance is measured, for which hidden states before every block and the head are kept, and gradients once."""
     scale_bits = 8 * dtype_bytes(checkpoint.dtype)
     pieces, replaced = 0.0, 0
     for linear in linears:
@@ -43,7 +47,11 @@ def needs(
         replaced += weight.end - weight.start
     width = checkpoint.config.get("hidden_size")
     hidden = tokens * width * dtype_bytes(checkpoint.dtype) if isinstance(width, int) else 0
-    return Needs(output=_margin(checkpoint.bytes - replaced + pieces), state=_margin(2 * hidden + pieces))
+    state = 2 * hidden + pieces
+    if weighs:
+        blocks = len({linear.block for linear in linears if linear.block is not None})
+        state = max(state, (blocks + 2) * hidden * min(1.0, IMPORTANCE_TOKENS / tokens))
+    return Needs(output=_margin(checkpoint.bytes - replaced + pieces), state=_margin(state))
 
 
 def existing_parent(path: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from quant_engine.result import Objective
 from quant_engine.uses import Keep, LongUse, ShortUse, Use, parse_short, resolve
 
 
@@ -51,10 +52,20 @@ def _without_null(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
+LIMITS = ("bits_per_weight", "size", "min_sqnr")
+OBJECTIVES: dict[str, str] = {
+    "noise": "The least Σ noise / signal over all layers: every layer counts alike. Costs nothing beyond the measurement.",
+    "importance": (
+        "The least predicted KL divergence from the original model: the noise at each output of a layer counts by its measured mean "
+        "squared gradient. Needs a backward pass over some of the calibration tokens."
+    ),
+}
+
+
 class Budget(Section):
     """A limit, by exactly one of its keys; the best candidates under it are chosen from the measured sensitivity."""
 
-    model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["bits_per_weight", "size", "min_sqnr"]})
+    model_config = ConfigDict(json_schema_extra={"x-exactly-one": [*LIMITS], "x-at-most-one": [["min_sqnr", "objective"]]})
 
     # The constraints stand at the kind, not at the key: pydantic would not write those of a union into the schema.
     bits_per_weight: Annotated[float, Field(gt=0, le=32)] | SkipJsonSchema[None] = Field(
@@ -73,12 +84,23 @@ class Budget(Section):
         description="The smallest SQNR in dB that a layer may have: the smallest checkpoint that keeps it. Layers of rules do not count.",
         json_schema_extra=_without_null,
     )
+    objective: Objective = Field(
+        default="importance",
+        description=(
+            "What is least within `bits_per_weight` or `size`. `importance`: the KL divergence that is predicted from each output's "
+            "measured importance, which takes a backward pass over some of the calibration tokens. `noise`: Σ noise / signal over the "
+            "layers, every layer alike. Default: importance."
+        ),
+        json_schema_extra={"enumDescriptions": OBJECTIVES},  # type: ignore[dict-item]
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Budget:
-        written = [name for name in ("bits_per_weight", "size", "min_sqnr") if getattr(self, name) is not None]
+        written = [name for name in LIMITS if getattr(self, name) is not None]
         if len(written) != 1:
-            raise ValueError("a budget has exactly one of bits_per_weight, size, min_sqnr")
+            raise ValueError(f"a budget has exactly one of {', '.join(LIMITS)}")
+        if self.min_sqnr is not None and "objective" in self.model_fields_set:
+            raise ValueError("min_sqnr and objective exclude each other: the smallest checkpoint is found without one")
         return self
 
     @property

@@ -38,7 +38,8 @@ def print_result(out: Console, result: Result, folder: Path) -> None:
         table.title = None
         out.print(table)
     if result.pareto is not None:
-        out.print(Text("Bits against predicted loss (quant-engine recipe RUN --point N)", style="bold"))
+        against = "predicted KL divergence" if result.pareto.objective == "importance" else "predicted loss"
+        out.print(Text(f"Bits against {against} (quant-engine recipe RUN --point N)", style="bold"))
         out.print(front_table(result.pareto))
     out.print(summary_table(result))
     if result.output:
@@ -132,7 +133,8 @@ def _done(layer: LayerResult) -> list[Text]:
 def front_table(front: ParetoFront) -> Table:
     """Some points of the front, the smallest and the best among them, by the numbers that `recipe --point` takes."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("point", "bits per\nweight", "size", "predicted\nloss", "worst layer\ndB"):
+    predicted = "predicted\nKL" if front.objective == "importance" else "predicted\nloss"
+    for title in ("point", "bits per\nweight", "size", predicted, "worst layer\ndB"):
         table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
     last = len(front.points) - 1
     rows = min(last + 1, _FRONT_ROWS)
@@ -158,6 +160,9 @@ def summary_table(result: Result) -> Table:
         table.add_row("size", format_bytes(sizes.original_bytes), "", "")
     bits = f"{sizes.bits_per_weight:.2f}"
     table.add_row("bits per weight", "", bits, f"{sizes.model_bits_per_weight:.2f} with all other tensors")
+    if result.pareto is not None and result.predicted_loss is not None:
+        what = "nats of KL divergence" if result.pareto.objective == "importance" else "Σ noise / signal of the layers"
+        table.add_row("predicted loss", "", f"{result.predicted_loss:.4g}", what)
     if scores.perplexity:
         table.add_row(
             "perplexity",

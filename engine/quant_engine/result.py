@@ -14,6 +14,8 @@ class Model(BaseModel):
 
 
 SqnrState = Literal["finite", "infinite", "zero-signal"]
+Objective = Literal["noise", "importance"]
+"""What the loss of a choice is: Σ noise / signal of its layers, or the KL divergence that importance-weighted noise predicts."""
 
 
 class Measurement(Model):
@@ -23,6 +25,10 @@ class Measurement(Model):
     sqnr_db: float | None = Field(description="10·log10(signal / noise) in dB; null unless state is finite.")
     state: SqnrState = Field(description="finite; infinite: no error at all; zero-signal: the layer's output is zero.")
     bits_per_weight: float = Field(description="Stored bits for each weight, scales and zero points included.")
+    predicted_kl: float | None = Field(
+        default=None,
+        description="What the noise costs by each output's measured importance: KL divergence in nats for each token; null: not measured.",
+    )
     damping: float | None = Field(default=None, description="Relative damping that was needed, for methods that use it.")
     fallback: str | None = Field(default=None, description="Why the method could not do as asked; null when it did.")
 
@@ -85,7 +91,7 @@ class ParetoPoint(Model):
 
     bits_per_weight: float = Field(description="Average stored bits for each weight of the quantized layers, those of rules included.")
     bytes: int = Field(description="Tensor bytes of the checkpoint that it gives.")
-    predicted_loss: float = Field(description="Σ noise / signal over the layers of all units.")
+    predicted_loss: float = Field(description="Over the layers of all units: Σ noise / signal, or KL divergence in nats; see `objective`.")
     min_sqnr_db: float | None = Field(description="SQNR of the units' worst layer in dB; null when all of them are exact.")
     assignment: list[int] = Field(description="For each unit the index of its candidate.")
 
@@ -93,6 +99,7 @@ class ParetoPoint(Model):
 class ParetoFront(Model):
     """What can be had for how many bits, rules kept: from the smallest assignment of the candidates to the best."""
 
+    objective: Objective = Field(default="noise", description="What the points' predicted loss is.")
     units: list[list[str]] = Field(description="Layers that no rule decides; those that have to share a candidate are one unit.")
     points: list[ParetoPoint] = Field(description="Ascending in size; `quant-engine recipe RUN --point N` counts them from 1.")
 
@@ -126,7 +133,8 @@ class Result(Model):
     scores: Scores
     problems: list[Problem]
     predicted_loss: float | None = Field(
-        default=None, description="Of what the recipe asks, comparable with the front's; null when not all of it was measured."
+        default=None,
+        description="Of what the recipe asks for the front's units, by the front's objective; null when not all of it was measured.",
     )
     pareto: ParetoFront | None = Field(default=None, description="Null without candidates, or when rules decide every layer.")
     calibration_tokens: int

@@ -30,12 +30,15 @@ from quant_engine.work import Work
 log = logging.getLogger(__name__)
 Stage = Callable[[Work], None]
 STAGES: dict[str, tuple[Stage, ...]] = {
-    "run": (stages.prepare, stages.measure, stages.choose, stages.quantize, stages.write, stages.evaluate),
-    "sensitivity": (stages.prepare, stages.measure, stages.choose),
+    "run": (stages.prepare, stages.importance, stages.measure, stages.choose, stages.quantize, stages.write, stages.evaluate),
+    "sensitivity": (stages.prepare, stages.importance, stages.measure, stages.choose),
 }
 EXIT = {"done": 0, "failed": 1, "done-with-fallbacks": 3, "cancelled": CANCELLED_EXIT}
 BAD_RECIPE = 2
-_LASTING = {"model-broken", "model-unsupported", "model-quantized", "data-empty", "data-broken", "tokenizer", "not-finite"}
+_LASTING = {
+    *("model-broken", "model-unsupported", "model-quantized", "not-finite", "not-differentiable"),
+    *("data-empty", "data-broken", "tokenizer"),
+}
 """Failures that continuing would meet again: what has to change changes the run's identity."""
 
 

@@ -26,28 +26,36 @@ _ROWS = 4096
 
 def energies(D: Tensor, gram: Tensor, sizes: Sequence[int]) -> list[float]:
     """Σ (D G) ∘ D for each run of `sizes` rows of D (out × in); gram (in × in)."""
+    return [total(part) for part in row_energies(D, gram).split(list(sizes))]
+
+
+def total(rows: Tensor) -> float:
+    """The sum of energies (out,). The exact sum is not negative; rounding of a sum near zero can be."""
+    return max(float(rows.sum()), 0.0)
+
+
+def row_energies(D: Tensor, gram: Tensor) -> Tensor:
+    """Σ (D G) ∘ D of each row of D (out × in), that is of each output: (out,) float64; gram (in × in)."""
     kind = torch.float64 if D.dtype == torch.float64 else torch.float32
     U = _upper(gram.to(kind))
-    by_row = [_row_energies(part.to(kind), U) for part in D.split(_ROWS)]
-    # The exact sum is not negative; rounding of a sum near zero can be.
-    return [max(float(part.sum()), 0.0) for part in torch.cat(by_row).split(list(sizes))]
+    return torch.cat([_row_energies(part.to(kind), U) for part in D.split(_ROWS)])
 
 
-def noisy_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise, sizes: Sequence[int]) -> list[float]:
-    """Σ‖y − ŷ‖² when weights (W → quantized, out × in) and inputs are rounded, for each run of `sizes` rows.
+def noisy_row_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise) -> Tensor:
+    """Σ(y − ŷ)² of each output, (out,) float64, when weights (W → quantized, out × in) and inputs are rounded.
 
     The error is X Dᵀ + N Ŵᵀ, so its energy is Σ (D G) ∘ D + 2 Σ (D XᵀN) ∘ Ŵ + Σ (Ŵ NᵀN) ∘ Ŵ: exact, without looking at a token again.
     """
     kind = torch.float64 if W.dtype == torch.float64 else torch.float32
-    matrices = [matrix.to(kind) for matrix in (gram, noise.cross, noise.own)]
+    G, cross, own = _upper(gram.to(kind)), noise.cross.to(kind), _upper(noise.own.to(kind))
     by_row = []
     for w, q in zip(W.split(_ROWS), quantized.split(_ROWS), strict=True):
         w, q = w.to(kind), q.to(kind)
         D = q - w
-        with exact_products(D) as (_, multiply):
-            terms = [(multiply(D, matrices[0]), D), (multiply(D, matrices[1]).mul_(2), q), (multiply(q, matrices[2]), q)]
-        by_row.append(torch.stack([(left.double() * right).sum(1) for left, right in terms]).sum(0))
-    return [max(float(part.sum()), 0.0) for part in torch.cat(by_row).split(list(sizes))]
+        with exact_products(D) as (left, multiply):
+            mixed = multiply(left, cross).mul_(q).sum(1, dtype=torch.float64)
+        by_row.append(_row_energies(D, G) + 2 * mixed + _row_energies(q, own))
+    return torch.cat(by_row)
 
 
 def _upper(G: Tensor) -> Tensor:
@@ -77,13 +85,16 @@ def sqnr_db(signal: float, noise: float) -> tuple[float | None, str]:
     return 10 * math.log10(signal / noise), "finite"
 
 
-def measurement(signal: float, noise: float, bits_per_weight: float, report: Report) -> Measurement:
+def measurement(
+    signal: float, noise: float, bits_per_weight: float, report: Report, predicted_kl: float | None = None
+) -> Measurement:
     decibel, state = sqnr_db(signal, noise)
     return Measurement(
         noise=noise,
         sqnr_db=decibel,
         state=state,  # type: ignore[arg-type]
         bits_per_weight=bits_per_weight,
+        predicted_kl=predicted_kl,
         damping=report.damping,
         fallback=report.fallback,
     )

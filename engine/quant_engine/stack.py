@@ -12,7 +12,7 @@ from quant_engine.formats.inputs import InputQuantizer, static_scale
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Quantized, Report
-from quant_engine.sensitivity import energies, noisy_energies
+from quant_engine.sensitivity import noisy_row_energies, row_energies
 from quant_engine.uses import USE_MODELS, Use
 
 if TYPE_CHECKING:
@@ -80,12 +80,14 @@ class Stack:
         stops = torch.tensor(self.sizes).cumsum(0).tolist()
         return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
-    def noises(self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None) -> list[float]:
-        """Σ‖y − ŷ‖² of each layer."""
+    def noises(self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None) -> list[Tensor]:
+        """For each layer Σ(y − ŷ)² of each of its outputs, (out,) float64."""
         effective = torch.cat([part.effective().float() for part in parts])
         if quantizer is not None:
-            return noisy_energies(self.weight, effective, statistics.gram, _noise(statistics, quantizer), self.sizes)
-        return energies(effective.sub_(self.weight.float()), statistics.gram, self.sizes)
+            rows = noisy_row_energies(self.weight, effective, statistics.gram, _noise(statistics, quantizer))
+        else:
+            rows = row_energies(effective.sub_(self.weight.float()), statistics.gram)
+        return list(rows.split(self.sizes))
 
     def bits_per_weight(self, use: Use, part: Quantized) -> float:
         rows, columns = part.codes.shape

@@ -73,6 +73,21 @@ def prepare(work: Work) -> None:
         work.tick("calibration tokens")
 
 
+def importance(work: Work) -> None:
+    """How much the model's answers hang on each layer's outputs, for a budget that weighs noise by it: one backward pass."""
+    from quant_engine.importance import Store, passes, prices, some_of
+
+    if work.objective == "noise":
+        return
+    blocks, seed = work.model.block_count, work.recipe.calibration.seed
+    store = Store(work.directory.state_folder / "importance", blocks)
+    with work.phase("importance", 2 * blocks + 1, "steps", store.done):
+        if store.done < 2 * blocks + 1:
+            for block in passes(work.model, some_of(work.tokens.batches), store, seed, work.stop_if_asked):
+                work.tick(_title(block))
+    work.importance = prices(store, work.tokens.tokens, work.device)
+
+
 def measure(work: Work) -> None:
     """Every candidate on every layer, lm_head too (whether to quantize it is the reader's question), from one pass of the float model."""
     from quant_engine.walk import measure as walk
@@ -93,6 +108,7 @@ def measure(work: Work) -> None:
             start=done,
             hidden=journal.hidden(),
             head=head,
+            importance=work.importance,
             tick=work.stop_if_asked,
         ):
             journal.add(block.block, [_measured_json(layer) for layer in block.layers], block.hidden)
@@ -106,13 +122,11 @@ def measure(work: Work) -> None:
 
 def choose(work: Work) -> None:
     """What each layer is quantized with: rules, then the budget, then the default; and what else could be had for how many bits."""
-    from quant_engine.assignment import LayerMeasurements, Storage, assign, fused_layers, pareto_front
+    from quant_engine.assignment import Storage, assign, fused_layers, pareto_front
 
     linears, section = work.model.linears, work.recipe.quantize
     with work.phase("choose", 1, "steps"):
-        measurements = {
-            name: LayerMeasurements(layer.signal, layer.candidates) for name, layer in work.measured.items()
-        }
+        measurements = work.measurements
         storage = Storage.of(work.checkpoint, linears)
         fused = fused_layers(linears, work.checkpoint.architecture)
         work.assignment = assign(linears, section, work.candidates, measurements, storage, fused)

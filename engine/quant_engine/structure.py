@@ -142,13 +142,15 @@ class StructureCheck:
         for name in schema.get("required", []):
             if node.get(name) is None:
                 self._add((*key, name), "missing-key", f'missing key "{name}"', owner)
-        self._exactly_one(node, schema.get("x-exactly-one", []), key, owner)
+        exactly_one: list[str] = schema.get("x-exactly-one", [])
+        if exactly_one and not any(node.get(name) for name in exactly_one):
+            self._add(key, "missing-key", f"missing key: one of {', '.join(exactly_one)}", owner)
+        for names in (exactly_one, *schema.get("x-at-most-one", [])):
+            self._at_most_one(node, names, key)
 
-    def _exactly_one(self, node: Mapping, names: list[str], key: Key, owner: Span) -> None:
-        """Of keys that exclude each other one has to be written; every further one is marked."""
+    def _at_most_one(self, node: Mapping, names: list[str], key: Key) -> None:
+        """Of keys that exclude each other every further one is marked."""
         written = [entry for entry in node.entries if entry.key.text in names]
-        if names and not written:
-            self._add(key, "missing-key", f"missing key: one of {', '.join(names)}", owner)
         for entry in written[1:]:
             name, first = entry.key.text, written[0].key.text
             message = f'"{name}" and "{first}" exclude each other; only one of {", ".join(names)} can be written'

@@ -41,15 +41,14 @@ def summarize(work: Work) -> Result:
 
 
 def _predicted_loss(work: Work) -> float | None:
-    """Σ noise / signal of the assignment over the layers that the front is about; None when a use of theirs was not a candidate."""
-    from quant_engine.assignment import LayerMeasurements
-
+    """Of the assignment over the layers that the front is about; None when a use of theirs was not a candidate."""
+    measurements = work.measurements
     total: list[float] = []
     for name in [name for unit in work.front.units for name in unit] if work.front else []:
-        use, layer = work.assignment[name].use, work.measured[name]
-        if use is not None and use.label not in layer.candidates:
+        use = work.assignment[name].use
+        if use is not None and use.label not in measurements[name].candidates:
             return None
-        total.append(LayerMeasurements(layer.signal, layer.candidates).relative_noise(use.label) if use else 0.0)
+        total.append(measurements[name].loss(use.label) if use else 0.0)
     return math.fsum(total) if work.front else None
 
 

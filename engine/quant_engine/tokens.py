@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 4096
 """Tokens that pass a block together: enough to use the matrix units, few enough that activations stay small."""
+IMPORTANCE_TOKENS = 32768
+"""Calibration tokens that importance is measured on at most: mean squares need far fewer than Gram matrices, and what each block reads of
+them is stored."""
 _PART = 4
 
 

@@ -60,6 +60,7 @@ def measure(
     start: int = 0,
     hidden: Sequence[Tensor] | None = None,
     head: bool = False,
+    importance: Mapping[str, Tensor] | None = None,
     tick: Tick = lambda: None,
 ) -> Iterator[MeasuredBlock]:
     """Measure every candidate on every linear layer with the float model's inputs: one pass, no forward for each
@@ -67,7 +68,7 @@ def measure(
 
     batches: tokens (batch × tokens, int64) each. start, hidden: continue at that block with the hidden states that the
     block before it yielded; `start == model.block_count` measures the head alone. head: lm_head too (it must be
-    untied). tick is called often, between batches and candidates; what it raises ends the walk. Raises
+    untied). importance: as of `measure_group`. tick is called often, between batches and candidates; what it raises ends the walk. Raises
     QuantError("group-size", "model-broken").
     """
     check_fits([linear for linear in model.linears if head or linear.block is not None], lambda _: candidates)
@@ -76,13 +77,13 @@ def measure(
         model.load_block(index)
         measured: list[MeasuredLayer] = []
         for layers, statistics in _steps(model, index, states, tick):
-            measured += measure_group(layers, statistics, candidates, tick, partial(model.fold_target, index, {}))
+            measured += measure_group(layers, statistics, candidates, tick, partial(model.fold_target, index, {}), importance)
         model.free_block(index)
         yield MeasuredBlock(index, measured, _hidden(states))
     if head and (layer := _head_layer(model)):
         yield MeasuredBlock(
             None,
-            measure_group([layer], _head_statistics(model, states, tick), candidates, tick),
+            measure_group([layer], _head_statistics(model, states, tick), candidates, tick, importance=importance),
             _hidden(states),
         )
     model.free_head()

@@ -15,12 +15,14 @@ from quant_engine.check import Checked
 from quant_engine.check_files import longest_sequence, target
 from quant_engine.errors import Cancelled
 from quant_engine.recipe import Calibration, Evaluate, Recipe
-from quant_engine.result import ParetoFront, Problem, Scores
+from quant_engine.result import Objective, ParetoFront, Problem, Scores
 from quant_engine.yaml_source import Key
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from quant_engine.architectures.decoder import DecoderModel
-    from quant_engine.assignment import Assigned
+    from quant_engine.assignment import Assigned, LayerMeasurements
     from quant_engine.cancel import Cancellation
     from quant_engine.checkpoint import Checkpoint
     from quant_engine.run_directory import RunDirectory
@@ -46,6 +48,8 @@ class Work:
     model: DecoderModel = field(init=False)
     tokens: TokenData = field(init=False)
     held_out: TokenData | None = None
+    importance: dict[str, Tensor] = field(default_factory=dict)
+    """Where it was measured: of each layer what the noise energy of each output costs in nats for each token (out,), float64."""
     measured: dict[str, MeasuredLayer] = field(default_factory=dict)
     assignment: dict[str, Assigned] = field(default_factory=dict)
     front: ParetoFront | None = None
@@ -73,6 +77,19 @@ class Work:
     @property
     def candidates(self) -> list[Use]:
         return self.recipe.resolved_candidates
+
+    @property
+    def objective(self) -> Objective:
+        """What a budget and the front minimise: only for what is chosen by its loss is importance worth measuring."""
+        budget = self.recipe.quantize.budget
+        return "noise" if budget is None or budget.min_sqnr is not None or not self.candidates else budget.objective
+
+    @property
+    def measurements(self) -> dict[str, LayerMeasurements]:
+        """What was measured, as the assignment needs it."""
+        from quant_engine.assignment import LayerMeasurements
+
+        return {name: LayerMeasurements(layer.signal, layer.candidates, self.objective) for name, layer in self.measured.items()}
 
     @property
     def has_fallbacks(self) -> bool:

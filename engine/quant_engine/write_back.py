@@ -42,9 +42,10 @@ def recipe_of_point(folder: Path, number: int, out: Path | None = None) -> str:
     text = _effective(folder)
     section = _section(plain(Source(text).root), front, number, result)
     point = front.points[number - 1]
+    unit = " nats of KL divergence" if front.objective == "importance" else ""
     note = (
         f"Point {number} of {len(front.points)} of run {result.run}: "
-        f"{point.bits_per_weight:.3f} bits per weight, predicted loss {point.predicted_loss:.4g}."
+        f"{point.bits_per_weight:.3f} bits per weight, predicted loss {point.predicted_loss:.4g}{unit}."
     )
     return _moved(with_quantize(text, *section, note), number, Path(record.recipe).parent, out)
 

@@ -79,7 +79,9 @@ def test_a_budget_has_exactly_one_key(keys: dict[str, object]) -> None:
 
 def test_the_schema_says_which_keys_exclude_each_other() -> None:
     budget = recipe_schema()["$defs"]["Budget"]
-    assert budget["x-exactly-one"] == ["bits_per_weight", "size", "min_sqnr"] == list(budget["properties"])
+    assert budget["x-exactly-one"] == ["bits_per_weight", "size", "min_sqnr"] == list(budget["properties"])[:3]
+    assert budget["x-at-most-one"] == [["min_sqnr", "objective"]]
+    assert set(budget["properties"]["objective"]["enum"]) == set(budget["properties"]["objective"]["enumDescriptions"])
     assert budget["properties"]["size"]["examples"] == ["5 GB", "900 MB", "4.5 GiB"]
     assert {value["type"] for value in budget["properties"].values()} == {"number", "string"}
     assert recipe_schema()["x-architectures"]["LlamaForCausalLM"]["fused"][1] == ["mlp.gate_proj", "mlp.up_proj"]
@@ -162,7 +164,7 @@ def test_a_run_keeps_a_size_to_the_byte_and_fused_layers_together(workspace: Pat
     result = run(write(workspace, f"{{ size: {limit} B }}", output="sized"))
     written = Checkpoint.open(workspace / "sized").bytes
     assert written == result.sizes.quantized_bytes
-    assert limit * 0.97 < written <= limit
+    assert limit * 0.96 < written <= limit
     assert result.pareto is not None and result.predicted_loss is not None
     below = [point for point in result.pareto.points if point.bytes <= written]
     assert len(below) > 1 and result.predicted_loss <= below[-1].predicted_loss * (1 + 1e-12)

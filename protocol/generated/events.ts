@@ -29,7 +29,7 @@ export interface PhaseStarted {
      */
     time: string;
     type: 'phase';
-    phase: 'prepare' | 'measure' | 'choose' | 'quantize' | 'evaluate' | 'write';
+    phase: 'prepare' | 'importance' | 'measure' | 'choose' | 'quantize' | 'evaluate' | 'write';
     /**
      * Units of work in this phase (blocks, sequences).
      */
@@ -46,7 +46,7 @@ export interface Progress {
      */
     time: string;
     type: 'progress';
-    phase: 'prepare' | 'measure' | 'choose' | 'quantize' | 'evaluate' | 'write';
+    phase: 'prepare' | 'importance' | 'measure' | 'choose' | 'quantize' | 'evaluate' | 'write';
     done: number;
     total: number;
     /**
@@ -90,6 +90,10 @@ export interface Measurement {
      * Stored bits for each weight, scales and zero points included.
      */
     bits_per_weight: number;
+    /**
+     * What the noise costs by each output's measured importance: KL divergence in nats for each token; null: not measured.
+     */
+    predicted_kl: number | null;
     /**
      * Relative damping that was needed, for methods that use it.
      */

@@ -256,6 +256,10 @@ export interface Budget {
      * The smallest SQNR in dB that a layer may have: the smallest checkpoint that keeps it. Layers of rules do not count.
      */
     min_sqnr?: number;
+    /**
+     * What is least within `bits_per_weight` or `size`. `importance`: the KL divergence that is predicted from each output's measured importance, which takes a backward pass over some of the calibration tokens. `noise`: Σ noise / signal over the layers, every layer alike. Default: importance.
+     */
+    objective?: 'noise' | 'importance';
 }
 /**
  * Layers, and how to quantize them. The first rule that matches a layer decides.

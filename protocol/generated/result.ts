@@ -32,7 +32,7 @@ export interface Result {
     scores: Scores;
     problems: Problem[];
     /**
-     * Of what the recipe asks, comparable with the front's; null when not all of it was measured.
+     * Of what the recipe asks for the front's units, by the front's objective; null when not all of it was measured.
      */
     predicted_loss: number | null;
     /**
@@ -151,6 +151,10 @@ export interface Measurement {
      */
     bits_per_weight: number;
     /**
+     * What the noise costs by each output's measured importance: KL divergence in nats for each token; null: not measured.
+     */
+    predicted_kl: number | null;
+    /**
      * Relative damping that was needed, for methods that use it.
      */
     damping: number | null;
@@ -232,6 +236,10 @@ export interface Problem {
  */
 export interface ParetoFront {
     /**
+     * What the points' predicted loss is.
+     */
+    objective: 'noise' | 'importance';
+    /**
      * Layers that no rule decides; those that have to share a candidate are one unit.
      */
     units: string[][];
@@ -253,7 +261,7 @@ export interface ParetoPoint {
      */
     bytes: number;
     /**
-     * Σ noise / signal over the layers of all units.
+     * Over the layers of all units: Σ noise / signal, or KL divergence in nats; see `objective`.
      */
     predicted_loss: number;
     /**

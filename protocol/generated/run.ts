@@ -49,7 +49,7 @@ export interface RunRecord {
     log: string;
 }
 export interface Counter {
-    phase: 'prepare' | 'measure' | 'choose' | 'quantize' | 'evaluate' | 'write';
+    phase: 'prepare' | 'importance' | 'measure' | 'choose' | 'quantize' | 'evaluate' | 'write';
     done: number;
     total: number;
     unit: string;

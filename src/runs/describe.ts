@@ -63,6 +63,7 @@ export function progressText({ phase, done, total }: Counter): string {
 export function phaseName(phase: Counter['phase']): string {
     switch (phase) {
         case 'prepare': return l10n.t('prepare');
+        case 'importance': return l10n.t('weigh');
         case 'measure': return l10n.t('measure');
         case 'choose': return l10n.t('choose');
         case 'quantize': return l10n.t('quantize');

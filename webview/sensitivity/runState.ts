@@ -49,6 +49,8 @@ export function phaseTitle(phase: Counter['phase']): string {
     switch (phase) {
         case 'prepare':
             return t('Preparing');
+        case 'importance':
+            return t('Weighing layers by importance');
         case 'measure':
             return t('Measuring candidates');
         case 'choose':

@@ -180,8 +180,15 @@ class Head:
         """Logits (positions × vocabulary, model dtype) of hidden (batch × tokens × width), at most `chunk` positions at
         a time, row-major."""
         for positions in hidden.reshape(-1, hidden.shape[-1]).split(chunk):
-            logits = self.lm_head(self.norm(positions))
-            yield logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
+            yield self.bounded(self.outputs(positions))
+
+    def outputs(self, positions: Tensor) -> Tensor:
+        """What lm_head computes of hidden states (positions × width)."""
+        return self.lm_head(self.norm(positions))
+
+    def bounded(self, outputs: Tensor) -> Tensor:
+        """Logits of lm_head's outputs."""
+        return outputs if self.softcap is None else torch.tanh(outputs / self.softcap) * self.softcap
 
 
 def call_block(block: nn.Module, hidden: Tensor, arguments: dict[str, Any]) -> Tensor:

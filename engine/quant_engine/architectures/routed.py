@@ -77,6 +77,27 @@ class RoutedInputs:
             yield names, lambda take=take, expert=expert: [take(expert, *call) for call in calls]
         calls.clear()
 
+    def output_gradients(self, gradient: Tensor, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """For each layer the gradient at its outputs (tokens routed to its expert × out).
+
+        gradient: at what the module returns (tokens × out); the other arguments are the module's own.
+        """
+        for (expert, is_last), names in self.members.items():
+            routed = chosen == expert
+            tokens = routed.any(-1)
+            share = (weights * routed).sum(-1)[tokens]
+            at_last = (gradient[tokens] * share.unsqueeze(-1)).to(gradient.dtype)
+            if is_last:
+                (name,) = names
+                yield name, at_last
+                continue
+            with torch.enable_grad():
+                first = torch.nn.functional.linear(hidden[tokens], self.module.gate_up_proj[expert]).requires_grad_()
+                gate, up = first.chunk(2, -1)
+                between = self.module.act_fn(gate) * up
+            (at_first,) = torch.autograd.grad(between, [first], at_last @ self.module.down_proj[expert])
+            yield from zip(names, at_first.chunk(2, -1), strict=True)
+
     def _routed(self, expert: int, hidden: Tensor, chosen: Tensor, *_: Any) -> Tensor:
         return hidden[(chosen == expert).any(-1)]
 

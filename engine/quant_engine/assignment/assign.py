@@ -89,7 +89,8 @@ def pareto_front(
                 assignment=[option.candidate for option in chosen],
             )
         )
-    return ParetoFront(units=[[layer.name for layer in unit] for unit in units], points=points)
+    objective = measurements[left[0].name].objective
+    return ParetoFront(objective=objective, units=[[layer.name for layer in unit] for unit in units], points=points)
 
 
 def _fixed(linears: Sequence[LinearInfo], decided: Mapping[str, Assigned]) -> list[tuple[LinearInfo, Use]]:

@@ -43,7 +43,7 @@ class Problem:
 
 
 def within(budget: Budget, problem: Problem) -> list[int]:
-    """For each unit the candidate: the least summed relative noise under the budget; for `min_sqnr` the smallest size.
+    """For each unit the candidate: the least summed loss under the budget; for `min_sqnr` the smallest size.
 
     Raises QuantError(code="budget-unreachable") naming what can be reached.
     """

@@ -13,7 +13,7 @@ from quant_engine.errors import QuantError
 
 if TYPE_CHECKING:
     from quant_engine.checkpoint import LinearInfo
-    from quant_engine.result import Measurement
+    from quant_engine.result import Measurement, Objective
     from quant_engine.uses import Use
 
 Cost = Callable[["LinearInfo", "Use"], int]
@@ -21,10 +21,18 @@ Cost = Callable[["LinearInfo", "Use"], int]
 
 @dataclass(frozen=True)
 class LayerMeasurements:
-    """What the budget needs of one layer: signal Σ‖y‖² and the candidates' measurements by label."""
+    """What the budget needs of one layer: signal Σ‖y‖², the candidates' measurements by label, and what their loss is."""
 
     signal: float
     candidates: Mapping[str, Measurement]
+    objective: Objective = "noise"
+
+    def loss(self, label: str) -> float:
+        """Relative noise, or KL divergence in nats for each token (not a number where none could be predicted)."""
+        if self.objective == "noise":
+            return self.relative_noise(label)
+        predicted = self.candidates[label].predicted_kl
+        return math.nan if predicted is None else predicted
 
     def relative_noise(self, label: str) -> float:
         """Noise energy over signal energy; a layer without signal has nothing to lose."""
@@ -38,7 +46,7 @@ class LayerMeasurements:
 
 @dataclass(frozen=True)
 class Option:
-    """A candidate (its index in the recipe) on a unit. cost: bits or bytes; loss: summed relative noise; sqnr_db: of
+    """A candidate (its index in the recipe) on a unit. cost: bits or bytes; loss: summed over its layers; sqnr_db: of
     the unit's worst layer."""
 
     cost: int
@@ -76,7 +84,7 @@ def _options(
     for index, use in enumerate(candidates):
         for layer in unit:
             fitting(layer, use, ("candidates", index))
-        loss = math.fsum(one.relative_noise(use.label) for one in measured)
+        loss = math.fsum(one.loss(use.label) for one in measured)
         if math.isfinite(loss):
             sqnr = min(one.sqnr_db(use.label) for one in measured)
             options.append(Option(sum(cost(layer, use) for layer in unit), loss, index, sqnr))

@@ -68,9 +68,12 @@ describe('completion of keys', () => {
     });
 
     it('offers keys that exclude each other until one of them is written', () => {
-        assert.deepEqual(labels('quantize: { budget: { | } }').sort(), ['bits_per_weight', 'min_sqnr', 'size']);
+        assert.deepEqual(labels('quantize: { budget: { | } }').sort(), ['bits_per_weight', 'min_sqnr', 'objective', 'size']);
         assert.equal(item('quantize: { budget: { | } }', 'size').detail, 'one of these');
-        assert.deepEqual(labels('quantize: { budget: { size: 5 GB, | } }'), []);
+        assert.deepEqual(labels('quantize: { budget: { size: 5 GB, | } }'), ['objective']);
+        assert.deepEqual(labels('quantize: { budget: { min_sqnr: 20, | } }'), []);
+        assert.deepEqual(labels('quantize: { budget: { objective: noise, | } }'), ['bits_per_weight', 'size']);
+        assert.deepEqual(labels('quantize: { budget: { objective: | } }'), ['noise', 'importance']);
     });
 
     it('says what a key means', () => {

@@ -124,6 +124,14 @@ describe('validation', () => {
         assert.deepEqual(found(whole('  default: { method: rtn, scheme: W8A8, group_size: 32 }')), []);
     });
 
+    it('refuses an objective beside a smallest SQNR, which has none', () => {
+        const budget = (keys: string): string => whole(`  default: none\n  budget: { ${keys} }`, 'candidates: [gptq-w4a16-g32]\n');
+        assert.deepEqual(found(budget('min_sqnr: 20, objective: noise')), ['exclusive-keys: objective']);
+        assert.deepEqual(messages(budget('min_sqnr: 20, objective: noise')), ['"objective" and "min_sqnr" exclude each other; only one of min_sqnr, objective can be written']);
+        assert.deepEqual(found(budget('bits_per_weight: 5, objective: noise')), []);
+        assert.deepEqual(found(budget('objective: noise')), ['missing-key: budget']);
+    });
+
     it('counts what rules need towards bits of a budget, and the whole checkpoint towards its size', () => {
         const candidates = 'candidates: [gptq-w4a16-g32]\n';
         const budget = (limit: string): string => whole(`  default: none\n  budget: { ${limit} }\n  rules:\n    - { layers: "*.mlp.*", use: rtn-w8a16-g32 }\n    - { layers: "*.o_proj", use: none }`, candidates);
