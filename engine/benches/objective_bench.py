@@ -127,7 +127,7 @@ def choices_of(checkpoint: Checkpoint, batches: list[Tensor], candidates: Sequen
         store = Store(Path(folder), model.block_count)
         for _ in passes(model, batches, store, seed=0):
             pass
-        importance = prices(store, sum(batch.numel() for batch in batches))
+        importance = prices(store.importance(), sum(batch.numel() for batch in batches))
     found: Choices = {}
     with keeping_what_is_measured() as made:
         for block in measure(model, batches, candidates, importance=importance):

@@ -40,6 +40,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Replace a value, for example calibration.samples=16."),
 ]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Measure all candidates anew, also those that an earlier run of the folder has measured.")
+]
 Resume = Annotated[Path | None, typer.Option(help="Continue this run directory where it stopped.", file_okay=False)]
 
 
@@ -65,12 +68,13 @@ def run(
     runs: Runs = None,
     name: Name = None,
     overrides: Set = None,
+    fresh: Fresh = False,
     resume: Resume = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
     """Quantize as a recipe says: measure, choose, quantize, write, evaluate."""
-    _execute("run", recipe, output, runs, name, overrides, resume, device, json)
+    _execute("run", recipe, output, runs, name, overrides, fresh, resume, device, json)
 
 
 @app.command()
@@ -79,12 +83,13 @@ def sensitivity(
     runs: Runs = None,
     name: Name = None,
     overrides: Set = None,
+    fresh: Fresh = False,
     resume: Resume = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
     """Only measure: the SQNR of every candidate on every layer."""
-    _execute("sensitivity", recipe, None, runs, name, overrides, resume, device, json)
+    _execute("sensitivity", recipe, None, runs, name, overrides, fresh, resume, device, json)
 
 
 def _execute(
@@ -94,6 +99,7 @@ def _execute(
     runs: Path | None,
     name: str | None,
     overrides: list[str] | None,
+    fresh: bool,
     resume: Path | None,
     device: str | None,
     json: bool,
@@ -102,7 +108,7 @@ def _execute(
 
     with json_only(json) as sink:
         try:
-            outcome = execution.execute(action, recipe, output, overrides or [], runs, name, resume, device)
+            outcome = execution.execute(action, recipe, output, overrides or [], runs, name, resume, device, fresh)
         except QuantError as error:
             raise fail(error, sink) from None
         execution.report(outcome, recipe, sink)

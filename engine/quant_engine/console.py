@@ -60,6 +60,8 @@ class LiveProgress:
             self._task = self._progress.add_task(event.phase, total=event.total, message="", count="", first=None)
         elif isinstance(event, events.Progress):
             self._advance(event)
+        elif isinstance(event, events.Reused):
+            self._progress.console.print(reused_line(event), highlight=False, markup=False)
         elif isinstance(event, events.Fallback):
             self._progress.console.print(fallback_line(event), style="yellow", highlight=False, markup=False)
 
@@ -90,11 +92,17 @@ class PlainProgress:
             return (
                 f"{event.phase}: {event.done}/{event.total} {event.message} ({time.monotonic() - self._started:.0f} s)"
             )
+        if isinstance(event, events.Reused):
+            return reused_line(event)
         return fallback_line(event) if isinstance(event, events.Fallback) else None
 
 
 def _counted(unit: str, count: int) -> str:
     return unit.removesuffix("s") if count == 1 else unit
+
+
+def reused_line(event: events.Reused) -> str:
+    return f"measured already in the run {event.run}: {', '.join(event.candidates)}"
 
 
 def fallback_line(event: events.Fallback) -> str:

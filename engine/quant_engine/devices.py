@@ -39,7 +39,9 @@ def resolve_device(asked: str) -> Device:
 
 
 def device_class(device: Device) -> str:
-    """What decides how sums are rounded: the kind of GPU, or the number of CPU threads."""
+    """What decides how sums are rounded: the kind of GPU, or the CPU's instructions and the number of its threads."""
     import torch
 
-    return f"cpu, {torch.get_num_threads()} threads" if device.id == "cpu" else device.name
+    if device.id != "cpu":
+        return device.name
+    return f"cpu with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"

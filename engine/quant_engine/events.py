@@ -50,6 +50,14 @@ class LayerMeasured(Event):
     candidates: dict[str, Measurement]
 
 
+class Reused(Event):
+    """Measurements of an earlier run with the same data are taken; their layers follow as layer-measured."""
+
+    type: Literal["reused"] = "reused"
+    run: str = Field(description="Name of the run directory that they are read from.")
+    candidates: list[str] = Field(description="Labels of the candidates that need not be measured.")
+
+
 class LayerQuantized(Event):
     type: Literal["layer-quantized"] = "layer-quantized"
     layer: str
@@ -92,7 +100,7 @@ class Done(Event):
 
 
 AnyEvent = Annotated[
-    Started | PhaseStarted | Progress | LayerMeasured | LayerQuantized | Fallback | Scored | Failed | Cancelled | Done,
+    Started | PhaseStarted | Progress | Reused | LayerMeasured | LayerQuantized | Fallback | Scored | Failed | Cancelled | Done,
     Field(discriminator="type"),
 ]
 
@@ -123,6 +131,9 @@ class RunRecord(Model):
     host: str
     device: str
     environment: dict[str, str] = Field(description="Versions of Python, the engine and the libraries.")
+    measurement: str | None = Field(
+        default=None, description="SHA-256 of what the measurements depend on (`identity` of the result); null: not known yet."
+    )
     resumable: bool = Field(description="Whether `--resume` can continue it.")
     error: Problem | None = None
     advice: str | None = None

@@ -28,13 +28,14 @@ def execute(
     name: str | None,
     resumed: Path | None,
     device: str | None,
+    fresh: bool = False,
 ) -> Outcome:
     """Start or resume, with a progress display on stderr. Raises QuantError for bad usage."""
     from quant_engine.console import progress_display
 
     _quiet_libraries()
     if resumed is not None:
-        given = {"--set": overrides, "--runs": runs, "--id": name}
+        given = {"--set": overrides, "--runs": runs, "--id": name, "--fresh": fresh}
         extra = [option for option, value in given.items() if value]
         if extra:
             message = f"{' and '.join(extra)} cannot be given with --resume"
@@ -46,7 +47,7 @@ def execute(
     if output is not None:
         overrides = [*overrides, output_override(output)]
     request = Request(
-        action, recipe.resolve(), tuple(overrides), device or "auto", runs.resolve() if runs else None, name
+        action, recipe.resolve(), tuple(overrides), device or "auto", runs.resolve() if runs else None, name, fresh
     )
     with progress_display() as listener:
         return start(request, on_event=listener)

@@ -99,16 +99,19 @@ def hold_identity(path: Path, identity: Mapping[str, str]) -> None:
         replace_text(path, json.dumps(dict(identity), indent=1, sort_keys=True) + "\n")
         return
     stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    differing = sorted(name for name in stored.keys() | identity.keys() if stored.get(name) != identity.get(name))
-    if differing:
-        details = "; ".join(
-            f"{name} (was {_short(stored.get(name))}, is {_short(identity.get(name))})" for name in differing
-        )
+    details = differences(stored, identity)
+    if details:
         raise QuantError(
             f"the run cannot be continued: {details}",
             code="resume-mismatch",
             advice="Restore what differs, or start a new run.",
         )
+
+
+def differences(stored: Mapping[str, str], identity: Mapping[str, str]) -> str:
+    """The fields that differ, with both values; empty when none does."""
+    differing = sorted(name for name in stored.keys() | identity.keys() if stored.get(name) != identity.get(name))
+    return "; ".join(f"{name} (was {_short(stored.get(name))}, is {_short(identity.get(name))})" for name in differing)
 
 
 def _short(value: str | None) -> str:

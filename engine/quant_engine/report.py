@@ -45,6 +45,9 @@ def print_result(out: Console, result: Result, folder: Path) -> None:
     if result.output:
         out.print(Text.assemble(("checkpoint     ", "bold"), result.output), soft_wrap=True)
     out.print(Text.assemble(("run directory  ", "bold"), str(folder)), soft_wrap=True)
+    for run in dict.fromkeys(by for by in result.measured_by.values() if by != result.run):
+        labels = ", ".join(label for label, by in result.measured_by.items() if by == run)
+        out.print(Text.assemble(("measured by    ", "bold"), f"{run}: {labels}"), soft_wrap=True)
     for problem in result.problems:
         out.print(
             Text(problem_line(problem, result.recipe), style="red" if problem.severity == "error" else "yellow"),

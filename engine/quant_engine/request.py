@@ -25,6 +25,8 @@ class Request:
     device: str = "auto"
     runs: Path | None = None
     name: str | None = None
+    fresh: bool = False
+    """Measure anew what earlier runs have measured."""
 
     @property
     def runs_folder(self) -> Path:
@@ -77,6 +79,7 @@ def read_request(folder: Path, device: str | None) -> Request:
             device=device or stored["device"],
             runs=Path(stored["runs"]) if stored["runs"] else None,
             name=stored["name"],
+            fresh=stored.get("fresh", False),
         )
     except (OSError, ValueError, KeyError) as error:
         message = f'"{folder / REQUEST}" is missing or damaged ({type(error).__name__})'

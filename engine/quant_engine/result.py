@@ -137,6 +137,16 @@ class Result(Model):
         description="Of what the recipe asks for the front's units, by the front's objective; null when not all of it was measured.",
     )
     pareto: ParetoFront | None = Field(default=None, description="Null without candidates, or when rules decide every layer.")
+    measured_by: dict[str, str] = Field(
+        default_factory=dict,
+        description="By candidate label the name of the run that measured it: this one, or an earlier one with the same identity.",
+    )
+    importance_by: str | None = Field(
+        default=None, description="Name of the run that measured the importance in predicted_kl; null: it has none."
+    )
+    identity: dict[str, str] = Field(
+        default_factory=dict, description="What the measurements depend on. A run takes those of another one only when all of it is equal."
+    )
     calibration_tokens: int
     seconds: dict[str, float] = Field(description="Wall time by phase.")
     peak_memory_bytes: int = Field(description="Peak resident memory of the process.")

@@ -30,8 +30,11 @@ from quant_engine.work import Work
 log = logging.getLogger(__name__)
 Stage = Callable[[Work], None]
 STAGES: dict[str, tuple[Stage, ...]] = {
-    "run": (stages.prepare, stages.importance, stages.measure, stages.choose, stages.quantize, stages.write, stages.evaluate),
-    "sensitivity": (stages.prepare, stages.importance, stages.measure, stages.choose),
+    "run": (
+        *(stages.prepare, stages.recall, stages.importance, stages.measure),
+        *(stages.choose, stages.quantize, stages.write, stages.evaluate),
+    ),
+    "sensitivity": (stages.prepare, stages.recall, stages.importance, stages.measure, stages.choose),
 }
 EXIT = {"done": 0, "failed": 1, "done-with-fallbacks": 3, "cancelled": CANCELLED_EXIT}
 BAD_RECIPE = 2
@@ -169,7 +172,7 @@ def _execute(directory: RunDirectory, request: Request, checked: Checked, resume
     with listening() as cancellation, _logging_to(directory.folder / directory.record.log):
         _connect(cancellation, directory)
         work = Work(request.action, request.recipe, checked, checked.recipe, request.device, directory, cancellation)
-        work.seconds = directory.kept_seconds()
+        work.seconds, work.fresh = directory.kept_seconds(), request.fresh
         result: Result | None = None
         try:
             directory.event(events.Started, pid=os.getpid(), resumed=resumed)

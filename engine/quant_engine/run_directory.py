@@ -21,6 +21,7 @@ from quant_engine.result import Result
 
 RECORD, EVENTS, RESULT = "run.json", "events.jsonl", "result.json"
 RECIPE, REQUEST, STATE, SECONDS = "recipe.quant.yaml", "request.json", "state", "seconds.json"
+IMPORTANCE = "importance.safetensors"
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quant_engine import events
+from quant_engine import events, reuse
 from quant_engine.atomic import replace_text
 from quant_engine.errors import QuantError
 from quant_engine.journal import Journal, code_hash, flatten, hold_identity
 from quant_engine.methods import METHODS
 from quant_engine.result import Measurement
+from quant_engine.run_directory import IMPORTANCE
 from quant_engine.uses import resolve
 from quant_engine.work import Work
 from quant_engine.yaml_source import Key
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from quant_engine.uses import Use
     from quant_engine.walk import MeasuredLayer, QuantizedLayer
 
+log = logging.getLogger(__name__)
 PUBLISHING = "publishing"
 
 
@@ -58,26 +61,50 @@ def prepare(work: Work) -> None:
             work.held_out = held_out_tokens(tokenizer, held_out, wanted, held_out_length, work.path(section.data))
             _note_short(work, work.held_out, ("evaluate", "data"))
         _note_few(work)
-        identity = {
-            "action": work.action,
+        shared = {
             "code": code_hash(),
             "device": device_class(device),
             "calibration tokens": work.tokens.sha256,
             **flatten(work.checkpoint.identity(), "checkpoint"),
             **flatten(work.directory.record.environment, "version"),
-            # Where the checkpoint goes changes none of its bytes: a resumed run may choose another place.
-            **flatten(recipe.model_dump(mode="json", exclude={"output"}), "recipe"),
         }
-        hold_identity(work.directory.state_folder / "identity.json", identity)
-        work.directory.update(resumable=True)
+        # Where the checkpoint goes changes none of its bytes: a resumed run may choose another place.
+        own = flatten(recipe.model_dump(mode="json", exclude={"output"}), "recipe")
+        hold_identity(work.directory.state_folder / "identity.json", {"action": work.action, **shared, **own})
+        work.identity = reuse.measurement_identity(shared, work.checkpoint, section.seed)
+        work.directory.update(resumable=True, measurement=reuse.digest(work.identity))
         work.tick("calibration tokens")
+
+
+def recall(work: Work) -> None:
+    """What earlier runs have measured of the candidates: decided once for the run, whatever happens to these runs later."""
+    state = work.directory.state_folder
+    found = reuse.recall(state)
+    if found is None:
+        found, labels = reuse.Reused(), [use.label for use in work.candidates]
+        if labels and not work.fresh:
+            names = [linear.name for linear in work.model.linears]
+            found = reuse.find(work.directory, work.identity, names, labels, work.objective)
+        reuse.store(found, state)
+        for run in dict.fromkeys(found.taken.values()):
+            taken = [label for label in labels if found.taken.get(label) == run]
+            log.info("measurements of the run %s are taken: %s", run, ", ".join(taken))
+            work.directory.event(events.Reused, run=run, candidates=taken)
+    work.reused = found
 
 
 def importance(work: Work) -> None:
     """How much the model's answers hang on each layer's outputs, for a budget that weighs noise by it: one backward pass."""
+    from quant_engine.checkpoint.durable import save_tensors
     from quant_engine.importance import Store, passes, prices, some_of
 
-    if work.objective == "noise":
+    if work.objective == "noise" or not work.missing:
+        return
+    kept = work.directory.folder / IMPORTANCE
+    if work.reused.importance:
+        from safetensors.torch import load_file
+
+        work.importance = prices(load_file(kept), work.tokens.tokens, work.device)
         return
     blocks, seed = work.model.block_count, work.recipe.calibration.seed
     store = Store(work.directory.state_folder / "importance", blocks)
@@ -85,11 +112,14 @@ def importance(work: Work) -> None:
         if store.done < 2 * blocks + 1:
             for block in passes(work.model, some_of(work.tokens.batches), store, seed, work.stop_if_asked):
                 work.tick(_title(block))
-    work.importance = prices(store, work.tokens.tokens, work.device)
+    found = store.importance()
+    save_tensors(kept, kept.with_name(f".{kept.name}"), found)
+    work.importance = prices(found, work.tokens.tokens, work.device)
 
 
 def measure(work: Work) -> None:
-    """Every candidate on every layer, lm_head too (whether to quantize it is the reader's question), from one pass of the float model."""
+    """Every candidate on every layer, lm_head too (whether to quantize it is the reader's question), from one pass of the float model;
+    those that an earlier run has measured are taken from it."""
     from quant_engine.walk import measure as walk
 
     if not work.candidates:
@@ -97,14 +127,18 @@ def measure(work: Work) -> None:
     journal = Journal(work.directory.state_folder / "measure")
     head = any(linear.block is None for linear in work.model.linears)
     _recall_measured(work, journal)
-    done, blocks = journal.done, work.model.block_count
-    with work.phase("measure", blocks + head, "blocks", done + journal.head_done):
-        if done == blocks and journal.head_done >= head:
+    blocks = work.model.block_count
+    done, head_done = (journal.done, journal.head_done) if work.missing else (blocks, head)
+    with work.phase("measure", blocks + head, "blocks", done + head_done):
+        if not work.missing:
+            for layer in work.reused.layers.values():
+                _take_measured(work, layer)
+        if done == blocks and head_done >= head:
             return
         for block in walk(
             work.model,
             work.tokens.batches,
-            work.candidates,
+            work.missing,
             start=done,
             hidden=journal.hidden(),
             head=head,
@@ -113,10 +147,7 @@ def measure(work: Work) -> None:
         ):
             journal.add(block.block, [_measured_json(layer) for layer in block.layers], block.hidden)
             for layer in block.layers:
-                work.measured[layer.name] = layer
-                work.directory.event(
-                    events.LayerMeasured, layer=layer.name, signal=layer.signal, candidates=layer.candidates
-                )
+                _take_measured(work, _merged(work, layer))
             work.tick(_title(block.block))
 
 
@@ -299,7 +330,19 @@ def _recall_measured(work: Work, journal: Journal) -> None:
 
     for layer in journal.layers():
         candidates = {label: Measurement.model_validate(found) for label, found in layer["candidates"].items()}
-        work.measured[layer["name"]] = MeasuredLayer(**{**layer, "candidates": candidates})
+        work.measured[layer["name"]] = _merged(work, MeasuredLayer(**{**layer, "candidates": candidates}))
+
+
+def _merged(work: Work, layer: MeasuredLayer) -> MeasuredLayer:
+    """With what was measured of it before, in the recipe's order."""
+    earlier = work.reused.layers.get(layer.name)
+    every = {**layer.candidates, **(earlier.candidates if earlier else {})}
+    return replace(layer, candidates={use.label: every[use.label] for use in work.candidates})
+
+
+def _take_measured(work: Work, layer: MeasuredLayer) -> None:
+    work.measured[layer.name] = layer
+    work.directory.event(events.LayerMeasured, layer=layer.name, signal=layer.signal, candidates=layer.candidates)
 
 
 def _recall_quantized(work: Work, journal: Journal) -> None:

@@ -34,10 +34,20 @@ def summarize(work: Work) -> Result:
         problems=work.problems,
         predicted_loss=_predicted_loss(work),
         pareto=work.front,
+        measured_by={use.label: work.reused.by.get(use.label, work.directory.record.run) for use in work.candidates},
+        importance_by=_importance_by(work),
+        identity=work.identity,
         calibration_tokens=work.tokens.tokens,
         seconds={phase: round(seconds, 3) for phase, seconds in work.seconds.items()},
         peak_memory_bytes=peak_memory(),
     )
+
+
+def _importance_by(work: Work) -> str | None:
+    if work.objective == "noise":
+        return None
+    own = bool(work.missing) and not work.reused.importance
+    return work.directory.record.run if own else work.reused.importance_by
 
 
 def _predicted_loss(work: Work) -> float | None:

@@ -16,6 +16,7 @@ from quant_engine.check_files import longest_sequence, target
 from quant_engine.errors import Cancelled
 from quant_engine.recipe import Calibration, Evaluate, Recipe
 from quant_engine.result import Objective, ParetoFront, Problem, Scores
+from quant_engine.reuse import Reused
 from quant_engine.yaml_source import Key
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class Work:
     model: DecoderModel = field(init=False)
     tokens: TokenData = field(init=False)
     held_out: TokenData | None = None
+    fresh: bool = False
+    identity: dict[str, str] = field(default_factory=dict)
+    """What the measurements depend on (quant_engine.reuse)."""
+    reused: Reused = field(default_factory=Reused)
     importance: dict[str, Tensor] = field(default_factory=dict)
     """Where it was measured: of each layer what the noise energy of each output costs in nats for each token (out,), float64."""
     measured: dict[str, MeasuredLayer] = field(default_factory=dict)
@@ -77,6 +82,11 @@ class Work:
     @property
     def candidates(self) -> list[Use]:
         return self.recipe.resolved_candidates
+
+    @property
+    def missing(self) -> list[Use]:
+        """The candidates that no earlier run has measured."""
+        return [use for use in self.candidates if use.label not in self.reused.by]
 
     @property
     def objective(self) -> Objective:

@@ -8,13 +8,14 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ENGINE = Path(__file__).parents[1]
 WORDS = "the a model layer weight scale block token text code of and to in is it with for on as by at from".split()
 
 
-def make_checkpoint(folder: Path, blocks: int = 3, architecture: str = "llama") -> Path:
-    """A model of random weights: width 64, a vocabulary of single bytes, head untied."""
+def make_checkpoint(folder: Path, blocks: int = 3, architecture: str = "llama", **overrides: Any) -> Path:
+    """A model of random weights: width 64, a vocabulary of single bytes, head untied; overrides: of its config."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -28,11 +29,14 @@ def make_checkpoint(folder: Path, blocks: int = 3, architecture: str = "llama") 
     tiny.save_tiny(
         folder,
         architecture,
-        vocab_size=len(vocabulary),
-        num_hidden_layers=blocks,
-        max_position_embeddings=256,
-        eos_token_id=0,
-        bos_token_id=None,
+        **{
+            "vocab_size": len(vocabulary),
+            "num_hidden_layers": blocks,
+            "max_position_embeddings": 256,
+            "eos_token_id": 0,
+            "bos_token_id": None,
+            **overrides,
+        },
     )
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>").save_pretrained(folder)
     return folder
@@ -62,10 +66,10 @@ output: quantized
 """
 
 
-def make_workspace(folder: Path, blocks: int = 3, architecture: str = "llama") -> Path:
+def make_workspace(folder: Path, blocks: int = 3, architecture: str = "llama", **overrides: Any) -> Path:
     """model, calibration.jsonl, held-out.txt and small.quant.yaml in `folder`; returns the recipe."""
     folder.mkdir(parents=True, exist_ok=True)
-    make_checkpoint(folder / "model", blocks, architecture)
+    make_checkpoint(folder / "model", blocks, architecture, **overrides)
     make_text(folder / "calibration.jsonl")
     make_text(folder / "held-out.txt", seed=1)
     recipe = folder / "small.quant.yaml"

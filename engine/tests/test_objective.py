@@ -163,7 +163,7 @@ def test_the_disk_must_have_room_for_what_every_block_reads(workspace: Path) -> 
 
 def test_a_sensitivity_run_weighs_too(workspace: Path) -> None:
     recipe = write(workspace, "{ size: 200 kB, objective: importance }", "only")
-    done = quant_engine("sensitivity", recipe, "--json", cwd=workspace)
+    done = quant_engine("sensitivity", recipe, "--fresh", "--json", cwd=workspace)
     assert done.returncode == 0, done.stderr
     result = Result.model_validate_json(done.stdout)
     assert result.pareto is not None and result.pareto.objective == "importance"

@@ -4,7 +4,17 @@
  * One line of `events.jsonl`.
  */
 export type Events =
-    Started | PhaseStarted | Progress | LayerMeasured | LayerQuantized | Fallback | Scored | Failed | Cancelled | Done;
+    | Started
+    | PhaseStarted
+    | Progress
+    | Reused
+    | LayerMeasured
+    | LayerQuantized
+    | Fallback
+    | Scored
+    | Failed
+    | Cancelled
+    | Done;
 
 export interface Started {
     /**
@@ -53,6 +63,28 @@ export interface Progress {
      * What is being done, for example a block's name.
      */
     message: string;
+}
+/**
+ * Measurements of an earlier run with the same data are taken; their layers follow as layer-measured.
+ */
+export interface Reused {
+    /**
+     * 1, 2, 3 … without gaps, over resumes too.
+     */
+    sequence: number;
+    /**
+     * UTC, ISO 8601.
+     */
+    time: string;
+    type: 'reused';
+    /**
+     * Name of the run directory that they are read from.
+     */
+    run: string;
+    /**
+     * Labels of the candidates that need not be measured.
+     */
+    candidates: string[];
 }
 export interface LayerMeasured {
     /**

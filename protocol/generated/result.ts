@@ -39,6 +39,22 @@ export interface Result {
      * Null without candidates, or when rules decide every layer.
      */
     pareto: ParetoFront | null;
+    /**
+     * By candidate label the name of the run that measured it: this one, or an earlier one with the same identity.
+     */
+    measured_by: {
+        [k: string]: string;
+    };
+    /**
+     * Name of the run that measured the importance in predicted_kl; null: it has none.
+     */
+    importance_by: string | null;
+    /**
+     * What the measurements depend on. A run takes those of another one only when all of it is equal.
+     */
+    identity: {
+        [k: string]: string;
+    };
     calibration_tokens: number;
     /**
      * Wall time by phase.

@@ -38,6 +38,10 @@ export interface RunRecord {
         [k: string]: string;
     };
     /**
+     * SHA-256 of what the measurements depend on (`identity` of the result); null: not known yet.
+     */
+    measurement: string | null;
+    /**
      * Whether `--resume` can continue it.
      */
     resumable: boolean;

@@ -109,7 +109,8 @@ export function resultOf(layers: LayerResult[], candidates: readonly string[] = 
             kl: { value: 0.0312, standard_error: 0.0008, ...score },
             same_top: { value: 0.9134, standard_error: 0.0022, ...score },
         },
-        predicted_loss: null, pareto: null, problems: [], calibration_tokens: 16384, seconds: { measure: 12.4, quantize: 20.1, evaluate: 9.8, write: 0.6 }, peak_memory_bytes: 7e8,
+        predicted_loss: null, pareto: null, problems: [], measured_by: {}, importance_by: null, identity: {},
+        calibration_tokens: 16384, seconds: { measure: 12.4, quantize: 20.1, evaluate: 9.8, write: 0.6 }, peak_memory_bytes: 7e8,
     };
 }
 
@@ -118,8 +119,8 @@ export function runOf(change: Partial<RunRecord> = {}): RunRecord {
         format: 1, run: '20260101T120000Z-mixed', action: 'run', recipe: '/ws/samples/mixed.quant.yaml',
         model: '/ws/samples/checkpoints/tiny-llama-pydoc', output: null, state: 'done', progress: null,
         created: '2026-01-01T12:00:00Z', updated: new Date().toISOString(), finished: '2026-01-01T12:00:43Z',
-        pid: 1, pid_started: 1, host: 'box', device: 'cpu', environment: {}, resumable: false, error: null, advice: null, log: 'run.log',
-        ...change,
+        pid: 1, pid_started: 1, host: 'box', device: 'cpu', environment: {}, measurement: null, resumable: false, error: null, advice: null,
+        log: 'run.log', ...change,
     };
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +64,12 @@ def some_of(batches: Sequence[Tensor], most: int = IMPORTANCE_TOKENS) -> list[Te
     return chosen
 
 
-def prices(store: Store, tokens: int, device: str = "cpu") -> dict[str, Tensor]:
+def prices(importance: Mapping[str, Tensor], tokens: int, device: str = "cpu") -> dict[str, Tensor]:
     """By layer what one unit of noise energy at each output, summed over `tokens` tokens, costs in nats for each token: (out,) float64.
 
     ½·g² of the second-order term, g² the mean squared gradient; the KL divergence is a mean over tokens.
     """
-    return {name: squares.to(device) * (0.5 / tokens) for name, squares in store.importance().items()}
+    return {name: squares.to(device) * (0.5 / tokens) for name, squares in importance.items()}
 
 
 def _forward(model: DecoderModel, index: int, store: Store, arguments: Arguments, tick: Tick) -> Iterator[Tensor]:
