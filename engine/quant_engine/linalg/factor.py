@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from quant_engine.methods.types import Statistics
 
 _SMALLEST_SPLIT = 256
+_ROWS = 256
 
 
 @dataclass
@@ -69,17 +70,23 @@ def _inverse_factor(G: Tensor, order: Tensor | None, dead: Tensor, mean: float, 
         # H = R·Rᵀ with R upper triangular is the Cholesky factorisation of the flipped matrix; then H⁻¹ = (R⁻¹)ᵀ·R⁻¹.
         lower, failed = torch.linalg.cholesky_ex(_flipped(G, order, dead, mean, damping, dtype))
         if int(failed) == 0:
-            upper = _invert_lower(lower).flip(0, 1).to(torch.float32)
+            inverse = _invert_lower(lower)
+            del lower
+            upper = inverse.flip(0, 1).to(torch.float32)
+            del inverse
             if bool(torch.isfinite(torch.stack(torch.aminmax(upper))).all()) and bool((upper.diagonal() > 0).all()):
                 return upper.contiguous()
     return None
 
 
 def _flipped(G: Tensor, order: Tensor | None, dead: Tensor, mean: float, damping: float, dtype: torch.dtype) -> Tensor:
-    """The damped G / mean in processing order, rows and columns reversed; one copy of its size at a time besides the result."""
+    """The damped G / mean in processing order, rows and columns reversed."""
     places = torch.arange(G.shape[0], device=G.device) if order is None else order
     places = places.flip(0)
-    H = torch.div(G, mean, out=torch.empty(G.shape, dtype=dtype, device=G.device))[places][:, places]
+    H = torch.empty(G.shape, dtype=dtype, device=G.device)
+    # Some rows at a time: copies of the whole matrix would be most of the memory that a layer takes.
+    for rows, into in zip(places.split(_ROWS), H.split(_ROWS), strict=True):
+        torch.div(G[rows][:, places], mean, out=into)
     # A dead column has no off-diagonal entries either (|G_ij|² ≤ G_ii·G_jj): 1 on its diagonal decouples it.
     H.diagonal().add_(dead[places]).add_(damping)
     return H
