@@ -7,11 +7,12 @@ W. Products run in float32, sums in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from quant_engine.lazy import torch
-from quant_engine.linalg.products import exact_products
+from quant_engine.linalg.products import coarse_products, exact_products
 from quant_engine.result import Measurement
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from quant_engine.methods.types import Noise, Report
 
+Products = Callable[["Tensor"], AbstractContextManager[Any]]
 _PANEL = 256
 _ROWS = 4096
 """Rows of a weight matrix that are looked at together: bounds the memory of a large lm_head."""
@@ -57,10 +59,16 @@ def noisy_row_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise)
     return torch.cat(by_row)
 
 
-def _row_energies(D: Tensor, G: Tensor) -> Tensor:
+def compared_energy(D: Tensor, gram: Tensor) -> float:
+    """Σ (D G) ∘ D to about three digits, for a search among many D (out × in); gram (in × in)."""
+    kind = torch.float64 if D.dtype == torch.float64 else torch.float32
+    return sum(float(_row_energies(part.to(kind), gram, coarse_products).sum()) for part in D.split(_ROWS))
+
+
+def _row_energies(D: Tensor, G: Tensor, products: Products = exact_products) -> Tensor:
     """Each row's Σ (D G) ∘ D (float64) of the symmetric G: its upper triangle, what lies above the diagonal twice."""
     total = torch.zeros(len(D), dtype=torch.float64, device=D.device)
-    with exact_products(D) as (left, multiply):
+    with products(D) as (left, multiply):
         for start in range(0, len(G), _PANEL):
             stop = min(start + _PANEL, len(G))
             panel = G[:stop, start:stop].to(D.dtype)

@@ -13,7 +13,7 @@ from quant_engine.lazy import torch
 from quant_engine.methods.registry import Arguments, method
 from quant_engine.methods.rounding import Rounding, round_scaled
 from quant_engine.methods.types import Quantized
-from quant_engine.sensitivity import energies
+from quant_engine.sensitivity import compared_energy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,7 @@ def search_scale(weight: Tensor, statistics: Statistics, weight_format: WeightFo
         scaled = weight.float() * scale
         found = find_grid(scaled, weight_format, weight.dtype)
         difference = decode(encode(scaled, found), found).float().div_(scale).sub_(weight.float())
-        (error,) = energies(difference, statistics.gram, [weight.shape[0]])
+        error = compared_energy(difference, statistics.gram)
         if best is None or error < best[0]:
             best = error, scale, exponent
     assert best is not None
