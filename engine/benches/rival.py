@@ -17,7 +17,6 @@ from llmcompressor.modifiers.transform.awq import AWQModifier
 from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-
 LAYERS = {"targets": "Linear", "ignore": ["lm_head"]}
 RECIPES = {
     "gptq": lambda: [GPTQModifier(**LAYERS, scheme="W4A16", dampening_frac=0.01, actorder="static")],
