@@ -123,7 +123,7 @@ def test_inputs_are_rounded_exactly_as_the_library_rounds_them(name: str, dtype:
     assert torch.equal(quantizer(X), fake_quantize(X, scale, zero, arguments))  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("name", [*FLOATS, "W8A8", "W4A8", "W5A16"])
+@pytest.mark.parametrize("name", [*FLOATS, "W8A8", "W4A8", "W5A16", "W4A16_ASYM"])
 def test_arguments_are_understood_by_the_library_and_by_ourselves(name: str):
     scheme = SCHEMES[name]
     inputs = scheme.inputs.arguments() if scheme.inputs else None

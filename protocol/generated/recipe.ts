@@ -9,6 +9,13 @@ export type ShortUse =
           | 'gptq-w6a16'
           | 'gptq-w7a16'
           | 'gptq-w8a16'
+          | 'gptq-w2a16_asym'
+          | 'gptq-w3a16_asym'
+          | 'gptq-w4a16_asym'
+          | 'gptq-w5a16_asym'
+          | 'gptq-w6a16_asym'
+          | 'gptq-w7a16_asym'
+          | 'gptq-w8a16_asym'
           | 'gptq-w8a8'
           | 'gptq-w4a8'
           | 'gptq-nvfp4a16'
@@ -20,6 +27,13 @@ export type ShortUse =
           | 'awq-w6a16'
           | 'awq-w7a16'
           | 'awq-w8a16'
+          | 'awq-w2a16_asym'
+          | 'awq-w3a16_asym'
+          | 'awq-w4a16_asym'
+          | 'awq-w5a16_asym'
+          | 'awq-w6a16_asym'
+          | 'awq-w7a16_asym'
+          | 'awq-w8a16_asym'
           | 'smoothquant-w8a8'
           | 'smoothquant-w4a8'
           | 'smoothquant-fp8_dynamic'
@@ -33,6 +47,13 @@ export type ShortUse =
           | 'rtn-w6a16'
           | 'rtn-w7a16'
           | 'rtn-w8a16'
+          | 'rtn-w2a16_asym'
+          | 'rtn-w3a16_asym'
+          | 'rtn-w4a16_asym'
+          | 'rtn-w5a16_asym'
+          | 'rtn-w6a16_asym'
+          | 'rtn-w7a16_asym'
+          | 'rtn-w8a16_asym'
           | 'rtn-w8a8'
           | 'rtn-w4a8'
           | 'rtn-nvfp4a16'
@@ -104,7 +125,24 @@ export interface GptqUse {
      * Number format of weights and activations, by compressed-tensors' names.
      */
     scheme:
-        'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16' | 'W8A8' | 'W4A8' | 'NVFP4A16' | 'MXFP4A16';
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM'
+        | 'W8A8'
+        | 'W4A8'
+        | 'NVFP4A16'
+        | 'MXFP4A16';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -133,7 +171,21 @@ export interface AwqUse {
     /**
      * Number format of weights and activations, by compressed-tensors' names.
      */
-    scheme: 'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16';
+    scheme:
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -213,7 +265,24 @@ export interface RtnUse {
      * Number format of weights and activations, by compressed-tensors' names.
      */
     scheme:
-        'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16' | 'W8A8' | 'W4A8' | 'NVFP4A16' | 'MXFP4A16';
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM'
+        | 'W8A8'
+        | 'W4A8'
+        | 'NVFP4A16'
+        | 'MXFP4A16';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */

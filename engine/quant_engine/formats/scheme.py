@@ -165,6 +165,18 @@ def _weight_only(bits: int) -> Scheme:
     )
 
 
+def _asymmetric(bits: int) -> Scheme:
+    readers = "transformers before 5.23 or vLLM" if bits in (4, 8) else "transformers before 5.23"
+    return Scheme(
+        name=f"W{bits}A16_ASYM",
+        weights=WeightFormat(num_bits=bits, symmetric=False),
+        description=(
+            f"{bits}-bit integer weights, asymmetric, a scale and a zero point for each {DEFAULT_GROUP_SIZE} inputs; 16-bit activations. "
+            f"To load it takes {readers}."
+        ),
+    )
+
+
 _TOKEN_INT8 = InputFormat(8, "int", "token")
 _FLOAT8 = WeightFormat(8, type="float", group_size=None, layout="float-quantized")
 
@@ -216,8 +228,9 @@ _OTHERS = (
     ),
 )
 
-SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (*map(_weight_only, range(2, 9)), *_OTHERS)}
-"""Only schemes whose checkpoints load in transformers unchanged (docs/decisions/0004-no-zero-points.md)."""
+SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (*map(_weight_only, range(2, 9)), *map(_asymmetric, range(2, 9)), *_OTHERS)}
+"""Only schemes whose checkpoints load in transformers unchanged; those with zero points not in every release of it
+(docs/decisions/0004-zero-points.md)."""
 
 FLOAT8_SCHEMES = tuple(name for name, scheme in SCHEMES.items() if scheme.weights.layout == "float-quantized")
 OTHER_SCHEMES = tuple(name for name in SCHEMES if name not in FLOAT8_SCHEMES)

@@ -67,17 +67,17 @@ def gptq_on_grid(
     weight_format: WeightFormat,
     arguments: GptqArguments,
     dtype: torch.dtype,
-    shrink: Tensor | float = 1.0,
+    clip: Tensor | None = None,
 ) -> Quantized:
-    """GPTQ with scales in `dtype` on ranges that are multiplied by `shrink` (one number, or out × groups)."""
+    """GPTQ with scales in `dtype` on ranges that are clipped as `find_grid` says (out × groups)."""
     found = factor(statistics, arguments.damping, ordered=arguments.actorder == "weight")
     if found is None:
-        grid = find_grid(weight, weight_format, dtype, shrink)
+        grid = find_grid(weight, weight_format, dtype, clip=clip)
         reason = "no damping up to 1 made the input statistics invertible; inputs that are all zero are one cause"
         return Quantized(encode(weight, grid), grid, Report(fallback=reason, applied="rtn"))
     W = weight.to(compute_dtype(weight), copy=True)
     W[:, found.dead] = 0
-    grid = find_grid(W, weight_format, dtype, shrink)
+    grid = find_grid(W, weight_format, dtype, clip=clip)
     codes, losses = _columns(W, found, grid, arguments.block_size)
     # The factor is relative to the mean diagonal of G; H = 2G.
     report = Report(damping=found.damping, damping_tried=found.tried, row_losses=losses * (2 * found.mean_diagonal))
