@@ -40,6 +40,22 @@ export type ShortUse =
           | 'fp8'
           | 'fp8_dynamic'
           | 'fp8_block'
+          | 'hqq-w2a16'
+          | 'hqq-w3a16'
+          | 'hqq-w4a16'
+          | 'hqq-w5a16'
+          | 'hqq-w6a16'
+          | 'hqq-w7a16'
+          | 'hqq-w8a16'
+          | 'hqq-w2a16_asym'
+          | 'hqq-w3a16_asym'
+          | 'hqq-w4a16_asym'
+          | 'hqq-w5a16_asym'
+          | 'hqq-w6a16_asym'
+          | 'hqq-w7a16_asym'
+          | 'hqq-w8a16_asym'
+          | 'hqq-w8a8'
+          | 'hqq-w4a8'
           | 'rtn-w2a16'
           | 'rtn-w3a16'
           | 'rtn-w4a16'
@@ -63,7 +79,7 @@ export type ShortUse =
           [k: string]: unknown;
       };
 export type ShortUse1 = string;
-export type LongUse = GptqUse | AwqUse | SmoothquantUse | Fp8Use | RtnUse;
+export type LongUse = GptqUse | AwqUse | SmoothquantUse | Fp8Use | HqqUse | RtnUse;
 /**
  * Keep the layer as it is, in the checkpoint's own dtype.
  */
@@ -252,6 +268,47 @@ export interface Fp8Use {
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
     group_size?: 'channel' | number | null;
+}
+/**
+ * Fits each group's scale and zero point to the weights, so that most weights are met closely and outliers count less. No calibration.
+ */
+export interface HqqUse {
+    /**
+     * **HQQ**. Fits each group's scale and zero point to the weights, so that most weights are met closely and outliers count less. No calibration.
+     */
+    method: 'hqq';
+    /**
+     * Number format of weights and activations, by compressed-tensors' names.
+     */
+    scheme:
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM'
+        | 'W8A8'
+        | 'W4A8';
+    /**
+     * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
+     */
+    group_size?: 'channel' | number | null;
+    /**
+     * The exponent p of Σ|w − ŵ|^p, which is made small: the smaller it is, the less outliers count. Default: 0.7.
+     */
+    norm?: number;
+    /**
+     * How often the grid is fitted again. Default: 40.
+     */
+    iterations?: number;
 }
 /**
  * Rounds every weight to the nearest point of its group's grid. No calibration; the baseline of all others.
