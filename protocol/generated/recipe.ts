@@ -19,7 +19,9 @@ export type ShortUse =
           | 'gptq-w8a8'
           | 'gptq-w4a8'
           | 'gptq-nvfp4a16'
+          | 'gptq-nvfp4'
           | 'gptq-mxfp4a16'
+          | 'gptq-mxfp4'
           | 'awq-w2a16'
           | 'awq-w3a16'
           | 'awq-w4a16'
@@ -37,6 +39,7 @@ export type ShortUse =
           | 'smoothquant-w8a8'
           | 'smoothquant-w4a8'
           | 'smoothquant-fp8_dynamic'
+          | 'smoothquant-mxfp4'
           | 'fp8'
           | 'fp8_dynamic'
           | 'fp8_block'
@@ -73,7 +76,9 @@ export type ShortUse =
           | 'rtn-w8a8'
           | 'rtn-w4a8'
           | 'rtn-nvfp4a16'
+          | 'rtn-nvfp4'
           | 'rtn-mxfp4a16'
+          | 'rtn-mxfp4'
       )
     | {
           [k: string]: unknown;
@@ -158,7 +163,9 @@ export interface GptqUse {
         | 'W8A8'
         | 'W4A8'
         | 'NVFP4A16'
-        | 'MXFP4A16';
+        | 'NVFP4'
+        | 'MXFP4A16'
+        | 'MXFP4';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -234,7 +241,7 @@ export interface SmoothquantUse {
     /**
      * Number format of weights and activations, by compressed-tensors' names.
      */
-    scheme: 'W8A8' | 'W4A8' | 'FP8_DYNAMIC';
+    scheme: 'W8A8' | 'W4A8' | 'FP8_DYNAMIC' | 'MXFP4';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -339,7 +346,9 @@ export interface RtnUse {
         | 'W8A8'
         | 'W4A8'
         | 'NVFP4A16'
-        | 'MXFP4A16';
+        | 'NVFP4'
+        | 'MXFP4A16'
+        | 'MXFP4';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
