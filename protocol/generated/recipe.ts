@@ -179,6 +179,10 @@ export interface GptqUse {
      */
     actorder?: 'weight' | 'none';
     /**
+     * `static`: each group's scale is found before anything is quantized. `dynamic`: when its first column is reached, from the weights as they are then; with actorder `weight` groups then stay together, those with the largest activations first. Default: static.
+     */
+    groups?: 'static' | 'dynamic';
+    /**
      * Columns after which the remaining ones are updated; changes speed, not the result. Default: 128.
      */
     block_size?: number;
