@@ -25,6 +25,7 @@ ADVICE = {
     "fused-layers": "Let one rule name all of them, unless only transformers will load the checkpoint.",
     "group-size": "Choose a size that fits, a scheme with one scale for each channel, or a rule for that layer.",
     "experts-mixed": "Give all experts one scheme and group size, by the default or by one rule for *.experts.*.",
+    "bfloat16-only": "Load the result with dtype=torch.bfloat16, take a bfloat16 checkpoint, or another scheme.",
     "output-exists": "Choose another folder, or remove that one.",
     "output-is-model": "Choose another folder for the result.",
     "output-unwritable": "Choose a folder in which you may write.",

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import tiny
 from quant_engine.check import check
 from quant_engine.nearest import distance, nearest
 from small_workspace import ENGINE, make_workspace, quant_engine
@@ -131,3 +134,15 @@ def test_nearest_takes_the_first_of_equals_and_nothing_far() -> None:
     assert nearest("smaples", ["sample", "samples"]) == "samples"
     assert nearest("ab", ["ax", "ay"]) == "ax"
     assert nearest("abc", ["wxyz"]) is None
+
+
+def test_four_bit_floats_of_a_float16_model_are_a_warning(tmp_path: Path) -> None:
+    recipe = make_workspace(tmp_path)
+    text = recipe.read_text()
+    recipe.write_text(text.replace("candidates: [", "candidates: [rtn-nvfp4, "))
+    assert not [found for found in check(recipe).diagnostics if found.code == "bfloat16-only"]
+    shutil.rmtree(tmp_path / "model")
+    tiny.save_tiny(tmp_path / "model", dtype=torch.float16)
+    (found,) = [found for found in check(recipe).diagnostics if found.code == "bfloat16-only"]
+    assert found.severity == "warning" and "dtype is float16" in found.message
+    assert recipe.read_text().splitlines()[found.line - 1][found.column - 1 :].startswith("rtn-nvfp4,")

@@ -35,26 +35,36 @@ class Factor:
     """Mean of diag G: what `upper` is relative to."""
 
 
-def factor(statistics: Statistics, damping: float, ordered: bool) -> Factor | None:
+def factor(statistics: Statistics, damping: float, ordered: bool, width: int | None = None) -> Factor | None:
     """U (upper triangular) with (G + damping·mean(diag G)·I)⁻¹ ∝ Uᵀ U, from the cache when it was made before.
 
-    ordered: columns in descending order of diag G (ties: the earlier column first). The damping is doubled, up to 1,
+    ordered: columns in descending order of diag G (ties: the earlier column first). width: columns of a group stay together, groups in
+    descending order of their largest diag G and columns of each as above (GPTQModel's group-aware order). The damping is doubled, up to 1,
     until the factorisation succeeds; None: it never did, or G is zero or not finite.
     """
-    key = (damping, ordered)
+    key = (damping, ordered, width if ordered and width not in (1, statistics.columns) else None)
     if key not in statistics.factors:
-        statistics.factors[key] = _factor(statistics.gram, damping, ordered)
+        statistics.factors[key] = _factor(statistics.gram, *key)
     return statistics.factors[key]
 
 
-def _factor(G: Tensor, damping: float, ordered: bool) -> Factor | None:
+def _order(diagonal: Tensor, width: int | None) -> Tensor:
+    if width is None:
+        return torch.argsort(diagonal, descending=True, stable=True)
+    groups = diagonal.reshape(-1, width)
+    within = torch.argsort(groups, dim=1, descending=True, stable=True)
+    places = within + torch.arange(0, len(diagonal), width, device=diagonal.device).unsqueeze(1)
+    return places[torch.argsort(groups.amax(1), descending=True, stable=True)].reshape(-1)
+
+
+def _factor(G: Tensor, damping: float, ordered: bool, width: int | None) -> Factor | None:
     diagonal = G.diagonal()
     mean = float(diagonal.mean())
     # No entry of XᵀX is larger than the diagonal's largest: one that is not finite shows there.
     if not (0 < mean < float("inf")) or not bool(torch.isfinite(diagonal).all()):
         return None
     dead = diagonal == 0
-    order = torch.argsort(diagonal, descending=True, stable=True) if ordered else None
+    order = _order(diagonal, width) if ordered else None
     tried: list[float] = []
     while not tried or tried[-1] < 1:
         tried.append(min(2 * tried[-1], 1.0) if tried else damping)

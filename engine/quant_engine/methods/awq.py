@@ -56,12 +56,12 @@ def awq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arg
             statistics.searches[key] = search_scale(weight, statistics, weight_format, arguments.grid, arguments.duo_scaling)
         scale, exponent = statistics.searches[key]
         note = f"scale with exponent {exponent:g}"
-    shrink: Tensor | float = 1.0
+    clip = None
     if arguments.clip and weight_format.rows_are_independent:
         seen = statistics if scale is None else statistics.scaled(scale)
         scaled = weight.float() if scale is None else weight.float() * scale
-        shrink = search_clip(scaled, seen.gram, weight_format, weight.dtype, statistics.unclipped)
-    done = round_scaled(weight, statistics, weight_format, arguments.rounding, scale, shrink)
+        clip = search_clip(scaled, seen.gram, weight_format, weight.dtype, statistics.unclipped)
+    done = round_scaled(weight, statistics, weight_format, arguments.rounding, scale, clip)
     return done if note is None else replace(done, report=replace(done.report, note=note))
 
 
@@ -97,7 +97,8 @@ def scale_of(inputs: Tensor, weights: Tensor | None, exponent: float) -> Tensor:
 def search_clip(
     weight: Tensor, gram: Tensor, weight_format: WeightFormat, dtype: torch.dtype, unclipped: Tensor | None
 ) -> Tensor:
-    """For each group of each row (out × groups) the share 1, 0.95 … 0.55 of its range with the least error of what it adds to the output.
+    """For each group of each row (out × groups) the share 1, 0.95 … 0.55 of its largest magnitude with the least error of what it adds to
+    the output when it is cut off there.
 
     That error is dᵀ G_gg d over all tokens, d the group's rounding error and G_gg its block of the Gram matrix. unclipped: rows (bool) that
     keep 1.
@@ -109,7 +110,7 @@ def search_clip(
     best = torch.full((rows, groups), float("inf"), device=weight.device)
     share = torch.ones(rows, groups, device=weight.device)
     for ratio in _CLIPS:
-        found = find_grid(weight, weight_format, dtype, ratio)
+        found = find_grid(weight, weight_format, dtype, clip=ratio)
         difference = (decode(encode(weight, found), found).to(weight.dtype) - weight).reshape(rows, groups, width).transpose(0, 1)
         error = (torch.bmm(difference, blocks) * difference).sum(-1).t()
         better = error < best
