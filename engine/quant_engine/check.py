@@ -89,10 +89,9 @@ def check(
     try:
         checked.source = source = Source(checked.text)
     except YamlError as error:
-        end = min(error.offset + 1, len(checked.text))
-        checked.diagnostics = [
-            _diagnostic(checked, shown, Finding("yaml-syntax", error.message, Span(error.offset, end)))
-        ]
+        last = len(checked.text)
+        places = [(Span(min(span.start, last), min(span.end, last)), message) for span, message in error.places]
+        checked.diagnostics = [_diagnostic(checked, shown, Finding("yaml-syntax", message, span)) for span, message in places]
         return checked
     apply_overrides(source, list(overrides))
     structure = StructureCheck(recipe_schema(), source)
