@@ -18,7 +18,11 @@ export function isCertain(finding: Finding, sound: Sound): boolean {
         case 'group-size':
             return path?.[0] === 'candidates' ? isWholeAt(placeAt(root, path.slice(0, 2))) : isWholeSection('quantize');
         case 'rule-shadowed':
+        case 'nothing-to-quantize':
             return isWholeSection('quantize');
+        // Which number a candidate has, and what else it says.
+        case 'duplicate-candidate':
+            return isWholeSection('candidates');
         case 'fused-layers':
         case 'budget-unreachable':
             return isWholeSection('quantize') && (isWholeSection('candidates') || !placeAt(root, ['quantize', 'budget']));

@@ -17,7 +17,7 @@ import pydantic
 from quant_engine import preflight
 from quant_engine.advice import ADVICE
 from quant_engine.check_files import FileCheck
-from quant_engine.check_uses import fixed_groups
+from quant_engine.check_uses import fixed_groups, repeated_candidates
 from quant_engine.errors import QuantError
 from quant_engine.overrides import apply_overrides
 from quant_engine.protocol import Diagnostic
@@ -99,7 +99,9 @@ def check(
     for key, finding in fixed_groups(source.root):
         structure.wrong.add(key)
         findings.append(finding)
-    files = FileCheck(RightValues(source, structure.wrong), path.parent, free or preflight.free_bytes, kept)
+    values = RightValues(source, structure.wrong)
+    findings += repeated_candidates(values)
+    files = FileCheck(values, path.parent, free or preflight.free_bytes, kept)
     findings += files.check(runs or path.parent / "runs", ignore_output)
     if not any(finding.severity == "error" for finding in findings):
         try:

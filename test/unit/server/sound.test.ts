@@ -64,12 +64,12 @@ describe('the sound part of a text with a syntax error', () => {
     it('says of what is cut off neither that it is missing nor that it is empty', () => {
         const only = (text: string): void => assert.deepEqual(found(text).map((code) => code.split(':')[0]), ['yaml-syntax'], text);
         only('model: tiny\n   output: x\n');
-        only('model: tiny\ncalibration:\n\tdata: c.txt\nquantize: { default: none }\noutput: out\n');
+        only('model: tiny\ncalibration:\n\tdata: c.txt\nquantize: { default: gptq-w4a16-g32 }\noutput: out\n');
         only('model: tiny\ncalibration:\n  samples: 8\n data: c.txt\noutput: out\n');
         only('model: tiny\ncalibration: { data: c.txt }\nquantize:\n  default:\n    method: gptq\n     scheme: W4A16\noutput: out\n');
-        only('model: tiny\ncalibration: { data: c.txt }\nquantize: { default: none }\noutput: out\n---\nmodel: other\n');
+        only('model: tiny\ncalibration: { data: c.txt }\nquantize: { default: gptq-w4a16-g32 }\noutput: out\n---\nmodel: other\n');
         only('---\nmodel: tiny\ncalibration: &here { data: c.txt ]\nevaluate: *here\n');
-        only(' model: tiny\n calibration: { data: c.txt }\n quantize: { default: none }\n output: [\n');
+        only(' model: tiny\n calibration: { data: c.txt }\n quantize: { default: gptq-w4a16-g32 }\n output: [\n');
     });
 
     it('does not take a key that is being typed for the value above it', () => {
@@ -82,7 +82,7 @@ describe('the sound part of a text with a syntax error', () => {
         const start = 'model: tiny\ncalibration: { data: c.txt }\n';
         only(`${start}quantize:\n  default: gptq-w4a16-g64\n  rules:\n    - { layers: "*.k_proj", use: rtn-w8a16-g32 }\n   - { layers: "*.down_proj", use: none }\noutput: out\n`);
         only(`${start}quantize: { default: none, budget: { bits_per_weight: 4 } }\noutput: out\ncandidates: [gptq-w3a16-g32\n`);
-        only(`${start}candidates:\n  - method: gptq\n    scheme: W4A16\n     group_size: 32\nquantize: { default: none }\noutput: out\n`);
+        only(`${start}candidates:\n  - method: gptq\n    scheme: W4A16\n     group_size: 32\nquantize: { default: gptq-w4a16-g32 }\noutput: out\n`);
     });
 
     it('has lists and brackets that stand as far left as their key', () => {
