@@ -53,14 +53,14 @@ describe('every function answers', function () {
         for (const file of readdirSync(path.resolve('test/corpus')).filter((name) => name.endsWith('.quant.yaml'))) {
             const lines = readFileSync(path.resolve('test/corpus', file), 'utf8').split('\n');
             lines.forEach((line, index) => {
-                for (const changed of [` ${line}`, `   ${line}`, line.replace(/^ {1,3}/, ''), `\t${line}`, line.replace(': ', ':'), line.replace('- ', '-'), line.slice(0, line.length / 2), `- ${line}`]) {
-                    if (changed === line) continue;
+                [` ${line}`, `   ${line}`, line.replace(/^ {1,3}/, ''), `\t${line}`, line.replace(': ', ':'), line.replace('- ', '-'), line.slice(0, line.length / 2), `- ${line}`].forEach((changed, kind) => {
+                    if (changed === line) return;
                     const text = lines.with(index, changed).join('\n');
-                    askEverything(text, 0);
+                    if (index % 8 === kind) askEverything(text, 0);
                     const { recipe: readable, faults } = soundPart(recipe(text));
                     if (readable.errors.length > 0 || readable.text.length !== text.length) throw new Error(`${file}:${index + 1} ${JSON.stringify(changed)}`);
                     for (const { span: { start, end } } of faults) if (!(0 <= start && start <= end && end <= text.length)) throw new Error(`${file}:${index + 1} ${start} ${end}`);
-                }
+                });
             });
         }
     });
