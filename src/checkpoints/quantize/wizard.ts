@@ -72,8 +72,9 @@ async function askForCandidates(title: string, items: readonly CandidateItem[], 
 }
 
 async function askForDefault(title: string, items: readonly CandidateItem[], candidates: readonly string[], chosen: string | undefined): Promise<Answer<string>> {
-    const possible = items.filter(({ label, choice }) => choice && candidates.includes(label));
-    const best = sensibleDefault(possible.flatMap(({ label, choice }) => (choice ? [{ ...choice, label }] : [])));
+    const picked = items.filter(({ label, choice }) => choice && candidates.includes(label));
+    const best = sensibleDefault(picked.flatMap(({ label, choice }) => (choice ? [{ ...choice, label }] : [])));
+    const possible = picked.map((item) => (item.label === best?.label ? { ...item, description: [item.description, vscode.l10n.t('recommended')].filter(Boolean).join(' · ') } : item));
     const answer = await pickOne({
         title, step: 2, steps: STEPS, items: possible,
         chosen: [chosen !== undefined && candidates.includes(chosen) ? chosen : (best?.label ?? '')],
@@ -98,15 +99,13 @@ function askForOutput(title: string, { folder, header }: WizardInput, value: str
 
 function candidateItems({ choices, groupSizes, header }: WizardInput): CandidateItem[] {
     const offers = offersFor(safestFirst(choices), header, groupSizes);
-    const best = sensibleDefault(offers.map(({ choice }) => choice));
     const item = ({ choice, suffix }: Offer): CandidateItem => {
-        const cost = choice.format ? costs(withSuffix(choice.format, suffix), header) : [];
-        const description = [...cost, ...(choice === best ? [vscode.l10n.t('recommended')] : [])].join(' · ');
+        const description = (choice.format ? costs(withSuffix(choice.format, suffix), header) : []).join(' · ');
         const adapted = suffix ? ` ${vscode.l10n.t('The group size is adapted to this checkpoint.')}` : '';
         return { label: choice.label + suffix, description, detail: choice.description + adapted, choice };
     };
     return grouped(offers.map(({ choice }) => choice)).flatMap(({ title, choices: group }) => [
-        { label: title ?? vscode.l10n.t('Recommended for a first comparison'), kind: vscode.QuickPickItemKind.Separator },
+        { label: title ?? vscode.l10n.t('Recommended'), kind: vscode.QuickPickItemKind.Separator },
         ...group.flatMap((choice) => offers.filter((offer) => offer.choice === choice).map(item)),
     ]);
 }
