@@ -22,6 +22,8 @@ ADVICE = {
     "sequence-too-long": "Choose a shorter sequence_length, or leave it out to take what the model can.",
     "no-layer-matches": "Correct the pattern; quant-engine inspect lists the names of all layers.",
     "rule-shadowed": "Move it above the rules that come first, make them name less, or remove it.",
+    "duplicate-candidate": "Remove it: what is listed twice is measured once.",
+    "nothing-to-quantize": "Write a method and scheme as the default or in a rule, or a budget, unless you only want to measure.",
     "fused-layers": "Let one rule name all of them, unless only transformers will load the checkpoint.",
     "group-size": "Choose a size that fits, a scheme with one scale for each channel, or a rule for that layer.",
     "experts-mixed": "Give all experts one scheme and group size, by the default or by one rule for *.experts.*.",

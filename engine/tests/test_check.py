@@ -117,6 +117,23 @@ def test_the_command_prints_each_finding_with_what_to_do_and_needs_no_torch(work
     assert "quant_engine.check" in imported and not imported & {"torch", "transformers"}
 
 
+def test_every_broken_place_is_told_once(workspace: Path) -> None:
+    text = "model: model\ncalibration:\n  data: a\n    samples: 8\nquantize:\n  rules:\n    - layers: a\n       use: none\n\toutput: x\n"
+    found = check(write(workspace, text, "places")).diagnostics
+    assert [(one.line, one.column, one.code) for one in found] == [(4, 5, "yaml-syntax"), (8, 8, "yaml-syntax"), (9, 1, "yaml-syntax")]
+
+
+def test_a_tab_separates_but_does_not_indent(workspace: Path) -> None:
+    text = (workspace / "small.quant.yaml").read_text()
+    separated = text.replace("model: ", "model:\t").replace("calibration: {", "calibration:\t{\t") + " \t\n\t# a comment\n"
+    assert check(write(workspace, separated, "tabs")).diagnostics == []
+
+
+def test_overrides_may_begin_like_an_item_or_hold_a_colon(workspace: Path) -> None:
+    for value in ("-quantized", "out:put"):
+        assert check(workspace / "small.quant.yaml", overrides=[f"output={value}"]).diagnostics == []
+
+
 def test_the_command_as_json(workspace: Path) -> None:
     done = quant_engine("check", "--json", "small.quant.yaml", cwd=workspace)
     assert (done.returncode, json.loads(done.stdout)) == (0, {"diagnostics": []})

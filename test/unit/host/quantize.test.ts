@@ -11,7 +11,7 @@ import { formatBytes } from '../../../src/base/text';
 import { estimate, fittingSuffix, offersFor, withSuffix } from '../../../src/checkpoints/quantize/estimate';
 import { freeRecipePath, isWithin, placeRecipe } from '../../../src/checkpoints/quantize/placing';
 import { recipeText, type RecipeChoices } from '../../../src/checkpoints/quantize/recipeText';
-import { readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from '../../../src/checkpoints/quantize/schemaChoices';
+import { grouped, readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from '../../../src/checkpoints/quantize/schemaChoices';
 import { checkpointFolders, concernsRecognition, saysQuantized } from '../../../src/checkpoints/recognise';
 import { topLevels } from '../../../src/checkpoints/topLevels';
 import { temporaryFolder } from './helpers/runs';
@@ -106,9 +106,17 @@ describe('the choices that the schema offers', () => {
         assert.deepEqual(titles.filter((title, index) => title !== titles[index - 1]), ['GPTQ', 'AWQ', 'SmoothQuant', 'FP8', 'HQQ', 'Round to nearest']);
     });
 
-    it('begin with every method at three and four bits', () => {
-        const sensible = sensibleCandidates(choices);
-        assert.deepEqual([...sensible].sort(), ['awq-w3a16', 'awq-w4a16', 'gptq-w3a16', 'gptq-w4a16', 'hqq-w3a16', 'hqq-w4a16', 'rtn-w3a16', 'rtn-w4a16']);
+    it('are listed with the recommended ones first, then the others by method, each once', () => {
+        const groups = grouped(safestFirst(choices));
+        assert.deepEqual(groups.map(({ title }) => title), [undefined, 'GPTQ', 'AWQ', 'SmoothQuant', 'FP8', 'HQQ', 'Round to nearest']);
+        assert.deepEqual(groups[0]!.choices, sensibleCandidates(safestFirst(choices)));
+        const listed = groups.flatMap(({ choices: group }) => group.map(({ label }) => label));
+        assert.deepEqual(listed.toSorted(), choices.map(({ label }) => label).toSorted());
+    });
+
+    it('begin with every method at four and three bits', () => {
+        const sensible = sensibleCandidates(safestFirst(choices)).map(({ label }) => label);
+        assert.deepEqual(sensible, ['gptq-w4a16', 'awq-w4a16', 'hqq-w4a16', 'rtn-w4a16', 'gptq-w3a16', 'awq-w3a16', 'hqq-w3a16', 'rtn-w3a16']);
         assert.equal(sensibleDefault(choices)?.label, 'gptq-w4a16');
         const named = (...labels: string[]): MethodChoice[] => choices.filter(({ label }) => labels.includes(label));
         assert.equal(sensibleDefault(named('gptq-nvfp4a16', 'gptq-w4a8', 'fp8', 'rtn-w4a16'))?.label, 'rtn-w4a16');
@@ -260,7 +268,7 @@ describe('the recipe that the questions lead to', () => {
         mkdirSync(path.join(folder, 'checkpoints'));
         symlinkSync(sample, path.join(folder, 'checkpoints', 'm'));
         for (const name of ['calibration.jsonl', 'held-out.txt']) symlinkSync(path.join(root, 'samples', name), path.join(folder, name));
-        const written = choices({ candidates: sensibleCandidates(readSchemaFacts(schema).choices), defaultUse: 'rtn-w4a16', maximumTokens: header.maximumTokens });
+        const written = choices({ candidates: sensibleCandidates(readSchemaFacts(schema).choices).map(({ label }) => label), defaultUse: 'rtn-w4a16', maximumTokens: header.maximumTokens });
         writeFileSync(written.recipe, recipeText(written));
         const env = { ...process.env, PYTHONPATH: path.join(root, 'engine') };
         const report = JSON.parse(execFileSync(venvPython, ['-m', 'quant_engine', 'check', written.recipe, '--json'], { env, encoding: 'utf8' })) as CheckReport;
