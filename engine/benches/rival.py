@@ -15,13 +15,16 @@ from llmcompressor import oneshot
 from llmcompressor.modifiers.quantization import GPTQModifier, QuantizationModifier
 from llmcompressor.modifiers.transform.awq import AWQModifier
 from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
+from llmcompressor.pipelines.cache import IntermediatesCache
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+if not torch.cuda.is_available():
+    # Without a GPU its AWQ fails here: it asks for memory from which a GPU could copy.
+    IntermediatesCache._pin_intermediate = classmethod(lambda cls, intermediate: None)
 LAYERS = {"targets": "Linear", "ignore": ["lm_head"]}
 RECIPES = {
     "gptq": lambda: [GPTQModifier(**LAYERS, scheme="W4A16", dampening_frac=0.01, actorder="static")],
-    "awq": lambda: [AWQModifier(duo_scaling=True, n_grid=20), QuantizationModifier(**LAYERS, scheme="W4A16_ASYM")],
-    "awq-sym": lambda: [AWQModifier(duo_scaling=True, n_grid=20), QuantizationModifier(**LAYERS, scheme="W4A16")],
+    "awq": lambda: [AWQModifier(duo_scaling=True, n_grid=20), QuantizationModifier(**LAYERS, scheme="W4A16")],
     "smoothquant": lambda: [SmoothQuantModifier(smoothing_strength=0.5), QuantizationModifier(**LAYERS, scheme="W8A8")],
 }
 
