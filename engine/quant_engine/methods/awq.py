@@ -69,7 +69,7 @@ def search_scale(weight: Tensor, statistics: Statistics, weight_format: WeightFo
     """The scale (in,), float32, with the least Σ‖X Wᵀ − X Ŵᵀ‖², Ŵ = Q(W·diag(s))·diag(s)⁻¹ rounded to nearest, and its exponent."""
     assert statistics.fold is not None
     inputs = (statistics.ranges.magnitude / max(statistics.tokens, 1)).float()
-    weights = _weight_magnitudes(weight, weight_format) if duo else None
+    weights = weight_magnitudes(weight, weight_format) if duo else None
     best: tuple[float, Tensor, float] | None = None
     for step in range(grid):
         exponent = step / grid
@@ -121,7 +121,7 @@ def search_clip(
     return share
 
 
-def _weight_magnitudes(weight: Tensor, weight_format: WeightFormat) -> Tensor:
+def weight_magnitudes(weight: Tensor, weight_format: WeightFormat) -> Tensor:
     """w̄_j (in,): mean over the rows of |W_rj| / (largest of its group + 10⁻⁶)."""
     rows, columns = weight.shape
     grouped = weight.float().abs().reshape(rows, weight_format.groups(columns), -1)
