@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from quant_engine.calibration import statistics_of
 from quant_engine.methods import METHODS
-from quant_engine.methods.awq import weight_magnitudes, scale_of, search_scale
+from quant_engine.methods.awq import scale_of, search_scale, weight_magnitudes
 from quant_engine.methods.types import Statistics
 from quant_engine.tokens import calibration_tokens, load_tokenizer
 from quant_engine.uses import USE_MODELS
@@ -32,9 +32,11 @@ def compare(sample: Path, text: Path, samples: int, length: int) -> None:
     batches = calibration_tokens(load_tokenizer(sample), text, samples, length, 0).batches
     model = AutoModelForCausalLM.from_pretrained(sample, dtype=torch.bfloat16).eval()
     statistics = _statistics(model, batches)
-    # Weights in float32 on both sides: their division by the scale runs in the weights' dtype, and bfloat16 is too coarse to say which code is nearest.
+    # Weights in float32 on both sides: their division by the scale runs in the weights' dtype, too coarse in bfloat16 to say which code is
+    # nearest.
     layers = {name: module.weight.detach().float() for name, module in model.named_modules() if name in statistics}
-    print(f"{len(layers)} layers, {samples} × {length} tokens\n\n| method and scheme | equal codes | different | scales |\n|---|---|---|---|")
+    print(f"{len(layers)} layers, {samples} × {length} tokens\n")
+    print("| method and scheme | equal codes | different | scales |\n|---|---|---|---|")
     for method, scheme in (("rtn", "W4A16"), ("rtn", "W8A8"), ("fp8", "FP8_DYNAMIC"), ("gptq", "W4A16"), ("gptq", "W8A16")):
         _codes(method, scheme, layers, statistics)
     _awq(sample, batches)
@@ -68,7 +70,8 @@ def _codes(method: str, scheme: str, layers: dict[str, torch.Tensor], statistics
         equal += int((ours.codes.float() == expected).sum())
         total += weight.numel()
         scales += int((ours.grid.scales.float().reshape(-1) == scale.float().reshape(-1)).all())
-    print(f"| {method} {scheme} | {equal / total:.4%} | {total - equal:,} of {total:,} | equal in {scales} of {len(layers)} layers |", flush=True)
+    different = f"{total - equal:,} of {total:,}"
+    print(f"| {method} {scheme} | {equal / total:.4%} | {different} | equal in {scales} of {len(layers)} layers |", flush=True)
 
 
 def _qparams(weight: torch.Tensor, arguments: object) -> tuple[torch.Tensor, torch.Tensor]:

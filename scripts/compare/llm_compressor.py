@@ -2,9 +2,9 @@
 
     python scripts/compare/llm_compressor.py [ENVIRONMENT]
 
-makes a throw-away environment (or uses that Python) in which both can be imported, and prints a Markdown table. RTN, FP8 and GPTQ: shares of equal
-codes over all linear layers of the blocks; AWQ: of each scale that llm-compressor folds, the largest relative difference to the engine's scale of
-the same exponent, and the exponents that each side chose.
+makes a throw-away environment (or uses that Python) in which both can be imported, and prints Markdown tables. RTN, FP8 and GPTQ: shares of
+equal codes over all linear layers of the blocks; AWQ: of each scale that llm-compressor folds, the largest relative difference to the
+engine's scale of the same exponent, and the exponents that each side chose.
 """
 
 from __future__ import annotations
