@@ -75,17 +75,19 @@ def compare(recipe: Path, overrides: list[str], work: Path) -> None:
     print(f"\n### {recipe.name} {' '.join(overrides[:-1])}\n")
     print(f"{said['architecture']}, {said['calibration_tokens']:,} tokens; probe {said['probe_seconds']:.1f} s\n")
     print("| phase | predicted, s | measured, s | ratio | predicted, MB | measured, MB | ratio |\n|---|---|---|---|---|---|---|")
-    for phase in said["phases"]:
-        name, seconds, memory = phase["phase"], result["seconds"].get(phase["phase"], 0.0), peaks.get(phase["phase"], 0)
-        times = f"{phase['seconds']:.2f} | {seconds:.2f} | {phase['seconds'] / seconds if seconds else 0:.2f}"
-        print(f"| {name} | {times} | {phase['host_bytes'] / 1e6:.0f} | {memory / 1e6:.0f} | {phase['host_bytes'] / memory if memory else 0:.2f} |")
-    seconds, memory = sum(result["seconds"].values()), result["peak_memory_bytes"]
-    times = f"{said['seconds']:.2f} | {seconds:.2f} | {said['seconds'] / seconds:.2f}"
-    print(f"| all | {times} | {said['host_bytes'] / 1e6:.0f} | {memory / 1e6:.0f} | {said['host_bytes'] / memory:.2f} |")
-    output = said["output"]
+    rows = [(phase["phase"], phase["seconds"], result["seconds"].get(phase["phase"], 0.0), phase["host_bytes"]) for phase in said["phases"]]
+    for name, seconds, took, memory in rows:
+        print(_row(name, seconds, took, memory, peaks.get(name, 0)))
+    print(_row("all", said["seconds"], sum(result["seconds"].values()), said["host_bytes"], result["peak_memory_bytes"]))
+    output, sizes = said["output"], result["sizes"]
     exact = "exact" if output["exact"] else "likely"
-    print(f"\nTensors {output['tensor_bytes']:,} ({exact}) and {result['sizes']['quantized_bytes']:,} bytes, files {output['file_bytes']:,} and")
-    print(f"{written:,} bytes; {output['bits_per_weight']:.4f} and {result['sizes']['bits_per_weight']:.4f} bits per weight.", flush=True)
+    print(f"\nTensors {output['tensor_bytes']:,} ({exact}) and {sizes['quantized_bytes']:,} bytes, files {output['file_bytes']:,}")
+    print(f"and {written:,} bytes; {output['bits_per_weight']:.4f} and {sizes['bits_per_weight']:.4f} bits per weight.", flush=True)
+
+
+def _row(name: str, seconds: float, took: float, memory: int, had: int) -> str:
+    times = f"{seconds:.2f} | {took:.2f} | {seconds / took if took else 0:.2f}"
+    return f"| {name} | {times} | {memory / 1e6:.0f} | {had / 1e6:.0f} | {memory / had if had else 0:.2f} |"
 
 
 def main() -> None:

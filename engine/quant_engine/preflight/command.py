@@ -56,8 +56,9 @@ def display(out: Console, found: Preflight) -> None:
     if found.phases:
         out.print(_phases(found))
     for disk in found.disks:
+        style = "red" if disk.needed_bytes > disk.free_bytes else ""
         left = f"{format_bytes(disk.needed_bytes)} needed, {format_bytes(disk.free_bytes)} free"
-        out.print(Text(f"disk, {disk.what}: {left}: {disk.path}", style="red" if disk.needed_bytes > disk.free_bytes else ""), soft_wrap=True)
+        out.print(Text(f"disk, {disk.what}: {left}: {disk.path}", style=style), soft_wrap=True)
     if found.probe_seconds:
         out.print(Text(f"probed for {duration(found.probe_seconds)}", style="dim"))
 
@@ -108,4 +109,6 @@ def duration(seconds: float) -> str:
     if whole < 120:
         return f"{whole} s"
     minutes = round(seconds / 60)
-    return f"{whole // 60} min {whole % 60:02} s" if whole < 1200 else f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
+    if whole < 1200:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"

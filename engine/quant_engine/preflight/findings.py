@@ -87,7 +87,13 @@ class Findings:
         self.found.append(self._diagnostic(severity, code, message, ADVICE[code], place.get("line"), place.get("column")))
 
     def _diagnostic(
-        self, severity: Literal["error", "warning", "information"], code: str, message: str, advice: str, line: int | None, column: int | None
+        self,
+        severity: Literal["error", "warning", "information"],
+        code: str,
+        message: str,
+        advice: str,
+        line: int | None,
+        column: int | None,
     ) -> Diagnostic:
         line, column = line or 1, column or 1
         return Diagnostic(

@@ -10,6 +10,8 @@ from quant_engine.preflight.recorder import Span
 Label = tuple[str, ...]
 _FIXED = ("load", "stops", "decompress")
 """Steps that do not depend on how many tokens there are."""
+_MOST_RETAINED = 2.0
+"""Resident bytes for each allocated one: more is not for what is allocated."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def costs(passes: Iterable[Probed]) -> dict[Label, Cost]:
     held: dict[Label, tuple[float, float]] = {}
     for label, found in means.items():
         host, device = held.get(_alike(label), (0.0, 0.0))
-        held[_alike(label)] = max(host, _slope(found, lambda span: span.host)), max(device, _slope(found, lambda span: span.device))
+        host = max(host, _slope(found, lambda span: span.allocated))
+        held[_alike(label)] = host, max(device, _slope(found, lambda span: span.device))
     return {label: _cost(label, found, *held[_alike(label)]) for label, found in means.items()}
 
 
@@ -72,7 +75,8 @@ def _by_label(spans: Iterable[Span]) -> dict[Label, Span]:
         whole = joined.setdefault(span.label, Span(span.label))  # type: ignore[arg-type]
         whole.seconds += span.seconds
         whole.through += span.through
-        whole.host, whole.device = max(whole.host, span.host), max(whole.device, span.device)
+        whole.allocated, whole.resident = max(whole.allocated, span.allocated), max(whole.resident, span.resident)
+        whole.device = max(whole.device, span.device)
     return joined
 
 
@@ -82,16 +86,23 @@ def _mean(spans: list[Span]) -> Span:
         spans[0].label,
         sum(span.seconds for span in spans) / count,
         sum(span.through for span in spans) / count,
-        max(span.host for span in spans),
+        max(span.allocated for span in spans),
+        max(span.resident for span in spans),
         max(span.device for span in spans),
     )
 
 
 def _cost(label: Label, found: Mapping[int, Span], host: float, device: float) -> Cost:
-    """host, device: bytes for each batch."""
+    """host, device: bytes allocated for each batch. What is resident grows with what is allocated, and by as much more as it was more."""
     most, least = max(found), min(found)
     high, low = found[most], found[least]
-    return Cost(_seconds(label, most, least, high, low), Line(high.host - host * most, host), Line(high.device - device * most, device))
+    retained = min(max(high.resident / high.allocated, 1.0), _MOST_RETAINED) if high.allocated else 1.0
+    held = max(high.resident, high.allocated)
+    return Cost(
+        _seconds(label, most, least, high, low),
+        Line(held - retained * host * most, retained * host),
+        Line(high.device - device * most, device),
+    )
 
 
 def _seconds(label: Label, most: int, least: int, high: Span, low: Span) -> Line:

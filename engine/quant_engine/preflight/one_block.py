@@ -33,7 +33,9 @@ class OneBlock(DecoderModel):
     Labels of steps: (how often, stage, what, …) with how often one of `once`, `block` and `head`.
     """
 
-    def __init__(self, model: DecoderModel, index: int, recorder: Recorder, batches: int, more: float = 1.0, steps: Steps = no_steps) -> None:
+    def __init__(
+        self, model: DecoderModel, index: int, recorder: Recorder, batches: int, more: float = 1.0, steps: Steps = no_steps
+    ) -> None:
         """batches: how many will go through it, of `more` times as many in the run."""
         vars(self).update(vars(model))
         self.linears = [linear for linear in model.linears if linear.block in (index, None)]

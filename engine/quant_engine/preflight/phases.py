@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quant_engine.checkpoint.durable import sync_folder
 from quant_engine.importance import some_of
 from quant_engine.preflight.choice import choice
 from quant_engine.preflight.fit import Cost, Label
 from quant_engine.preflight.forecast import Blocks, Phase, relative_sizes
+from quant_engine.preflight.recorder import resident
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,11 +38,13 @@ class Forecast:
     uses: dict[str, Use | None] = field(default_factory=dict)
     walked: dict[str, Phase] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    prepared: int = 0
+    """Resident bytes at the end of a run's first stage."""
 
     @classmethod
     def of(cls, work: Work, probe: Probe) -> Forecast:
         """Runs the probe."""
-        forecast = cls(work, probe)
+        forecast = cls(work, probe, prepared=resident())
         probe.warm_up(work.tokens.batches)
         measured = forecast._measure()
         forecast.uses = choice(work, probe.kinds, probe.measured)
@@ -55,16 +59,14 @@ class Forecast:
         on_gpu = self.probe.model.device != "cpu"
         for name in ("prepare", "importance", "measure", "quantize", "write", "evaluate"):
             if name in self.seconds:
-                more = _COPIED if name == "write" else 0
-                yield name, self.seconds[name], self.probe.resident + more, 0 if on_gpu else None
+                yield name, self.seconds[name], self.prepared if name == "prepare" else self.probe.resident + _COPIED, 0 if on_gpu else None
             elif name in self.walked:
-                phase = self.walked[name]
-                yield name, phase.seconds, self.host_bytes(name), self.device_bytes(name) if on_gpu else None
+                yield name, self.walked[name].seconds, self.host_bytes(name), self.device_bytes(name) if on_gpu else None
 
     def host_bytes(self, phase: str, share: float = 1.0) -> int:
         """Resident bytes at the phase's peak. share: with that part of the tokens."""
         walked = self.walked[phase]
-        return self.probe.resident + max(0, walked.host(walked.batches * share) - self.probe.allocated)
+        return self.probe.resident + walked.host(walked.batches * share)
 
     def device_bytes(self, phase: str, share: float = 1.0) -> int:
         walked = self.walked[phase]
@@ -123,18 +125,23 @@ def _count(batches: list[Tensor]) -> float:
 
 
 def _seconds_to_write(work: Work, folder: Path, uses: Mapping[str, Use | None]) -> float:
-    """At the rate at which the disk takes a few pieces."""
+    """At the rate at which the disk takes a few pieces, and as many times as there are files what the smallest takes."""
     from quant_engine.preflight.sizes import output_of
 
-    total = output_of(work.checkpoint, work.model.linears, uses).files
+    output = output_of(work.checkpoint, work.model.linears, uses)
+    total = output.files
     piece = os.urandom(min(_COPIED, total))
-    began = time.perf_counter()
     count = max(1, min(_TRIED, total // len(piece)))
-    with (folder / "tried").open("wb") as stream:
+    least = _seconds_for(folder / "small", b"{}", 1)
+    return least * (output.count + 1) + _seconds_for(folder / "tried", piece, count) * total / (count * len(piece))
+
+
+def _seconds_for(file: Path, piece: bytes, count: int) -> float:
+    began = time.perf_counter()
+    with file.open("wb") as stream:
         for _ in range(count):
             stream.write(piece)
         stream.flush()
         os.fsync(stream.fileno())
-    return (time.perf_counter() - began) * total / (count * len(piece))
-
-
+    sync_folder(file.parent)
+    return time.perf_counter() - began

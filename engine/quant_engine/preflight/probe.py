@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from quant_engine.checkpoint import CheckpointWriter
 from quant_engine.formats.stored import PARTS, decompressed
 from quant_engine.journal import Journal
-from quant_engine.lazy import torch
 from quant_engine.linalg.memory import release_freed
 from quant_engine.preflight.fit import Cost, Label, Probed, costs
 from quant_engine.preflight.one_block import HEAD, OneBlock
-from quant_engine.preflight.recorder import Recorder, allocated
+from quant_engine.preflight.recorder import Recorder, resident
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,13 +32,11 @@ _COUNTS = (2, 3)
 class Probe:
     """What is probed: a model and the batches of its run. folder: for what a run writes; it is the caller's to remove.
 
-    resident, allocated: bytes of this process before any of the work."""
+    resident: bytes of this process when nothing of the work is in memory, at most: code of libraries becomes resident as it is used."""
 
     model: DecoderModel
     folder: Path
     resident: int = 0
-    allocated: int = 0
-    device_allocated: int = 0
     measured: dict[int, list[MeasuredLayer]] = field(default_factory=dict)
     """By block what was found of its layers, from a few tokens."""
     _walked: dict[tuple[int, bool], list[Probed]] = field(default_factory=dict)
@@ -60,15 +57,13 @@ class Probe:
         from quant_engine.walk import measure
 
         some = [batches[0][:1]]
+        self._settle()
         recorder = Recorder(self.model.device)
         with recorder.recording(("once", "", "warm up")):
             one = OneBlock(self.model, 0, recorder, 1)
             list(measure(one, some, [], tick=one.tick))
         del one
-        release_freed()
-        self.resident, self.allocated = resident_bytes(), allocated()
-        if self.model.device != "cpu":
-            self.device_allocated = torch.cuda.memory_allocated(self.model.device)
+        self._settle()
 
     def measure(self, index: int, batches: Sequence[Tensor], candidates: Sequence[Use], head: bool) -> dict[Label, Cost]:
         return costs([*self._plain(index, batches, head), self._measure(index, batches[:1], len(batches), candidates, head)])
@@ -92,6 +87,7 @@ class Probe:
     def _measure(self, index: int, some: Sequence[Tensor], all_of: int, candidates: Sequence[Use], head: bool) -> Probed:
         from quant_engine.walk import measure
 
+        self._settle()
         recorder = Recorder(self.model.device)
         with recorder.recording(("once", "", "begin")):
             one = OneBlock(self.model, index, recorder, len(some), all_of / len(some), lambda layers: ("", len(candidates)))
@@ -106,7 +102,9 @@ class Probe:
         """And the groups of layers that were met, by their names within the block."""
         from quant_engine.walk import piece_name, quantize
 
-        recorder, folder = Recorder(self.model.device), self._new_folder()
+        folder = self._new_folder()
+        self._settle()
+        recorder = Recorder(self.model.device)
         with recorder.recording(("once", "", "begin")):
             one = OneBlock(self.model, index, recorder, len(some), all_of / len(some), lambda layers: ways(uses, layers))
             named = {linear.name: uses.get(one.within(linear.name)) for linear in one.linears}
@@ -125,6 +123,7 @@ class Probe:
 
         probed = []
         for some in _portions(some_of(batches)):
+            self._settle()
             recorder = Recorder(self.model.device)
             with recorder.recording(("once", "", "begin")):
                 one = OneBlock(self.model, 0, recorder, len(some))
@@ -139,6 +138,7 @@ class Probe:
 
         probed = []
         for some in _portions(batches):
+            self._settle()
             recorder = Recorder(self.model.device)
             with recorder.recording(("once", "", "begin")):
                 one, other = (OneBlock(self.model, 0, recorder, len(some)) for _ in range(2))
@@ -148,20 +148,17 @@ class Probe:
 
     def _new_folder(self) -> Path:
         self._runs += 1
-        release_freed()
         return self.folder / str(self._runs)
+
+    def _settle(self) -> None:
+        release_freed()
+        self.resident = max(self.resident, resident())
 
 
 def ways(uses: Uses, layers: Sequence[str]) -> tuple[str, int]:
     """How layers (names within the block) are quantized, as text, and in how many steps."""
     found = [uses.get(name) for name in layers]
     return " ".join("-" if use is None else use.label for use in found), len({use for use in found if use is not None})
-
-
-def resident_bytes() -> int:
-    import psutil
-
-    return psutil.Process().memory_info().rss
 
 
 def _portions(batches: Sequence[Tensor]) -> Iterator[list[Tensor]]:

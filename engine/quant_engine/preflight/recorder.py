@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from quant_engine.lazy import torch
 
@@ -39,10 +40,7 @@ def _host_bytes() -> Callable[[], int]:
                 return found.uordblks + found.hblkhd
 
             return allocated
-    import psutil
-
-    process = psutil.Process()
-    return lambda: process.memory_info().rss
+    return resident
 
 
 def allocated() -> int:
@@ -50,14 +48,28 @@ def allocated() -> int:
     return _host_bytes()()
 
 
+def resident() -> int:
+    """Bytes of this process that are in memory now."""
+    return _process().memory_info().rss
+
+
+@lru_cache(maxsize=1)
+def _process() -> Any:
+    import psutil
+
+    return psutil.Process()
+
+
 @dataclass
 class Span:
-    """One step. label: what it was; through: seconds of it spent on going through inputs; host, device: bytes at its peak."""
+    """One step. label: what it was; through: seconds of it spent on going through inputs. At its peak, in bytes more than before the first
+    step: allocated and resident on the host (what is freed does not leave a process at once), and allocated on the device."""
 
     label: Hashable
     seconds: float = 0.0
     through: float = 0.0
-    host: int = 0
+    allocated: int = 0
+    resident: int = 0
     device: int = 0
 
 
@@ -70,11 +82,16 @@ class Recorder:
         self._on_gpu = device.startswith("cuda")
         self._running = threading.Event()
         self._begun = 0.0
+        self._before = (0, 0)
+        self._device_before = 0
 
     @contextmanager
     def recording(self, label: Hashable) -> Iterator[None]:
         """Everything inside belongs to some step, the first of them `label`."""
         self._running.set()
+        self._before = allocated(), resident()
+        if self._on_gpu:
+            self._device_before = torch.cuda.memory_allocated(self.device)
         watcher = threading.Thread(target=self._watch, daemon=True)
         self._begin(label)
         watcher.start()
@@ -112,11 +129,12 @@ class Recorder:
         span.seconds = time.perf_counter() - self._begun
         self._look()
         if self._on_gpu:
-            span.device = torch.cuda.max_memory_allocated(self.device)
+            span.device = torch.cuda.max_memory_allocated(self.device) - self._device_before
 
     def _look(self) -> None:
         span = self.spans[-1]
-        span.host = max(span.host, allocated())
+        span.allocated = max(span.allocated, allocated() - self._before[0])
+        span.resident = max(span.resident, resident() - self._before[1])
 
     def _watch(self) -> None:
         while self._running.is_set():

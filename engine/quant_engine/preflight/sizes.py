@@ -32,11 +32,12 @@ _STORED = {
 
 @dataclass(frozen=True)
 class Output:
-    """tensors: bytes of all tensors; files: of the whole folder, headers and documents included. bits_per_weight: of the layers that are
+    """tensors: bytes of all tensors; files: of the whole folder, headers and documents included; count: of files. bits_per_weight: of the layers that are
     targets; model_bits_per_weight: of the whole model (both as a result's `sizes` say)."""
 
     tensors: int
     files: int
+    count: int
     bits_per_weight: float
     model_bits_per_weight: float
 
@@ -51,7 +52,8 @@ def output_of(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses)
     files += len(config_document(checkpoint, quantization_config(config_layers(checkpoint, dict(uses)))))
     files += sum(file.stat().st_size for file in checkpoint.other_files)
     total = sum(tensor.bytes for tensor in tensors)
-    return Output(total, files, _bits(checkpoint, linears, uses), 8.0 * total / checkpoint.parameters)
+    count = len(shards) + (len(shards) > 1) + 1 + len(checkpoint.other_files)
+    return Output(total, files, count, _bits(checkpoint, linears, uses), 8.0 * total / checkpoint.parameters)
 
 
 def _bits(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> float:
