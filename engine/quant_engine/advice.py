@@ -32,5 +32,9 @@ ADVICE = {
     "output-is-model": "Choose another folder for the result.",
     "output-unwritable": "Choose a folder in which you may write.",
     "budget-unreachable": "Loosen the budget, or add candidates that reach it.",
+    "memory-short": "Use fewer or shorter samples, or a machine with more memory; a GPU that is short is retried with smaller batches.",
+    "scheme-device": "Choose another scheme, or another device with --device.",
+    "data-short": "Give more text, or a smaller sequence_length.",
+    "data-few": "Take more samples or longer ones.",
     "disk-space": "Free some space, or choose an output on another disk.",
 }

@@ -137,6 +137,20 @@ def check(recipes: Annotated[list[Path], typer.Argument(help="Recipes to check."
 
 
 @app.command()
+def preflight(
+    recipe: Annotated[Path, typer.Argument(help="A .quant.yaml file.")],
+    runs: Runs = None,
+    overrides: Set = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """What a run would take: bytes to the byte, memory, time and disk, from headers and a short probe of the device."""
+    from quant_engine.preflight import command
+
+    raise typer.Exit(command.run(recipe, runs, overrides or [], device, json))
+
+
+@app.command()
 def inspect(checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder.")], json: Json = False) -> None:
     """Modules of a checkpoint with shapes and dtypes, from the headers alone."""
     from quant_engine.inspection import inspect as inspect_checkpoint

@@ -33,7 +33,7 @@ def execute(
     """Start or resume, with a progress display on stderr. Raises QuantError for bad usage."""
     from quant_engine.console import progress_display
 
-    _quiet_libraries()
+    quiet_libraries()
     if resumed is not None:
         given = {"--set": overrides, "--runs": runs, "--id": name, "--fresh": fresh}
         extra = [option for option, value in given.items() if value]
@@ -89,7 +89,7 @@ def _explain_failure(outcome: Outcome) -> None:
         typer.echo(f"Continue with: {_continuation(outcome)}", err=True)
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """transformers and tokenizers read these when they are imported; their own progress bars would tear ours."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

@@ -133,6 +133,57 @@ class CheckReport(Model):
     diagnostics: list[Diagnostic]
 
 
+class SizeBound(Model):
+    tensor_bytes: int = Field(description="Of all tensors of the written checkpoint.")
+    bits_per_weight: float = Field(description="Of the quantized layers, scales included.")
+
+
+class OutputForecast(SizeBound):
+    """The checkpoint that will be written."""
+
+    exact: bool = Field(description="false: a budget decides after the measurement, and this is a likely choice.")
+    file_bytes: int = Field(description="Of the whole folder, headers and documents included.")
+    model_bits_per_weight: float
+    least: SizeBound | None = Field(description="What a budget's candidates can reach; null without a budget.")
+    most: SizeBound | None
+    allowed_bits_per_weight: float | None = Field(description="By the budget.")
+    allowed_bytes: int | None = Field(description="Tensor bytes, by the budget.")
+
+
+class PhaseForecast(Model):
+    phase: str
+    seconds: float
+    host_bytes: int = Field(description="Resident memory at the phase's peak, libraries included.")
+    device_bytes: int | None = Field(description="Allocated on the GPU at the phase's peak; null on the CPU.")
+
+
+class DiskForecast(Model):
+    path: str
+    what: str
+    needed_bytes: int
+    free_bytes: int
+
+
+class Preflight(Model):
+    """What a run would take, by `quant-engine preflight`. Only `findings` of a recipe that was refused."""
+
+    recipe: str
+    model: str = ""
+    architecture: str = ""
+    device: Device | None = None
+    original_bytes: int = Field(default=0, description="Of all tensors of the original checkpoint.")
+    calibration_tokens: int = 0
+    held_out_tokens: int = 0
+    output: OutputForecast | None = None
+    phases: list[PhaseForecast] = []
+    seconds: float = Field(default=0.0, description="All phases together.")
+    host_bytes: int = Field(default=0, description="The highest of the phases.")
+    device_bytes: int | None = None
+    disks: list[DiskForecast] = []
+    probe_seconds: float = Field(default=0.0, description="What finding this out took.")
+    findings: list[Diagnostic] = []
+
+
 class Protocol(Model):
     """All messages, so that one schema file describes them."""
 
@@ -145,3 +196,4 @@ class Protocol(Model):
     unloaded: Unloaded
     doctor: DoctorReport
     check: CheckReport
+    preflight: Preflight

@@ -81,7 +81,7 @@ def start(
         with _writing_to(folder):
             (folder / RECIPE).write_bytes(request.recipe.read_bytes())
             write_request(folder, request)
-            directory = RunDirectory(folder, _record(request, checked, folder), on_event)
+            directory = RunDirectory(folder, new_record(request, checked, folder), on_event)
         return _execute(directory, request, checked, resumed=False)
 
 
@@ -109,7 +109,7 @@ def resume(
         if checked.recipe is None:
             return Outcome(BAD_RECIPE, checked)
         refuse_same_output(request.runs_folder, _output(request, checked.recipe), own=folder)
-        fresh = _record(request, checked, folder)
+        fresh = new_record(request, checked, folder)
         record = fresh.model_copy(update={"created": record.created, "progress": record.progress, "resumable": True})
         with _writing_to(folder):
             write_request(folder, request)
@@ -144,7 +144,8 @@ def _writing_to(folder: Path) -> Iterator[None]:
         raise write_failure(error, Path(os.fsdecode(error.filename)) if error.filename else folder) from error
 
 
-def _record(request: Request, checked: Checked, folder: Path) -> RunRecord:
+def new_record(request: Request, checked: Checked, folder: Path) -> RunRecord:
+    """Of a run of this process that has not begun."""
     import psutil
 
     recipe = checked.recipe

@@ -16,6 +16,7 @@ from quant_engine.errors import QuantError
 from quant_engine.journal import Journal, code_hash, flatten, hold_identity
 from quant_engine.methods import METHODS
 from quant_engine.result import Measurement
+from quant_engine.retry import fitted, smaller_batches
 from quant_engine.run_directory import IMPORTANCE
 from quant_engine.uses import resolve
 from quant_engine.work import Work
@@ -110,7 +111,8 @@ def importance(work: Work) -> None:
     store = Store(work.directory.state_folder / "importance", blocks)
     with work.phase("importance", 2 * blocks + 1, "steps", store.done):
         if store.done < 2 * blocks + 1:
-            for block in passes(work.model, some_of(work.tokens.batches), store, seed, work.stop_if_asked):
+            attempt = lambda batches: passes(work.model, batches, store, seed, work.stop_if_asked)  # noqa: E731
+            for block in smaller_batches(work, "importance", some_of(work.tokens.batches), attempt, store.clear):
                 work.tick(_title(block))
     found = store.importance()
     save_tensors(kept, kept.with_name(f".{kept.name}"), found)
@@ -135,16 +137,17 @@ def measure(work: Work) -> None:
                 _take_measured(work, layer)
         if done == blocks and head_done >= head:
             return
-        for block in walk(
+        attempt = lambda batches: walk(  # noqa: E731
             work.model,
-            work.tokens.batches,
+            batches,
             work.missing,
-            start=done,
-            hidden=journal.hidden(),
+            start=journal.done,
+            hidden=fitted(journal.hidden(), batches),
             head=head,
             importance=work.importance,
             tick=work.stop_if_asked,
-        ):
+        )
+        for block in smaller_batches(work, "measure", work.tokens.batches, attempt):
             journal.add(block.block, [_measured_json(layer) for layer in block.layers], block.hidden)
             for layer in block.layers:
                 _take_measured(work, _merged(work, layer))
@@ -181,10 +184,10 @@ def quantize(work: Work) -> None:
     with work.phase("quantize", blocks + head, "blocks", done + journal.head_done):
         if done == blocks and journal.head_done >= head:
             return
-        hidden = journal.hidden()
-        for block in walk(
-            work.model, work.tokens.batches, uses, writer, start=done, hidden=hidden, tick=work.stop_if_asked
-        ):
+        attempt = lambda batches: walk(  # noqa: E731
+            work.model, batches, uses, writer, start=journal.done, hidden=fitted(journal.hidden(), batches), tick=work.stop_if_asked
+        )
+        for block in smaller_batches(work, "quantize", work.tokens.batches, attempt):
             journal.add(
                 block.block,
                 [asdict(layer) | {"achieved": _json(layer.achieved)} for layer in block.layers],
@@ -228,7 +231,9 @@ def evaluate(work: Work) -> None:
     with work.phase("evaluate", models * work.model.block_count + len(data.batches), "steps"):
         original = Evaluated(work.model) if section.baseline else None
         quantized = Evaluated(open_model(work.checkpoint, work.device), written)
-        work.scores = benchmark(data.batches, original, quantized, work.tick).scores()
+        attempt = lambda batches: iter([benchmark(batches, original, quantized, work.tick)])  # noqa: E731
+        for sums in smaller_batches(work, "evaluate", data.batches, attempt, key=("evaluate",)):
+            work.scores = sums.scores()
     for name in ("perplexity", "baseline_perplexity", "perplexity_ratio", "kl", "same_top"):
         score = getattr(work.scores, name)
         if score is not None:

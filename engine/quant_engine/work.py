@@ -14,6 +14,7 @@ from quant_engine import events
 from quant_engine.check import Checked
 from quant_engine.check_files import longest_sequence, target
 from quant_engine.errors import Cancelled
+from quant_engine.linalg.memory import release_freed
 from quant_engine.recipe import Calibration, Evaluate, Recipe
 from quant_engine.result import Objective, ParetoFront, Problem, Scores
 from quant_engine.reuse import Reused
@@ -119,6 +120,8 @@ class Work:
         finally:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - started
             self.directory.keep_seconds(self.seconds)
+            # What this phase held and no longer needs is not to count beside what the next one needs.
+            release_freed()
 
     def tick(self, message: str) -> None:
         """One more unit of the current phase is done. Raises Cancelled when the run was asked to stop."""

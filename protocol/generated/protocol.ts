@@ -13,6 +13,7 @@ export interface Protocol {
     unloaded: Unloaded;
     doctor: DoctorReport;
     check: CheckReport;
+    preflight: Preflight;
 }
 export interface HelloParams {
     /**
@@ -186,4 +187,99 @@ export interface Diagnostic {
      * What to do.
      */
     advice: string;
+}
+/**
+ * What a run would take, by `quant-engine preflight`. Only `findings` of a recipe that was refused.
+ */
+export interface Preflight {
+    recipe: string;
+    model: string;
+    architecture: string;
+    device: Device | null;
+    /**
+     * Of all tensors of the original checkpoint.
+     */
+    original_bytes: number;
+    calibration_tokens: number;
+    held_out_tokens: number;
+    output: OutputForecast | null;
+    phases: PhaseForecast[];
+    /**
+     * All phases together.
+     */
+    seconds: number;
+    /**
+     * The highest of the phases.
+     */
+    host_bytes: number;
+    device_bytes: number | null;
+    disks: DiskForecast[];
+    /**
+     * What finding this out took.
+     */
+    probe_seconds: number;
+    findings: Diagnostic[];
+}
+/**
+ * The checkpoint that will be written.
+ */
+export interface OutputForecast {
+    /**
+     * Of all tensors of the written checkpoint.
+     */
+    tensor_bytes: number;
+    /**
+     * Of the quantized layers, scales included.
+     */
+    bits_per_weight: number;
+    /**
+     * false: a budget decides after the measurement, and this is a likely choice.
+     */
+    exact: boolean;
+    /**
+     * Of the whole folder, headers and documents included.
+     */
+    file_bytes: number;
+    model_bits_per_weight: number;
+    /**
+     * What a budget's candidates can reach; null without a budget.
+     */
+    least: SizeBound | null;
+    most: SizeBound | null;
+    /**
+     * By the budget.
+     */
+    allowed_bits_per_weight: number | null;
+    /**
+     * Tensor bytes, by the budget.
+     */
+    allowed_bytes: number | null;
+}
+export interface SizeBound {
+    /**
+     * Of all tensors of the written checkpoint.
+     */
+    tensor_bytes: number;
+    /**
+     * Of the quantized layers, scales included.
+     */
+    bits_per_weight: number;
+}
+export interface PhaseForecast {
+    phase: string;
+    seconds: number;
+    /**
+     * Resident memory at the phase's peak, libraries included.
+     */
+    host_bytes: number;
+    /**
+     * Allocated on the GPU at the phase's peak; null on the CPU.
+     */
+    device_bytes: number | null;
+}
+export interface DiskForecast {
+    path: string;
+    what: string;
+    needed_bytes: number;
+    free_bytes: number;
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,26 +28,34 @@ def plan(tensors: Iterable[TensorInfo], max_bytes: int) -> list[list[TensorInfo]
 
 
 def write_shard(file: Path, tensors: list[TensorInfo]) -> None:
-    """Write one safetensors file, flushed. The widest dtypes come first: then every tensor is aligned to its own
-    width."""
-    ordered = sorted(tensors, key=lambda tensor: -_width(tensor))
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    position = 0
-    for tensor in ordered:
-        header[tensor.name] = {
-            "dtype": tensor.dtype,
-            "shape": tensor.shape,
-            "data_offsets": [position, position + tensor.bytes],
-        }
-        position += tensor.bytes
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
+    """Write one safetensors file, flushed."""
+    ordered, text = ordered_header(tensors)
     with file.open("wb") as output:
         output.write(len(text).to_bytes(8, "little") + text)
         for tensor in ordered:
             _copy(tensor, output)
         output.flush()
         os.fsync(output.fileno())
+
+
+def shard_bytes(tensors: Sequence[TensorInfo]) -> int:
+    """Size of the file that `write_shard` would write."""
+    ordered, text = ordered_header(tensors)
+    return 8 + len(text) + sum(tensor.bytes for tensor in ordered)
+
+
+def ordered_header(tensors: Sequence[TensorInfo]) -> tuple[list[TensorInfo], bytes]:
+    """The tensors as they follow one another, and the header. The widest dtypes come first: then every tensor is aligned to its own
+    width."""
+    ordered = sorted(tensors, key=lambda tensor: -_width(tensor))
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    position = 0
+    for tensor in ordered:
+        end = position + tensor.bytes
+        header[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return ordered, text + b" " * (-len(text) % 8)
 
 
 def _width(tensor: TensorInfo) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from quant_engine.checkpoint.read import Checkpoint
 
 _OUTPUT = ("output",)
+MAX_SHARD_BYTES = 5_000_000_000
 
 
 class CheckpointWriter:
@@ -54,7 +55,7 @@ class CheckpointWriter:
     def publish(
         self,
         quantization_config: dict[str, Any] | None,
-        max_shard_bytes: int = 5_000_000_000,
+        max_shard_bytes: int = MAX_SHARD_BYTES,
         complete: Callable[[Path], None] = lambda folder: None,
     ) -> Path:
         """Assemble the checkpoint beside `output`, flush it and rename it to `output`; then discard the pieces.
@@ -93,47 +94,18 @@ class CheckpointWriter:
         return self._pieces / f"{piece}.safetensors"
 
     def _assembled(self) -> list[TensorInfo]:
-        """Every tensor of the output in the source's order, a replaced weight's parts where the weight was."""
-        same: dict[str, TensorInfo] = {}
-        parts: dict[str, list[TensorInfo]] = {}
-        for file in sorted(self._pieces.glob("*.safetensors")):
-            for name, tensor in read_header(file).items():
-                if name in self.source.tensors:
-                    same[name] = tensor
-                else:
-                    parts.setdefault(name.rpartition(".")[0], []).append(tensor)
-        output: list[TensorInfo] = []
-        for name, tensor in self.source.tensors.items():
-            module, _, part = name.rpartition(".")
-            new = sorted(parts.pop(module, []), key=lambda item: item.name) if part == "weight" else []
-            keeps_name = name in same or not new
-            output += [*([same.get(name, tensor)] if keeps_name else []), *new]
-        if parts:
-            raise ValueError(f"pieces for modules that the source does not have: {sorted(parts)[:3]}")
-        return output
+        headers = [read_header(file) for file in sorted(self._pieces.glob("*.safetensors"))]
+        return assembled(self.source.tensors, [tensor for header in headers for tensor in header.values()])
 
     def _write(
         self, folder: Path, tensors: list[TensorInfo], config: dict[str, Any] | None, max_shard_bytes: int
     ) -> None:
-        shards = plan(tensors, max_shard_bytes)
-        names = (
-            [SINGLE]
-            if len(shards) == 1
-            else [f"model-{n + 1:05d}-of-{len(shards):05d}.safetensors" for n in range(len(shards))]
-        )
-        for name, shard in zip(names, shards, strict=True):
+        shards = named_shards(tensors, max_shard_bytes)
+        for name, shard in shards.items():
             write_shard(folder / name, shard)
         if len(shards) > 1:
-            weight_map = {tensor.name: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
-            total = sum(tensor.bytes for tensor in tensors)
-            write_bytes(
-                folder / INDEX,
-                _json({"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}),
-            )
-        document = {key: value for key, value in self.source.config.items() if key != "quantization_config"}
-        if config is not None:
-            document["quantization_config"] = config
-        write_bytes(folder / CONFIG, _json(document))
+            write_bytes(folder / INDEX, index_document(shards))
+        write_bytes(folder / CONFIG, config_document(self.source, config))
         for file in self.source.other_files:
             write_bytes(folder / file.name, file.read_bytes())
         sync_folder(folder)
@@ -152,6 +124,49 @@ class CheckpointWriter:
         free = shutil.disk_usage(parent).free
         if needed > free:
             raise no_room(f'"{self.output}" needs {format_bytes(needed)}, {format_bytes(free)} are free', _OUTPUT)
+
+
+def assembled(source: Mapping[str, TensorInfo], new: Iterable[TensorInfo]) -> list[TensorInfo]:
+    """Every tensor of the output in the source's order; of the new ones, a replaced weight's parts stand where the weight was."""
+    same: dict[str, TensorInfo] = {}
+    parts: dict[str, list[TensorInfo]] = {}
+    for tensor in new:
+        if tensor.name in source:
+            same[tensor.name] = tensor
+        else:
+            parts.setdefault(tensor.name.rpartition(".")[0], []).append(tensor)
+    output: list[TensorInfo] = []
+    for name, tensor in source.items():
+        module, _, part = name.rpartition(".")
+        replacing = sorted(parts.pop(module, []), key=lambda item: item.name) if part == "weight" else []
+        keeps_name = name in same or not replacing
+        output += [*([same.get(name, tensor)] if keeps_name else []), *replacing]
+    if parts:
+        raise ValueError(f"pieces for modules that the source does not have: {sorted(parts)[:3]}")
+    return output
+
+
+def named_shards(tensors: Iterable[TensorInfo], max_bytes: int = MAX_SHARD_BYTES) -> dict[str, list[TensorInfo]]:
+    """What goes into which file."""
+    shards = plan(tensors, max_bytes)
+    if len(shards) == 1:
+        return {SINGLE: shards[0]}
+    return {f"model-{number:05d}-of-{len(shards):05d}.safetensors": shard for number, shard in enumerate(shards, 1)}
+
+
+def index_document(shards: Mapping[str, Sequence[TensorInfo]]) -> bytes:
+    """The index of several files."""
+    weight_map = {tensor.name: name for name, shard in shards.items() for tensor in shard}
+    total = sum(tensor.bytes for shard in shards.values() for tensor in shard)
+    return _json({"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))})
+
+
+def config_document(source: Checkpoint, quantization_config: dict[str, Any] | None) -> bytes:
+    """config.json of the output."""
+    document = {key: value for key, value in source.config.items() if key != "quantization_config"}
+    if quantization_config is not None:
+        document["quantization_config"] = quantization_config
+    return _json(document)
 
 
 def _json(document: dict[str, Any]) -> bytes:

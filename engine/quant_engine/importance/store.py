@@ -38,6 +38,11 @@ class Store:
             count += 1
         return count
 
+    def clear(self) -> None:
+        """Nothing is done: with other batches everything is done again."""
+        for file in self._folder.iterdir():
+            file.unlink()
+
     def put_inputs(self, index: int, hidden: Sequence[Tensor]) -> None:
         """hidden: of each batch."""
         self._save(_INPUTS, index, {str(number): tensor for number, tensor in enumerate(hidden)})

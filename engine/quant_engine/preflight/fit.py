@@ -1,0 +1,116 @@
+"""From a few batches to all of them: what each step of a probe takes, as a fixed part and a part for each batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from quant_engine.preflight.recorder import Span
+
+Label = tuple[str, ...]
+_FIXED = ("load", "stops", "decompress")
+"""Steps that do not depend on how many tokens there are."""
+_MOST_RETAINED = 2.0
+"""Resident bytes for each allocated one: more is not for what is allocated."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """fixed + for_each · batches."""
+
+    fixed: float
+    for_each: float = 0.0
+
+    def at(self, batches: float) -> float:
+        return self.fixed + self.for_each * batches
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one step: seconds, and bytes that are held at its peak."""
+
+    seconds: Line
+    host: Line
+    device: Line
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One pass of a probe: how many batches went through it, and what was recorded."""
+
+    batches: int
+    spans: list[Span]
+
+
+def costs(passes: Iterable[Probed]) -> dict[Label, Cost]:
+    """For each label of the passes. What was seen with one number of batches only holds as much more for each further one as the like of
+    it does: steps on the same layers have the same inputs before them."""
+    seen: dict[Label, dict[int, list[Span]]] = {}
+    for one in passes:
+        for label, span in _by_label(one.spans).items():
+            seen.setdefault(label, {}).setdefault(one.batches, []).append(span)
+    means = {label: {batches: _mean(spans) for batches, spans in found.items()} for label, found in seen.items()}
+    held: dict[Label, tuple[float, float]] = {}
+    for label, found in means.items():
+        host, device = held.get(_alike(label), (0.0, 0.0))
+        host = max(host, _slope(found, lambda span: span.allocated))
+        held[_alike(label)] = host, max(device, _slope(found, lambda span: span.device))
+    return {label: _cost(label, found, *held[_alike(label)]) for label, found in means.items()}
+
+
+def _alike(label: Label) -> Label:
+    """Labels of what is done with the same layers differ in what follows their names."""
+    return label[:4] if label[2] == "layers" else label
+
+
+def _slope(found: Mapping[int, Span], of: Callable[[Span], int]) -> float:
+    most, least = max(found), min(found)
+    return max(0.0, (of(found[most]) - of(found[least])) / (most - least)) if most > least else 0.0
+
+
+def _by_label(spans: Iterable[Span]) -> dict[Label, Span]:
+    """Seconds of a label's spans together, and the highest of their peaks."""
+    joined: dict[Label, Span] = {}
+    for span in spans:
+        whole = joined.setdefault(span.label, Span(span.label))  # type: ignore[arg-type]
+        whole.seconds += span.seconds
+        whole.through += span.through
+        whole.allocated, whole.resident = max(whole.allocated, span.allocated), max(whole.resident, span.resident)
+        whole.device = max(whole.device, span.device)
+    return joined
+
+
+def _mean(spans: list[Span]) -> Span:
+    count = len(spans)
+    return Span(
+        spans[0].label,
+        sum(span.seconds for span in spans) / count,
+        sum(span.through for span in spans) / count,
+        max(span.allocated for span in spans),
+        max(span.resident for span in spans),
+        max(span.device for span in spans),
+    )
+
+
+def _cost(label: Label, found: Mapping[int, Span], host: float, device: float) -> Cost:
+    """host, device: bytes allocated for each batch. What is resident grows with what is allocated, and by as much more as it was more."""
+    most, least = max(found), min(found)
+    high, low = found[most], found[least]
+    retained = min(max(high.resident / high.allocated, 1.0), _MOST_RETAINED) if high.allocated else 1.0
+    held = max(high.resident, high.allocated)
+    return Cost(
+        _seconds(label, most, least, high, low),
+        Line(held - retained * host * most, retained * host),
+        Line(high.device - device * most, device),
+    )
+
+
+def _seconds(label: Label, most: int, least: int, high: Span, low: Span) -> Line:
+    if label[2] in _FIXED:
+        return Line((high.seconds + low.seconds) / 2)
+    if label[2] == "layers":
+        return Line(((high.seconds - high.through) + (low.seconds - low.through)) / 2, high.through / most)
+    # At least half of what a step on tokens takes is for the tokens, whatever else the machine did meanwhile.
+    whole = high.seconds / most
+    for_each = min(max((high.seconds - low.seconds) / (most - least), whole / 2), whole) if most > least else whole
+    return Line(high.seconds - for_each * most, for_each)

@@ -1,0 +1,115 @@
+"""What will be written, to the byte, from headers alone: the same tensors and documents as the writer's, without their content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from quant_engine.architectures.folds import folds_of
+from quant_engine.checkpoint.header import TensorInfo
+from quant_engine.checkpoint.linears import config_layers
+from quant_engine.checkpoint.quantization import quantization_config
+from quant_engine.checkpoint.read import DTYPE_NAMES
+from quant_engine.checkpoint.shards import shard_bytes
+from quant_engine.checkpoint.write import assembled, config_document, index_document, named_shards
+from quant_engine.lazy import torch
+from quant_engine.methods import METHODS
+
+if TYPE_CHECKING:
+    from quant_engine.checkpoint import Checkpoint, LinearInfo
+    from quant_engine.formats.scheme import WeightFormat
+    from quant_engine.uses import Use
+
+Uses = Mapping[str, "Use | None"]
+_STORED = {
+    "torch.float64": "F64", "torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16", "torch.int64": "I64",
+    "torch.int32": "I32", "torch.int8": "I8", "torch.uint8": "U8", "torch.float8_e4m3fn": "F8_E4M3",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Output:
+    """tensors: bytes of all tensors; files: of the whole folder, headers and documents included; count: of files. bits_per_weight: of the
+    layers that are targets; model_bits_per_weight: of the whole model (both as a result's `sizes` say)."""
+
+    tensors: int
+    files: int
+    count: int
+    bits_per_weight: float
+    model_bits_per_weight: float
+
+
+def output_of(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> Output:
+    """uses: of every linear layer, None for those that stay."""
+    new = [*_quantized(checkpoint, linears, uses), *_folded_into(checkpoint, linears, uses)]
+    tensors = assembled(checkpoint.tensors, new)
+    shards = named_shards(tensors)
+    files = sum(shard_bytes(shard) for shard in shards.values())
+    files += len(index_document(shards)) if len(shards) > 1 else 0
+    files += len(config_document(checkpoint, quantization_config(config_layers(checkpoint, dict(uses)))))
+    files += sum(file.stat().st_size for file in checkpoint.other_files)
+    total = sum(tensor.bytes for tensor in tensors)
+    count = len(shards) + (len(shards) > 1) + 1 + len(checkpoint.other_files)
+    return Output(total, files, count, _bits(checkpoint, linears, uses), 8.0 * total / checkpoint.parameters)
+
+
+def _bits(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> float:
+    scale_bits = torch.finfo(getattr(torch, checkpoint.dtype)).bits
+    bits = weights = 0.0
+    for linear in linears:
+        use = uses.get(linear.name)
+        if linear.block is None and use is None:
+            continue
+        count = linear.outputs * linear.inputs
+        own = use.weight_format.bits_per_weight(linear.inputs, scale_bits, linear.outputs) if use else float(scale_bits)
+        bits, weights = bits + own * count, weights + count
+    return bits / weights if weights else 0.0
+
+
+def _quantized(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> Iterator[TensorInfo]:
+    """What stands for the weights of quantized layers."""
+    for linear in linears:
+        use = uses.get(linear.name)
+        if use is None:
+            continue
+        for part, dtype, shape, size in _parts(use.weight_format, linear.outputs, linear.inputs, checkpoint.dtype):
+            yield _tensor(f"{linear.name}.{part}", dtype, shape, size)
+        if use.input_format is not None and not use.input_format.dynamic:
+            dtype = getattr(torch, checkpoint.dtype)
+            yield _tensor(f"{linear.name}.input_scale", _STORED[str(dtype)], (1,), dtype.itemsize)
+
+
+@lru_cache(maxsize=4096)
+def _parts(weight_format: WeightFormat, rows: int, columns: int, dtype: str) -> list[tuple[str, str, tuple[int, ...], int]]:
+    """Name, dtype, shape and bytes of each tensor that stands for a weight, by going through the real steps without data."""
+    from quant_engine.formats.grid import encode, find_grid
+    from quant_engine.formats.stored import checkpoint_tensors
+    from quant_engine.methods.types import Quantized, Report
+
+    weight = torch.empty(rows, columns, dtype=getattr(torch, dtype), device="meta")
+    grid = find_grid(weight, weight_format, weight.dtype)
+    tensors = checkpoint_tensors("x", Quantized(encode(weight, grid), grid, Report()))
+    return [(name[2:], _STORED[str(tensor.dtype)], tuple(tensor.shape), tensor.nbytes) for name, tensor in tensors.items()]
+
+
+def _folded_into(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> Iterator[TensorInfo]:
+    """Tensors that take over a scale are written in the model's dtype, which in a checkpoint of several dtypes need not be theirs."""
+    for block in sorted({linear.block for linear in linears if linear.block is not None}):
+        prefix = next(linear.name for linear in linears if linear.block == block).partition(f".{block}.")[0] + f".{block}."
+        for fold in folds_of(checkpoint, block):
+            layers = [prefix + layer for layer in fold.layers]
+            if not any(use is not None and METHODS[use.method].scales_inputs for use in map(uses.get, layers)):
+                continue
+            scaled = [name for name in (*layers, prefix + fold.previous) if uses.get(name) is None]
+            names = [f"{name}.weight" for name in scaled] + [f"{prefix}{fold.previous}.bias"]
+            for tensor in filter(None, map(checkpoint.tensors.get, names)):
+                if DTYPE_NAMES.get(tensor.dtype) != checkpoint.dtype:
+                    dtype = getattr(torch, checkpoint.dtype)
+                    yield replace(tensor, dtype=_STORED[str(dtype)], end=tensor.start + tensor.elements * dtype.itemsize)
+
+
+def _tensor(name: str, dtype: str, shape: tuple[int, ...], size: int) -> TensorInfo:
+    return TensorInfo(name, dtype, shape, Path(), 0, size)
