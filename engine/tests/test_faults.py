@@ -30,7 +30,7 @@ def workspace(tmp_path: Path) -> Path:
     return make_workspace(tmp_path, 1).parent
 
 
-def change_weights(workspace: Path, change: Callable[[dict[str, Tensor]], None]) -> dict[str, Tensor]:
+def change_weights(workspace: Path, change: Callable[[dict[str, Tensor]], object]) -> dict[str, Tensor]:
     file = workspace / "model" / "model.safetensors"
     tensors = load_file(file)
     change(tensors)

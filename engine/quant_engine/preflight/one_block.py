@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.architectures.decoder import BlockInput, DecoderModel, Head
@@ -132,9 +133,14 @@ class _WatchedStop(Stop):
         for names, take in super().inputs(calls):
             layers = " ".join(model.within(name) for name in names)
             model.mark("block", "statistics", layers)
-            enough = model.module(names[0]).weight.shape[1] if self.experts else 0  # type: ignore[union-attr]
-            yield names, lambda take=take, enough=enough: _Watched(model, _filled(take(), enough, model.more))
+            weight: Any = model.module(names[0]).weight
+            enough = int(weight.shape[1]) if self.experts else 0
+            yield names, partial(_watched, model, take, enough)
             model.mark("block", "forward", str(self._number + 1))
+
+
+def _watched(model: OneBlock, take: Inputs, enough: int) -> Any:
+    return _Watched(model, _filled(take(), enough, model.more))
 
 
 class _Watched:
