@@ -3,6 +3,7 @@ in place."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from quant_engine.formats.inputs import InputQuantizer
     from quant_engine.methods.types import Quantized, Statistics
 
+_OVERFLOW = "The checkpoint overflows in its dtype or is damaged: check its weights, or use bfloat16."
 FindFold = Callable[[Sequence[str]], "FoldTarget | None"]
 
 
@@ -88,8 +90,9 @@ def measure_group(
         tick()
         parts = stack.quantize(use, statistics)
         noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale))
-        for entry, signal, noise, part, price in zip(found, signals, noises, parts, prices, strict=True):
+        for layer, entry, signal, noise, part, price in zip(layers, found, signals, noises, parts, prices, strict=True):
             bits = stack.bits_per_weight(use, part)
+            _refuse_no_number(layer, use, signal, noise)
             entry[use.label] = measurement(signal, total(noise), bits, part.report, None if price is None else total(noise * price))
     return [
         MeasuredLayer(layer.name, layer.group, statistics.tokens, signal, entry)
@@ -123,6 +126,7 @@ def quantize_group(
         signals = energies(stack.weight, statistics.gram, stack.sizes)
         noises = stack.noises(parts, statistics, quantizer)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
+            _refuse_no_number(layer, use, signal, noise)
             achieved = measurement(signal, total(noise), stack.bits_per_weight(use, part), part.report)
             done[layer.name] = _record(layer, use, part, statistics.tokens, signal, achieved)
             store_layer(layer, part, quantizer, tensors)
@@ -188,5 +192,12 @@ def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:
         raise QuantError(
             f"the inputs of {layers[0].name} are not all finite",
             code="not-finite",
-            advice="The checkpoint overflows in its dtype or is damaged: check its weights, or use bfloat16.",
+            advice=_OVERFLOW,
         )
+
+
+def _refuse_no_number(layer: Layer, use: Use, signal: float, noise: Tensor) -> None:
+    """A result with such numbers could not be read again: JSON has none of them."""
+    if not (math.isfinite(signal) and bool(torch.isfinite(noise).all())):
+        what = f"the error of {use.label} on {layer.name}" if math.isfinite(signal) else f"the output of {layer.name}"
+        raise QuantError(f"{what} is infinite or no number", code="not-finite", advice=_OVERFLOW)

@@ -39,7 +39,8 @@ def total(rows: Tensor) -> float:
 def row_energies(D: Tensor, gram: Tensor) -> Tensor:
     """Σ (D G) ∘ D of each row of D (out × in), that is of each output: (out,) float64; gram (in × in)."""
     kind = torch.float64 if D.dtype == torch.float64 else torch.float32
-    return torch.cat([_row_energies(part.to(kind), gram) for part in D.split(_ROWS)])
+    rows = torch.cat([_row_energies(part.to(kind), gram) for part in D.split(_ROWS)])
+    return rows if _in_range(rows, kind) else row_energies(D.double(), gram)
 
 
 def noisy_row_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise) -> Tensor:
@@ -56,7 +57,13 @@ def noisy_row_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise)
         with exact_products(D) as (left, multiply):
             mixed = multiply(left, cross).mul_(q).sum(1, dtype=torch.float64)
         by_row.append(_row_energies(D, gram) + 2 * mixed + _row_energies(q, noise.own))
-    return torch.cat(by_row)
+    rows = torch.cat(by_row)
+    return rows if _in_range(rows, kind) else noisy_row_energies(W.double(), quantized.double(), gram, noise)
+
+
+def _in_range(rows: Tensor, kind: torch.dtype) -> bool:
+    """Whether float32 was wide enough: squares of outputs above 1.8e19 are not in its range."""
+    return kind == torch.float64 or bool(torch.isfinite(rows).all())
 
 
 def compared_energy(D: Tensor, gram: Tensor) -> float:

@@ -74,6 +74,25 @@ def test_activations_that_overflow_are_named_and_nothing_is_written(workspace: P
     assert not list(workspace.glob("*quantized*"))
 
 
+def test_outputs_whose_squares_float32_cannot_hold_are_measured_all_the_same(workspace: Path) -> None:
+    change_weights(workspace, lambda tensors: tensors[f"{BLOCK}self_attn.o_proj.weight"].mul_(1e30))
+    overrides = ("quantize.default=rtn-w4a16-g32", "candidates=[rtn-w4a16-g32, rtn-w8a8]", "evaluate=null")
+    _, result = run(workspace, *overrides)
+    (folder,) = (workspace / "runs").iterdir()
+    assert Result.model_validate_json((folder / "result.json").read_text()) == result
+    out = layer_of(result, "o_proj")
+    assert 1e50 < out.signal < 1e70 and out.achieved is not None and 10 < (out.achieved.sqnr_db or 0) < 40
+    assert all(found.state == "finite" and found.noise > 1e45 for found in out.candidates.values())
+
+
+def test_a_method_whose_weights_overflow_is_named(workspace: Path) -> None:
+    """The scale of a tensor of the largest bfloat16 values is no bfloat16 value."""
+    change_weights(workspace, lambda tensors: tensors[f"{BLOCK}self_attn.v_proj.weight"].fill_(3.3e38))
+    failed = quant_engine("run", "small.quant.yaml", "--id", "one", cwd=workspace)
+    assert failed.returncode == 1 and "[not-finite]" in failed.stderr and "Traceback" not in failed.stderr
+    assert not list(workspace.glob("*quantized*"))
+
+
 def test_weights_that_are_not_finite_are_named_and_nothing_is_written(workspace: Path) -> None:
     def damage(tensors: dict[str, Tensor]) -> None:
         tensors[f"{BLOCK}self_attn.o_proj.weight"][3, 4] = float("nan")
