@@ -25,7 +25,9 @@ export function bitsPerWeight(format: WeightFormat, groupSize: number | null, ou
 export function storedBytes(format: WeightFormat, groupSize: number | null, outputs: number, inputs: number, scaleBytes: number): number {
     const count = scales(format, groupSize, outputs, inputs);
     const { num_bits: bits } = format;
-    if (format.scale_bits !== null) return Math.floor((outputs * inputs * bits) / 8) + (count * format.scale_bits + factorBits(format)) / 8;
+    // Rounded inputs have a factor of their own beside that of the weights.
+    const factors = factorBits(format) * (format.inputs === null ? 1 : 2);
+    if (format.scale_bits !== null) return Math.floor((outputs * inputs * bits) / 8) + (count * format.scale_bits + factors) / 8;
     // Inputs that are rounded at run time meet one number for each weight in memory; one scale for all inputs is stored beside the weight's.
     if (format.inputs !== null) return outputs * inputs + (count + (format.per_tensor ? 1 : 0)) * scaleBytes;
     // Packed into 32-bit words; the shape of the matrix is written beside them as two 64-bit numbers.

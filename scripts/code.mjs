@@ -1,9 +1,8 @@
 // `npm run code`: the real VS Code in a browser, on a loopback port, with this extension loaded and the samples open.
 //   npm run code [-- FOLDER] [--port N] [--no-open] [--check]
-// --check: start, see that the page answers, end.
+// --check: start, see that the page answers with the URL's token and not without, end.
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { get } from 'node:http';
 import path from 'node:path';
 import { optionsOrExit } from './lib/options.mjs';
 import { root } from './lib/paths.mjs';
@@ -22,19 +21,6 @@ function extensionsFolder() {
     return path.join(folder, 'extensions');
 }
 
-/**
- * @param {string} url
- * @returns {Promise<number | undefined>} the status
- */
-function statusOf(url) {
-    return new Promise((resolve, reject) => {
-        get(url, (response) => {
-            response.resume();
-            resolve(response.statusCode);
-        }).once('error', reject);
-    });
-}
-
 /** @param {string} url */
 function openBrowser(url) {
     const [command, ...args] = process.platform === 'darwin' ? ['open', url] : ['xdg-open', url];
@@ -51,16 +37,16 @@ const folder = path.resolve(positionals[0] ?? path.join(root, 'samples'));
 await setUpOrExit('npm', 'python', 'vscode');
 const { build } = await import('./build.mjs');
 await build();
-const { startServer } = await import('./lib/vscode-server.mjs');
+const { startServer, statusOf, withoutToken } = await import('./lib/vscode-server.mjs');
 const server = await startServer({ extensionsFolder: extensionsFolder(), port: Number(values.port), settings: { 'workbench.reduceMotion': 'auto' }, driver: false, untilClosed: true });
 const url = server.url(folder);
 if (values.check) {
-    const status = await statusOf(url);
+    const [status, stranger] = [await statusOf(url), await statusOf(withoutToken(url))];
     await server.close();
-    console.log(`VS Code answered with ${status}.`);
-    process.exit(status === 200 ? 0 : 1);
+    console.log(`VS Code answered with ${status}, and ${stranger} without the token.`);
+    process.exit(status === 200 && stranger === 403 ? 0 : 1);
 }
-console.log(`\nQuant Workbench with ${path.relative(root, folder) || folder} open:\n\n  ${url}\n\nCtrl+C ends it. After a change: npm run build, then “Developer: Reload Window”.`);
+console.log(`\nQuant Workbench with ${path.relative(root, folder) || folder} open:\n\n  ${url}\n\nWhoever has this address can use a terminal as you. Ctrl+C ends it. After a change: npm run build, then “Developer: Reload Window”.`);
 if (!values['no-open']) openBrowser(url);
 let asked = false;
 onSignal(() => {

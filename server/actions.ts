@@ -34,7 +34,7 @@ interface Fix {
 function isSure(finding: Finding): boolean {
     const { code, missing, replacements = [], removable } = finding;
     if (missing) return missing.keys.length === 1;
-    return code === 'group-size' || code === 'duplicate-key' || replacements.length === 1 || (code === 'unknown-value' && removable !== undefined);
+    return code === 'group-size' || code === 'duplicate-key' || code === 'duplicate-candidate' || replacements.length === 1 || (code === 'unknown-value' && removable !== undefined);
 }
 
 function fixesFor(recipe: Recipe, finding: Finding): Fix[] {
@@ -54,7 +54,7 @@ function replacement(recipe: Recipe, finding: Finding, text: string): Fix {
 /** Removes an entry with its line, or with the comma that separates it. */
 function removal(recipe: Recipe, place: Place): Fix {
     const { text } = recipe;
-    let start = place.key?.start ?? place.span.start;
+    let start = place.key?.start ?? place.dash?.start ?? place.span.start;
     let end = Math.max(place.span.end, place.key?.end ?? 0);
     if (place.parent?.flow) {
         const following = /^\s*,\s*/.exec(text.slice(end))?.[0];
@@ -67,7 +67,14 @@ function removal(recipe: Recipe, place: Place): Fix {
             end += /^[^\n]*(\n|$)/.exec(text.slice(end))![0].length;
         }
     }
-    return { title: `Remove "${place.key?.name ?? place.text}"`, edit: { range: rangeOf(recipe, { start, end }), newText: '' } };
+    const name = place.key?.name ?? clipped(text.slice(place.span.start, place.span.end));
+    return { title: `Remove "${name}"`, edit: { range: rangeOf(recipe, { start, end }), newText: '' } };
+}
+
+/** One line that fits into a menu. */
+function clipped(text: string): string {
+    const line = text.replace(/\s+/g, ' ');
+    return line.length > 40 ? `${line.slice(0, 39)}…` : line;
 }
 
 function addKey(recipe: Recipe, owner: Place, key: string): Fix[] {

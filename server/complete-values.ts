@@ -24,12 +24,12 @@ interface Draft {
     readonly again?: boolean;
 }
 
-/** Values that fit at the cursor, in the order of the schema. */
+/** Values that fit at the cursor, in the order of the schema; where a key may stand, too, they come first: what a word says needs no mapping. */
 export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing: readonly FolderEntry[]): CompletionItem[] {
     const { slot } = cursor.place;
     if (!slot) return [];
     const drafts = [
-        ...listedDrafts(slot),
+        ...usualFirst(recipe, listedDrafts(slot)),
         ...spelledDrafts(recipe, slot, cursor.prefix),
         ...exampleDrafts(slot),
         ...(slot.format === 'layer-pattern' ? patternDrafts(recipe, facts, cursor) : []),
@@ -41,7 +41,7 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
         kind: draft.kind,
         detail: draft.detail,
         documentation: draft.documentation ? { kind: 'markdown', value: draft.documentation } : undefined,
-        sortText: String(index).padStart(5, '0'),
+        sortText: `a${String(index).padStart(5, '0')}`,
         // The editor compares with what is written in the range, which may begin with a quote or a folder.
         filterText: draft.text,
         insertTextFormat: draft.snippet ? InsertTextFormat.Snippet : InsertTextFormat.PlainText,
@@ -59,6 +59,27 @@ function listedDrafts(slot: Slot): Draft[] {
             text: String(value), kind: CompletionItemKind.EnumMember, documentation: description,
         }));
     });
+}
+
+/**
+ * Of the short forms those first that are applied most: each method's four and eight bits, of each the form that leaves the layers' inputs as they are
+ * and lets one choose its groups, where it has one. Everything else stays in its order.
+ */
+function usualFirst(recipe: Recipe, drafts: readonly Draft[]): Draft[] {
+    const { shortForms, schemes } = recipe.schema;
+    const forms = drafts.flatMap((draft) => {
+        const form = shortForms[draft.text];
+        const format = form && schemes[form.scheme];
+        return format ? [{ draft, method: form.method, format }] : [];
+    });
+    const rank = ({ format }: (typeof forms)[number]): number => (format.inputs === null ? 0 : 2) + (format.symmetric && format.regroupable ? 0 : 1);
+    const usual = [...new Set(forms.map(({ method }) => method))].flatMap((method) => [4, 8].flatMap((bits) => {
+        const same = forms.filter((form) => form.method === method && form.format.num_bits === bits);
+        return same.sort((a, b) => rank(a) - rank(b)).slice(0, 1).map(({ draft }) => draft);
+    }));
+    const others = forms.map(({ draft }) => draft).filter((draft) => !usual.includes(draft));
+    const words = drafts.filter((draft) => !usual.includes(draft) && !others.includes(draft));
+    return [...words, ...usual, ...others];
 }
 
 /** Longer spellings of a listed name that is already written: `gptq-w4a16` → `gptq-w4a16-g64`. */

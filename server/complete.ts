@@ -47,7 +47,7 @@ function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, requi
         kind: CompletionItemKind.Property,
         detail: required === 'one' ? 'one of these' : required ? 'required' : slot.default === undefined || slot.default === null ? 'optional' : `default: ${JSON.stringify(slot.default)}`,
         documentation: { kind: 'markdown', value: slot.description },
-        sortText: `${required ? 0 : 1}${String(index).padStart(3, '0')}`,
+        sortText: `k${required ? 0 : 1}${String(index).padStart(3, '0')}`,
         insertTextFormat: InsertTextFormat.Snippet,
         insertTextMode: InsertTextMode.adjustIndentation,
         textEdit: {

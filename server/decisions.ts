@@ -27,6 +27,10 @@ export class Decisions {
         return decider === 'default' ? undefined : decider;
     }
 
+    isWhollyRight(place: Place): boolean {
+        return this.wrong.isWhollyRight(place);
+    }
+
     /** Where a rule or the default says how to quantize. */
     placeOf(decider: number | 'default'): Place | undefined {
         return decider === 'default' ? placeAt(this.recipe.root, ['quantize', 'default']) : childNamed(rulePlaces(this.recipe)[decider], 'use');

@@ -65,7 +65,7 @@ export function numberedOutputs(output: string): string[] {
 export function placesWithFormat(recipe: Recipe, format: string): Place[] {
     const places = [...new Set([...soundPart(recipe).recipe.places, ...recipe.places])];
     const texts = places.filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
-    return recipe.errors.length === 0 ? texts : texts.filter(({ span }, index) => texts.findIndex((other) => other.span.start === span.start) === index);
+    return soundPart(recipe).recipe === recipe ? texts : texts.filter(({ span }, index) => texts.findIndex((other) => other.span.start === span.start) === index);
 }
 
 /** Where the recipe names the checkpoint that it is about. */

@@ -4,7 +4,7 @@ export type Code =
     | 'yaml-syntax' | 'duplicate-key' | 'unknown-key' | 'missing-key' | 'exclusive-keys' | 'wrong-type' | 'unknown-value' | 'out-of-range'
     | 'model-missing' | 'model-broken' | 'model-not-safetensors' | 'model-unsupported' | 'model-quantized'
     | 'data-missing' | 'data-empty' | 'data-broken' | 'budget-unreachable' | 'sequence-too-long' | 'no-layer-matches' | 'rule-shadowed'
-    | 'group-size' | 'fused-layers'
+    | 'group-size' | 'fused-layers' | 'duplicate-candidate' | 'nothing-to-quantize'
     | 'output-exists' | 'output-unwritable' | 'output-is-model';
 
 /** One entry of docs/diagnostics.md at one place of the recipe. */
@@ -30,14 +30,14 @@ export function errorAt(code: Code, place: Place, message: string, replacements:
     return { code, severity: 'error', span: place.span, message, path: place.path, replacements };
 }
 
-/** Where a finding about a value is shown: the value, or the nearest key above it when nothing is written. */
+/** Where a finding about a value is shown: the value, or the dash or nearest key before it when nothing is written. */
 export function spanOf(recipe: Recipe, place: Place): Span {
     return place.span.start === place.span.end ? ownerSpan(recipe, place) : place.span;
 }
 
-/** The key that a place belongs to; the first line for the document itself. */
+/** The key or dash that a place belongs to; the first line for the document itself. */
 export function ownerSpan(recipe: Recipe, place: Place): Span {
-    return place.key ?? (place.parent ? ownerSpan(recipe, place.parent) : firstLine(recipe));
+    return place.key ?? place.dash ?? (place.parent ? ownerSpan(recipe, place.parent) : firstLine(recipe));
 }
 
 /** What the schema found wrong, so that nothing is said of the files that a wrong value names. */

@@ -13,9 +13,7 @@ import { readShortName, readUse } from './uses';
 
 /** What is under the cursor: a key's meaning, a value's meaning, what a pattern matches, what a checkpoint is. */
 export function hover(recipe: Recipe, offset: number, facts: Facts): Hover | undefined {
-    // Where the text cannot be read, the parser's guess is better than nothing.
-    const sound = soundPart(recipe).recipe;
-    return hoverIn(sound, offset, facts) ?? (sound === recipe ? undefined : hoverIn(recipe, offset, facts));
+    return hoverIn(soundPart(recipe).recipe, offset, facts);
 }
 
 function hoverIn(recipe: Recipe, offset: number, facts: Facts): Hover | undefined {

@@ -12,11 +12,9 @@ import { soundPart } from './sound';
 
 /** Layer counts behind patterns; what the last run measured behind rules, default, budget and candidates that still say what ran. */
 export function inlayHints(recipe: Recipe, facts: Facts, within?: Span): InlayHint[] {
-    const sound = soundPart(recipe).recipe;
-    const hints = allHints(sound, facts);
-    // Behind a syntax error the parser's guess is often right all the same.
-    const guessed = sound === recipe ? [] : allHints(recipe, facts).filter(({ at }) => !hints.some((hint) => hint.at === at));
-    return [...hints, ...guessed].filter(({ at }) => !within || (within.start <= at && at <= within.end)).map(({ at, label, tooltip }) => ({
+    // What findings are read from, too.
+    const hints = allHints(soundPart(recipe).recipe, facts);
+    return hints.filter(({ at }) => !within || (within.start <= at && at <= within.end)).map(({ at, label, tooltip }) => ({
         position: positionOf(recipe.lines, at),
         label,
         tooltip: { kind: 'markdown', value: tooltip },

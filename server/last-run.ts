@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { decimals } from '../protocol/decimals';
 import type { LayerResult, Measurement } from '../protocol/generated/result';
 import type { LastResult } from './facts';
+import { identityOf } from './uses';
 import { parseRecipe, placeAt, plainValue, type Path, type Recipe } from './recipe';
 
 /** The last run of a recipe, and which parts of the recipe still say what ran. */
@@ -32,9 +33,11 @@ export function lastRun(recipe: Recipe, last: LastResult | undefined): LastRun |
         isUnchanged,
         candidateIndex: (path) => {
             const candidates = placeAt(ran.root, ['candidates'])?.children ?? [];
-            // The run may have dropped a repeated candidate; then positions no longer tell which is which.
-            if (candidates.length !== last.result.candidates.length) return -1;
-            return candidates.findIndex((candidate) => isDeepStrictEqual(plainValue(candidate), valueOf(recipe, path)));
+            const identities = [...new Set(candidates.map((candidate) => identityOf(ran, candidate)))];
+            const place = placeAt(recipe.root, path);
+            // A run of an engine that measured repeated candidates twice: positions do not tell which is which.
+            if (!place || identities.length !== last.result.candidates.length) return -1;
+            return identities.indexOf(identityOf(recipe, place) ?? '');
         },
     };
 }

@@ -16,6 +16,8 @@ export interface Place {
     readonly parent: Place | undefined;
     /** The key that owns the value, or undefined in lists and at the top. */
     readonly key: (Span & { readonly name: string }) | undefined;
+    /** The dash before an item of a list in block style. */
+    readonly dash: Span | undefined;
     /** Of the value; empty, behind the key, when nothing is written. */
     readonly span: Span;
     readonly kind: Kind;
@@ -40,6 +42,8 @@ export interface Recipe {
     readonly text: string;
     readonly schema: RecipeSchema;
     readonly errors: readonly YAMLError[];
+    /** Aliases before which their anchor does not stand. */
+    readonly unresolved: readonly Span[];
     readonly root: Place;
     /** All places, in document order, a collection before what it holds. */
     readonly places: readonly Place[];
@@ -51,9 +55,22 @@ const MAX_PLACES = 50_000;
 
 export function parseRecipe(text: string, schema: RecipeSchema): Recipe {
     const lines = new LineCounter();
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, strict: true });
-    const root = new Annotator(text, document, schema).root();
-    return { text, schema, errors: document.errors, root, places: listPlaces(root, []), lines };
+    // The parser itself stops counting where a second document begins, or what it takes for one.
+    lines.addNewLine(0);
+    for (const { 0: end, index } of text.matchAll(/\r\n|\r|\n/g)) lines.addNewLine(index + end.length);
+    const document = parsed(text);
+    const annotator = new Annotator(text, document, schema);
+    const root = annotator.root();
+    return { text, schema, errors: document.errors, unresolved: annotator.unresolved, root, places: listPlaces(root, []), lines };
+}
+
+function parsed(text: string): Document.Parsed {
+    return parseDocument(text, { prettyErrors: false, uniqueKeys: false, strict: true });
+}
+
+/** What keeps a text from being YAML, found sooner than by reading all of it as a recipe. */
+export function errorsOf(text: string): readonly YAMLError[] {
+    return parsed(text).errors;
 }
 
 interface Origin {
@@ -63,11 +80,14 @@ interface Origin {
     readonly slot: Slot | undefined;
     /** Where an empty value would stand. */
     readonly empty: number;
+    /** Whether a dash stands before it. */
+    readonly isItem?: boolean;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 class Annotator {
+    readonly unresolved: Span[] = [];
     private count = 0;
     private readonly open = new Set<Node>();
 
@@ -85,10 +105,12 @@ class Annotator {
         const alias = isAlias(written) ? written : undefined;
         const node = alias ? alias.resolve(this.document) : (written as Node | null | undefined);
         const range = (alias ?? node)?.range ?? [origin.empty, origin.empty];
+        if (alias && !node) this.unresolved.push({ start: range[0], end: range[1] });
         const place: Mutable<Place> = {
             path: origin.path,
             parent: origin.parent,
             key: origin.key,
+            dash: origin.isItem ? dashBefore(this.text, range[0]) : undefined,
             span: { start: range[0], end: valueEnd(alias ?? node, range, this.text) },
             kind: kindOf(node),
             value: isScalar(node) ? scalarValue(node.value) : null,
@@ -147,10 +169,15 @@ class Annotator {
         // What a text means is said of the whole key, be it one text or a list of them.
         const slot = itemSlot && { ...itemSlot, format: itemSlot.format ?? place.slot?.format };
         place.children = items.map((item, index) =>
-            this.place(item, { path: [...place.path, index], parent: place, key: undefined, slot, empty: place.span.start }),
+            this.place(item, { path: [...place.path, index], parent: place, key: undefined, slot, empty: place.span.start, isItem: !place.flow }),
         );
         if (!place.flow) place.span = { start: place.span.start, end: lastEnd(place.children, place.span) };
     }
+}
+
+function dashBefore(text: string, offset: number): Span {
+    const start = text.lastIndexOf('-', offset - 1);
+    return { start, end: start + 1 };
 }
 
 /** A block collection ends with its last value, not with the white space and comments behind it. */

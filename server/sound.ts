@@ -1,101 +1,121 @@
-import { isMap, parseDocument } from 'yaml';
-import { parseRecipe, type Recipe, type Span } from './recipe';
+import { layoutOf, type Fault, type Unit } from './layout';
+import { errorsOf, parseRecipe, type Place, type Recipe, type Span } from './recipe';
 
 /** What can be relied on in a text that is not YAML as a whole. */
 export interface Sound {
-    /** The text with everything else left blank, so that its places stand where they stood. */
+    /** The text with the smallest part left blank that keeps it from being read, so that all places stand where they stood. */
     readonly recipe: Recipe;
-    /** The top-level sections of which something was left out. */
-    readonly broken: readonly Span[];
+    /** Each broken place once, in document order. */
+    readonly faults: readonly Fault[];
+    /** What was left blank. */
+    readonly lost: readonly Span[];
 }
 
 /** A recipe's tree is needed many times between two edits. */
 const known = new WeakMap<Recipe, Sound>();
 
 /**
- * Each top-level section is read by itself: one that is broken is kept up to the last line before its error and hides no other. A text without a syntax
- * error is its own sound part.
+ * Lines that stand wrong are left out, each with what belongs to it; then, while the parser still stops somewhere, the entry where it stops. A text
+ * without a fault is its own sound part. Everything that is said of a recipe is read from here, so that hints and findings never contradict each other.
  */
 export function soundPart(recipe: Recipe): Sound {
-    if (recipe.errors.length === 0) return { recipe, broken: [] };
     let sound = known.get(recipe);
     if (!sound) known.set(recipe, (sound = findSound(recipe)));
     return sound;
 }
 
-/** How often sections that only together are no YAML are left out, before all of them are. */
-const MAX_ATTEMPTS = 4;
+/** How many entries are left out one by one; then whole sections are, then everything. */
+const ENTRIES = 8;
+const SECTIONS = 4;
 
-function findSound({ text, schema }: Recipe): Sound {
-    let sections = sectionsOf(text).map((section) => ({ ...section, kept: readableEnd(text, section) }));
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-        const recipe = parseRecipe(blankOutside(text, sections.map(({ start, kept }) => ({ start, end: kept }))), schema);
-        if (recipe.errors.length === 0) return { recipe, broken: sections.filter(({ kept, end }) => kept < end) };
-        const wrong = recipe.errors.map(({ pos: [offset] }) => offset);
-        sections = sections.map((section) => ({ ...section, kept: wrong.some((at) => section.start <= at && at < section.end) ? section.start : section.kept }));
+function findSound(recipe: Recipe): Sound {
+    const layout = layoutOf(recipe.text);
+    const faults = layout.faults.filter(({ isLegal }) => isLegal || recipe.errors.length > 0);
+    if (faults.length === 0 && recipe.errors.length === 0 && recipe.unresolved.length === 0) return { recipe, faults, lost: [] };
+    let [text, errors] = [blank(recipe.text, faults), recipe.errors];
+    if (faults.length > 0) errors = errorsOf(text);
+    for (let attempt = 0; attempt < ENTRIES + SECTIONS && errors.length > 0; attempt++) {
+        const error = errors.reduce((first, other) => (other.pos[0] < first.pos[0] ? other : first));
+        const lost = attempt < ENTRIES ? entryAt(text, layout.units, error.pos[0]) : sectionAt(layout.units, error.pos[0]);
+        faults.push({ span: clip(text, error.pos), message: error.message, lost, isLegal: false });
+        errors = errorsOf((text = blank(recipe.text, faults)));
     }
-    return { recipe: parseRecipe(blankOutside(text, []), schema), broken: [{ start: 0, end: text.length }] };
-}
-
-interface Line extends Span {
-    readonly written: string;
-    readonly indent: number;
-}
-
-/** A key with its colon; whatever else begins as far left goes on with what stands above it. */
-const KEY = /^\s*(?:"[^"]*"|'[^']*'|[^\s"'[\]{},:#&*!|>%@`-][^:,[\]{}]*):(?:\s|$)/;
-
-/** Keys that begin as far left as anything does, each with the lines that follow. */
-function sectionsOf(text: string): Span[] {
-    const lines = firstDocument(linesOf(text));
-    const leftmost = Math.min(...lines.map(({ indent }) => indent));
-    const sections: Span[] = [];
-    for (const { start, end, written, indent } of lines) {
-        const last = sections.at(-1);
-        if (!last || (indent === leftmost && KEY.test(written))) sections.push({ start, end });
-        else sections[sections.length - 1] = { start: last.start, end };
+    if (errors.length > 0) {
+        faults.push({ ...faults.at(-1)!, lost: [{ start: 0, end: text.length }] });
+        text = blank(text, faults);
     }
-    return sections;
+    let readable = parseRecipe(text, recipe.schema);
+    const aliases = unresolvedFaults(readable);
+    if (aliases.length > 0) readable = parseRecipe(blank(text, aliases), recipe.schema);
+    // An alias whose anchor was left out is no fault of its own.
+    const own = aliases.filter(({ span }) => recipe.unresolved.some(({ start }) => start === span.start));
+    return { recipe: readable, faults: distinct(recipe, [...faults, ...own]), lost: [...faults, ...aliases].flatMap(({ lost }) => lost) };
 }
 
-/** Lines that say something. */
-function linesOf(text: string): Line[] {
-    return [...text.matchAll(/[^\r\n]+/g)].flatMap(({ 0: written, index }) => {
-        const isEmpty = /^\s*(?:#.*)?$/.test(written);
-        return isEmpty ? [] : [{ start: index, end: index + written.length, written, indent: /^\s*/.exec(written)![0].length }];
+function unresolvedFaults({ text, unresolved }: Recipe): Fault[] {
+    return unresolved.map((span) => {
+        const message = `no anchor "&${text.slice(span.start + 1, span.end)}" stands before this alias`;
+        return { span, message, lost: [span], isLegal: false };
     });
 }
 
-/** Without directives and the marks between documents. */
-function firstDocument(lines: readonly Line[]): readonly Line[] {
-    const isMark = ({ written }: Line): boolean => /^(?:---|\.\.\.)(?:\s|$)|^%/.test(written);
-    const begin = lines.findIndex((line) => !isMark(line));
-    const rest = begin < 0 ? [] : lines.slice(begin);
-    const end = rest.findIndex(isMark);
-    return end < 0 ? rest : rest.slice(0, end);
+/** Broken places in document order, one for each line. */
+function distinct(recipe: Recipe, faults: readonly Fault[]): Fault[] {
+    const lines = new Set<number>();
+    return [...faults].sort((a, b) => a.span.start - b.span.start).filter(({ span }) => {
+        const { line } = recipe.lines.linePos(span.start);
+        const isRepeated = lines.has(line);
+        lines.add(line);
+        return !isRepeated;
+    });
 }
 
-/** The end of the last line up to which a section is a key with its value; its start when not even the first line is. */
-function readableEnd(text: string, { start, end }: Span): number {
-    if (isReadable(text.slice(start, end))) return end;
-    const ends = linesOf(text.slice(start, end)).map((line) => start + line.end);
-    // Halving is enough: what is wrong stays wrong when more follows it.
-    let [readable, wrong] = [0, ends.length];
-    while (wrong - readable > 1) {
-        const middle = (readable + wrong) >> 1;
-        if (isReadable(text.slice(start, ends[middle - 1]))) readable = middle;
-        else wrong = middle;
+/** The entry at an offset, or the last one before it that has not been left out yet, with what is indented below it. */
+function entryAt(text: string, units: readonly Unit[], offset: number): Span[] {
+    const at = units.findLastIndex(({ start, end }) => start <= offset && text.slice(start, end).trim() !== '');
+    const unit = units[at];
+    if (!unit) return [{ start: 0, end: text.length }];
+    const next = units.findIndex(({ column }, index) => index > at && column <= unit.column);
+    return [{ start: unit.start, end: (next < 0 ? units.at(-1)! : units[next - 1]!).end }];
+}
+
+/** Everything from the last entry that stands as far left as any, to the next one. */
+function sectionAt(units: readonly Unit[], offset: number): Span[] {
+    const leftmost = units.reduce((least, { column }) => Math.min(least, column), Infinity);
+    const heads = units.filter(({ column }) => column === leftmost);
+    const next = heads.find(({ start }) => start > offset);
+    return [{ start: heads.findLast(({ start }) => start <= offset)?.start ?? 0, end: next ? next.start - 1 : units.at(-1)!.end }];
+}
+
+function blank(text: string, faults: readonly Fault[]): string {
+    const pieces: string[] = [];
+    let at = 0;
+    for (const { start, end } of faults.flatMap(({ lost }) => lost).sort((a, b) => a.start - b.start)) {
+        if (end <= at) continue;
+        pieces.push(text.slice(at, Math.max(at, start)), text.slice(Math.max(at, start), end).replace(/[^\r\n]/g, ' '));
+        at = end;
     }
-    return readable === 0 ? start : ends[readable - 1]!;
+    return pieces.join('') + text.slice(at);
 }
 
-function isReadable(text: string): boolean {
-    const { contents, errors } = parseDocument(text, { prettyErrors: false, uniqueKeys: false, strict: true });
-    return errors.length === 0 && isMap(contents) && contents.flow !== true;
+/** At least one character, inside the text, and on one line. */
+function clip(text: string, [start, end]: readonly [number, number]): Span {
+    const newline = text.slice(start, end).search(/[\r\n]/);
+    const lineEnd = newline > 0 ? start + newline : Math.max(end, start + 1);
+    return start >= text.length ? { start: Math.max(0, text.length - 1), end: text.length } : { start, end: Math.min(lineEnd, text.length) };
 }
 
-function blankOutside(text: string, kept: readonly Span[]): string {
-    const blank = (from: number, to?: number): string => text.slice(from, to).replace(/[^\r\n]/g, ' ');
-    const pieces = kept.map(({ start, end }, index) => blank(kept[index - 1]?.end ?? 0, start) + text.slice(start, end));
-    return pieces.join('') + blank(kept.at(-1)?.end ?? 0);
+/** Whether nothing was left out that might belong to a place: between its beginning and the next thing that is certain to be another. */
+export function isWhole({ recipe, lost }: Sound, place: Place): boolean {
+    const start = place.parent ? beginning(place) : 0;
+    const end = Math.max(place.span.end, place.key?.end ?? 0);
+    const next = recipe.places.reduce((least, other) => {
+        const at = beginning(other);
+        return at >= end && at > start && at < least ? at : least;
+    }, Infinity);
+    return !lost.some((gap) => start < gap.end && gap.start < next);
+}
+
+function beginning({ key, dash, span }: Place): number {
+    return key?.start ?? dash?.start ?? span.start;
 }

@@ -1,4 +1,5 @@
-import { childNamed, type Place, type Recipe } from './recipe';
+import { isDeepStrictEqual } from 'node:util';
+import { childNamed, plainValue, type Place, type Recipe } from './recipe';
 import type { SchemeFormat, ShortForm, Slot } from './schema';
 
 /** A way to quantize that a recipe names: `gptq-w4a16-g64` or `{ method: gptq, scheme: W4A16, group_size: 64 }`. */
@@ -49,6 +50,15 @@ export function readUse(recipe: Recipe, place: Place | undefined): Use | undefin
         groupSize: isDefault ? format?.group_size : written,
         sizePlace: isDefault ? scheme : size,
     };
+}
+
+/** The same text for the same way to quantize, however it is written; undefined for what is not one. */
+export function identityOf(recipe: Recipe, place: Place): string | undefined {
+    const use = readUse(recipe, place);
+    if (!use || use.groupSize === undefined) return undefined;
+    const own = place.children.filter(({ key }) => !['method', 'scheme', 'group_size'].includes(key?.name ?? ''));
+    const changed = own.filter((child) => !isDeepStrictEqual(plainValue(child), child.slot?.default)).map((child) => [child.key?.name ?? '', plainValue(child)]);
+    return JSON.stringify([use.method, use.scheme, use.groupSize, changed.sort(([a], [b]) => String(a).localeCompare(String(b)))]);
 }
 
 /** The short forms that name what a slot's mappings allow. */

@@ -1,5 +1,6 @@
 import * as path from 'node:path';
 import type { CheckpointHeader } from '../protocol/checkpoint';
+import type { Decisions } from './decisions';
 import { modelPlace } from './facts';
 import { spanOf, type Finding, type WrongPlaces } from './finding';
 import { matchingLayers, nearestPattern, patternPlaces, rulePlaces } from './layers';
@@ -33,6 +34,18 @@ function shadowed(recipe: Recipe, header: CheckpointHeader, patterns: readonly (
         for (const name of names) if (!deciders.has(name)) deciders.set(name, index);
         return isUseful || names.length === 0 ? [] : [finding(recipe, index, [...before].sort((a, b) => a - b))];
     });
+}
+
+/** Default and rules that keep every layer, without a budget that could choose otherwise. */
+export function nothingFindings(recipe: Recipe, decisions: Decisions): Finding[] {
+    const section = childNamed(recipe.root, 'quantize');
+    const budget = childNamed(section, 'budget');
+    const deciders = [...decisions.layers.keys()];
+    const place = decisions.placeOf('default');
+    const isKept = deciders.length > 0 && deciders.every((decider) => decisions.useOf(decider) === null);
+    if (!isKept || !section || !place || !decisions.isWhollyRight(section) || (budget && budget.kind !== 'nothing')) return [];
+    const message = 'nothing would be quantized: the default and the rules keep every layer';
+    return [{ code: 'nothing-to-quantize', severity: 'warning', span: spanOf(recipe, place), message }];
 }
 
 function finding(recipe: Recipe, index: number, before: readonly number[]): Finding {

@@ -6,7 +6,7 @@ import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { placeAt, type Place, type Recipe } from './recipe';
 import { budgetFindings } from './validate-budget';
 import { fusedFindings } from './validate-fused';
-import { ruleFindings } from './validate-rules';
+import { nothingFindings, ruleFindings } from './validate-rules';
 import { groupSizeFindings } from './validate-sizes';
 
 /** What the disk says against a recipe: checkpoint, data, output. Nothing is said about what is not known yet, or about values that are wrong themselves. */
@@ -28,6 +28,7 @@ function layerFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPla
     return [
         ...sequenceFindings(recipe, header, wrong),
         ...ruleFindings(recipe, header, wrong),
+        ...nothingFindings(recipe, decisions),
         ...groupSizeFindings(recipe, decisions, wrong),
         ...fusedFindings(recipe, decisions),
         ...budgetFindings(recipe, decisions, wrong),

@@ -29,11 +29,21 @@ RECIPE = """\
 model: {model}
 calibration: {{ data: {data}, samples: {samples}, sequence_length: {length}, seed: 0 }}
 quantize:
-  default: {{ method: gptq, scheme: W4A16, group_size: 128, damping: 0.01, actorder: weight }}
+  default: {use}
   rules:
     - {{ layers: lm_head, use: none }}
 output: {output}
 """
+
+
+USES = {
+    "gptq": "{ method: gptq, scheme: W4A16, group_size: 128, damping: 0.01, actorder: weight }",
+    # The rival's AWQ has no clip search.
+    "awq": "{ method: awq, scheme: W4A16, group_size: 128, grid: 20, clip: false }",
+    "smoothquant": "{ method: smoothquant, scheme: W8A8, strength: 0.5 }",
+}
+"""What the engine is asked for beside each recipe of rival.py."""
+TITLES = {"gptq": "GPTQ W4A16 g128", "awq": "AWQ W4A16 g128, scale search alone", "smoothquant": "SmoothQuant W8A8"}
 
 
 def note(text: str) -> None:
@@ -51,21 +61,21 @@ def save_tokens(checkpoint: Path, work: Path, samples: int, length: int) -> tupl
     return files
 
 
-def quantize_engine(checkpoint: Path, work: Path, samples: int, length: int) -> tuple[Measured, dict[str, float]]:
+def quantize_engine(checkpoint: Path, work: Path, samples: int, length: int, method: str) -> tuple[Measured, dict[str, float]]:
     output = work / "engine"
     recipe = work / "bench.quant.yaml"
     data = ROOT / "samples/calibration.jsonl"
-    recipe.write_text(RECIPE.format(model=checkpoint, data=data, samples=samples, length=length, output=output))
+    recipe.write_text(RECIPE.format(model=checkpoint, data=data, samples=samples, length=length, output=output, use=USES[method]))
     shutil.rmtree(output, ignore_errors=True)
     command = [sys.executable, "-m", "quant_engine", "run", str(recipe), "--runs", str(work / "runs"), "--json"]
     measured = run(command, work / "engine.log", ENVIRONMENT)
     return measured, json.loads(measured.output)["seconds"]
 
 
-def quantize_rival(python: Path, checkpoint: Path, work: Path, tokens: Path) -> tuple[Measured, dict[str, float]]:
+def quantize_rival(python: Path, checkpoint: Path, work: Path, tokens: Path, method: str) -> tuple[Measured, dict[str, float]]:
     output = work / "llm-compressor"
     shutil.rmtree(output, ignore_errors=True)
-    command = [str(python), str(HERE / "rival.py"), str(checkpoint), str(tokens), str(output), "W4A16"]
+    command = [str(python), str(HERE / "rival.py"), str(checkpoint), str(tokens), str(output), method]
     measured = run(command, work / "llm-compressor.log", {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"})
     return measured, json.loads((output / "times.json").read_text())
 
@@ -75,21 +85,23 @@ def perplexity(checkpoint: Path, tokens: Path, work: Path) -> float:
     return float(run(command, work / "perplexity.log", ENVIRONMENT).output.split()[-1])
 
 
-def against_rival(python: Path, checkpoint: Path, name: str, work: Path, samples: int, length: int, rounds: int) -> None:
+def against_rival(
+    python: Path, checkpoint: Path, name: str, work: Path, samples: int, length: int, rounds: int, method: str = "gptq"
+) -> None:
     work.mkdir(parents=True, exist_ok=True)
     calibration, held_out = save_tokens(checkpoint, work, samples, length)
     process, step, memory = [], [], []
     for index in range(rounds):
         note(f"{name}: round {index + 1} of {rounds}: engine")
-        ours, phases = quantize_engine(checkpoint, work, samples, length)
+        ours, phases = quantize_engine(checkpoint, work, samples, length, method)
         note(f"{name}: round {index + 1} of {rounds}: llm-compressor")
-        theirs, times = quantize_rival(python, checkpoint, work, calibration)
+        theirs, times = quantize_rival(python, checkpoint, work, calibration, method)
         process.append((ours.seconds, theirs.seconds))
         step.append((phases["quantize"], times["quantize"]))
         memory.append((ours.peak_bytes, theirs.peak_bytes))
         note(f"  engine {ours.seconds:.1f} s {phases}, llm-compressor {theirs.seconds:.1f} s {times}")
     size = Checkpoint.open(checkpoint)
-    print(f"\n### GPTQ W4A16 g128 on {name}: {size.parameters / 1e6:.1f} M parameters, {samples} × {length} tokens, {size.dtype}\n")
+    print(f"\n### {TITLES[method]} on {name}: {size.parameters / 1e6:.1f} M parameters, {samples} × {length} tokens, {size.dtype}\n")
     print("| | engine | llm-compressor | ratio |\n|---|---|---|---|")
     for title, pairs, scale in (
         ("quantization step, s", step, 1.0),
@@ -121,7 +133,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench")
     parser.add_argument("--rival", type=Path, help="Python of an environment that has llm-compressor already")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["sample", "wide", "sensitivity"])
+    parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "sensitivity"])
     options = parser.parse_args()
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
@@ -130,11 +142,13 @@ def main() -> None:
         python = options.rival or rival_environment.ensure(work / "rival")
     if options.only in (None, "sample"):
         against_rival(python, SAMPLE, "the sample", work / "sample", 64, 256, options.rounds)
-    if options.only in (None, "wide"):
+    methods = [method for method in USES if options.only in (None, "wide" if method == "gptq" else method)]
+    if methods:
         wide = work / "wide-checkpoint"
         if not wide.is_dir():
             run([sys.executable, str(HERE / "widen.py"), str(SAMPLE), str(wide), "4"], work / "widen.log", ENVIRONMENT)
-        against_rival(python, wide, "the sample widened 4×", work / "wide", 64, 512, options.rounds)
+        for method in methods:
+            against_rival(python, wide, "the sample widened 4×", work / "wide", 64, 512, options.rounds, method)
     if options.only in (None, "sensitivity"):
         sensitivity(SAMPLE, work, 32, 256)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,12 +12,25 @@ import numpy
 import torch
 from datasets import Dataset
 from llmcompressor import oneshot
-from llmcompressor.modifiers.quantization import GPTQModifier
+from llmcompressor.modifiers.quantization import GPTQModifier, QuantizationModifier
+from llmcompressor.modifiers.transform.awq import AWQModifier
+from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
+from llmcompressor.pipelines.cache import IntermediatesCache
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+if not torch.cuda.is_available():
+    # Without a GPU its AWQ fails here: it asks for memory from which a GPU could copy.
+    IntermediatesCache._pin_intermediate = classmethod(lambda cls, intermediate: None)
+LAYERS = {"targets": "Linear", "ignore": ["lm_head"]}
+RECIPES = {
+    "gptq": lambda: [GPTQModifier(**LAYERS, scheme="W4A16", dampening_frac=0.01, actorder="static")],
+    "awq": lambda: [AWQModifier(duo_scaling=True, n_grid=20), QuantizationModifier(**LAYERS, scheme="W4A16")],
+    "smoothquant": lambda: [SmoothQuantModifier(smoothing_strength=0.5), QuantizationModifier(**LAYERS, scheme="W8A8")],
+}
 
-def main(checkpoint: str, tokens_file: str, output: str, scheme: str) -> None:
-    torch.set_num_threads(2)
+
+def main(checkpoint: str, tokens_file: str, output: str, method: str) -> None:
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     start = time.perf_counter()
     tokens = numpy.load(tokens_file)
     model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16)
@@ -26,7 +40,7 @@ def main(checkpoint: str, tokens_file: str, output: str, scheme: str) -> None:
     oneshot(
         model=model,
         dataset=data,
-        recipe=GPTQModifier(targets="Linear", scheme=scheme, ignore=["lm_head"], dampening_frac=0.01, actorder="static"),
+        recipe=RECIPES[method](),
         max_seq_length=tokens.shape[1],
         num_calibration_samples=tokens.shape[0],
     )

@@ -56,7 +56,8 @@ def _ranges_of(inputs: Callable[[], Iterable[Tensor]]) -> Ranges:
             found = Ranges(zero, zero, zero)
         if not len(X):
             continue
-        lowest, highest = (bound.double() for bound in torch.aminmax(X, dim=0))
+        # Two passes: torch's one-pass aminmax over rows takes six times as long.
+        lowest, highest = X.amin(0).double(), X.amax(0).double()
         total = X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
         if first:
             found, first = Ranges(lowest, highest, total), False
@@ -75,14 +76,11 @@ def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
     if statistics.inputs is None:
         raise ValueError("the inputs of these statistics are gone")
     columns = statistics.columns
-    own, cross = GramSum(columns, statistics.gram), torch.zeros_like(statistics.gram)
+    own, cross = GramSum(columns, statistics.gram), GramSum(columns, statistics.gram)
     for X, N in _noise_chunks(statistics.inputs(), quantizer):
         own.add(N)
-        with exact_products(X) as (left, multiply):
-            right = N.to(left.dtype)
-            for start in range(0, columns, _PANEL):
-                cross[:, start : start + _PANEL] += multiply(left.t(), right[:, start : start + _PANEL]).double()
-    return Noise(own.total(), cross)
+        cross.add(X, N)
+    return Noise(own.total(), cross.total())
 
 
 def _noise_chunks(inputs: Iterable[Tensor], quantizer: InputQuantizer) -> Iterator[tuple[Tensor, Tensor]]:
@@ -109,29 +107,33 @@ def _chunks(inputs: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 class GramSum:
-    """XᵀX over many X (tokens × columns): the upper triangle's panels, mirrored at the end."""
+    """XᵀX, or XᵀY, over many X (tokens × columns). Of XᵀX the upper triangle's panels are computed, and mirrored at the end."""
 
     def __init__(self, columns: int, like: Tensor) -> None:
         """like: a tensor on the device of the inputs."""
         self._sum = torch.zeros(columns, columns, dtype=torch.float64, device=like.device)
         self._recent: Tensor | None = None
         self._chunks = 0
+        self._symmetric = True
 
-    def add(self, X: Tensor) -> None:
-        """X … CHUNK_TOKENS × columns at most."""
+    def add(self, X: Tensor, Y: Tensor | None = None) -> None:
+        """X, Y: CHUNK_TOKENS × columns at most."""
+        self._symmetric = Y is None
         if X.dtype == torch.float64:
-            self._sum.addmm_(X.t(), X)
+            self._sum.addmm_(X.t(), X if Y is None else Y)
             return
         if self._recent is None:
             self._recent = torch.zeros_like(self._sum, dtype=torch.float32)
         with exact_products(X) as (left, multiply):
+            right = left if Y is None else Y.to(left.dtype)
             for start in range(0, len(self._sum), _PANEL):
                 stop = min(start + _PANEL, len(self._sum))
-                into = self._recent[:stop, start:stop]
+                rows = slice(0, stop) if Y is None else slice(None)
+                into = self._recent[rows, start:stop]
                 if left.dtype == torch.float32:
-                    into.addmm_(left[:, :stop].t(), left[:, start:stop])
+                    into.addmm_(left[:, rows].t(), right[:, start:stop])
                 else:
-                    into += multiply(left[:, :stop].t(), left[:, start:stop])
+                    into += multiply(left[:, rows].t(), right[:, start:stop])
         self._chunks += 1
         if self._chunks == _CHUNKS:
             self._flush()
@@ -139,9 +141,10 @@ class GramSum:
     def total(self) -> Tensor:
         """The sum (columns × columns, float64); nothing can be added afterwards."""
         self._flush()
-        for start in range(0, len(self._sum), _PANEL):
-            stop = start + _PANEL
-            self._sum[stop:, start:stop] = self._sum[start:stop, stop:].t()
+        if self._symmetric:
+            for start in range(0, len(self._sum), _PANEL):
+                stop = start + _PANEL
+                self._sum[stop:, start:stop] = self._sum[start:stop, stop:].t()
         return self._sum
 
     def _flush(self) -> None:

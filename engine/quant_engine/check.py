@@ -17,7 +17,7 @@ import pydantic
 from quant_engine import preflight
 from quant_engine.advice import ADVICE
 from quant_engine.check_files import FileCheck
-from quant_engine.check_uses import fixed_groups
+from quant_engine.check_uses import fixed_groups, repeated_candidates
 from quant_engine.errors import QuantError
 from quant_engine.overrides import apply_overrides
 from quant_engine.protocol import Diagnostic
@@ -89,10 +89,9 @@ def check(
     try:
         checked.source = source = Source(checked.text)
     except YamlError as error:
-        end = min(error.offset + 1, len(checked.text))
-        checked.diagnostics = [
-            _diagnostic(checked, shown, Finding("yaml-syntax", error.message, Span(error.offset, end)))
-        ]
+        last = len(checked.text)
+        places = [(Span(min(span.start, last), min(span.end, last)), message) for span, message in error.places]
+        checked.diagnostics = [_diagnostic(checked, shown, Finding("yaml-syntax", message, span)) for span, message in places]
         return checked
     apply_overrides(source, list(overrides))
     structure = StructureCheck(recipe_schema(), source)
@@ -100,7 +99,9 @@ def check(
     for key, finding in fixed_groups(source.root):
         structure.wrong.add(key)
         findings.append(finding)
-    files = FileCheck(RightValues(source, structure.wrong), path.parent, free or preflight.free_bytes, kept)
+    values = RightValues(source, structure.wrong)
+    findings += repeated_candidates(values)
+    files = FileCheck(values, path.parent, free or preflight.free_bytes, kept)
     findings += files.check(runs or path.parent / "runs", ignore_output)
     if not any(finding.severity == "error" for finding in findings):
         try:

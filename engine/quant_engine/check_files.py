@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from quant_engine import preflight
 from quant_engine.assignment import Storage, fused_layers
+from quant_engine.check_dtypes import bfloat16_only
 from quant_engine.check_layers import LayerCheck
 from quant_engine.errors import QuantError
 from quant_engine.recipe import Budget, Calibration
@@ -115,6 +116,7 @@ class FileCheck:
         linears = list_linears(checkpoint)
         layers = LayerCheck(self._values, linears, model)
         yield from layers.findings
+        yield from bfloat16_only(self._values, checkpoint.dtype)
         fused = fused_layers(linears, checkpoint.architecture)
         yield from layers.fused(fused)
         yield from layers.budget(Storage.of(checkpoint, linears), fused)

@@ -42,7 +42,7 @@ class LayerCheck:
         self._has_budget = isinstance(values.node(_BUDGET), Mapping)
         self._ruled: dict[str, int] = {}
         self.assignment: dict[str, Use | None] = {}
-        self.findings: list[Finding] = [*self._rules_and_default(), *self._experts(), *self._candidates()]
+        self.findings: list[Finding] = [*self._rules_and_default(), *self._nothing(), *self._experts(), *self._candidates()]
 
     def fused(self, fused: Sequence[Unit]) -> Iterator[Finding]:
         """Layers that serving engines run as one, and that rules are certain to keep from having one scheme."""
@@ -123,6 +123,16 @@ class LayerCheck:
         first = f"rules {', '.join(others)} and {last} name" if others else f"rule {last} names"
         message = f"{first} every layer of this one before it"
         return Finding("rule-shadowed", message, node.span if node else self._values.first_line, "warning")
+
+    def _nothing(self) -> Iterator[Finding]:
+        """Default and rules that keep every layer, without a budget that could choose otherwise."""
+        decided = [linear for linear in self._linears if linear.block is not None or linear.name in self._ruled]
+        default = self._values.node(("quantize", "default"))
+        kept = all(self.assignment.get(linear.name, _UNKNOWN) is None for linear in decided)
+        right = self._values.is_wholly_right(("quantize",))
+        if decided and kept and right and default is not None and not self._values.is_written(_BUDGET):
+            message = "nothing would be quantized: the default and the rules keep every layer"
+            yield Finding("nothing-to-quantize", message, default.span, "warning")
 
     def _experts(self) -> Iterator[Finding]:
         """Formats that the rules and the default give to experts; what a budget chooses is not known yet."""

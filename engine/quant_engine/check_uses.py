@@ -1,11 +1,13 @@
-"""What the schema cannot say of a way to quantize: a group size beside a scheme that has its own."""
+"""What the schema cannot say of ways to quantize: a group size beside a scheme that has its own, a candidate that is listed twice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from quant_engine.formats.scheme import SCHEMES
+from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
+from quant_engine.uses import Use
 from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar
 
 
@@ -25,3 +27,17 @@ def fixed_groups(node: Node | None, key: Key = ()) -> Iterator[tuple[Key, Findin
             yield (*key, "group_size"), Finding("unknown-value", message, size.value.span, advice=advice)
     for entry in node.entries:
         yield from fixed_groups(entry.value, (*key, entry.key.text))
+
+
+def repeated_candidates(values: RightValues) -> Iterator[Finding]:
+    """Candidates that are the same as an earlier one, however they are written."""
+    first: dict[str, int] = {}
+    for index in range(values.count(("candidates",))):
+        use = values.use(("candidates", index))
+        node = values.node(("candidates", index))
+        if not isinstance(use, Use) or node is None:
+            continue
+        same = first.setdefault(use.label, index)
+        if same != index:
+            message = f"candidate {index + 1} is the same as candidate {same + 1}"
+            yield Finding("duplicate-candidate", message, node.span, "warning")

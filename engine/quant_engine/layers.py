@@ -142,7 +142,7 @@ def store_layer(layer: Layer, part: Quantized, quantizer: InputQuantizer | None,
         return
     attach(layer.module, quantizer)
     if quantizer.scale is not None:
-        tensors[f"{layer.name}.input_scale"] = quantizer.scale.clone()
+        tensors[f"{layer.name}.{quantizer.input_format.stored_scale}"] = quantizer.scale.clone()
 
 
 def _record(layer: Layer, use: Use, part: Quantized, tokens: int, signal: float, achieved: Measurement) -> QuantizedLayer:

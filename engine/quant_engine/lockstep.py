@@ -28,18 +28,25 @@ class Lockstep:
         stops: Sequence[nn.Module],
         passes: Sequence[Callable[[], Tensor]],
         tick: Callable[[], None] = lambda: None,
+        arrived: Callable[[int, int, tuple[Tensor, ...]], None] = lambda which, stop, given: None,
     ) -> None:
+        """arrived: called with the number of a pass, that of the stop it has reached, and what the submodule there is given."""
         self.outputs: list[Tensor] = []
         self._stops = stops
         self._passes = passes
         self._tick = tick
+        self._arrived = arrived
 
     def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
         hooks = [stop.register_forward_pre_hook(_suspend) for stop in self._stops]
         running = [greenlet(one) for one in self._passes]
         try:
-            for stop in self._stops:
-                yield [self._resume(one, stop) for one in running]
+            for number, stop in enumerate(self._stops):
+                given = []
+                for which, one in enumerate(running):
+                    given.append(self._resume(one, stop))
+                    self._arrived(which, number, given[-1])
+                yield given
             self.outputs = [self._resume(one, None) for one in running]
         finally:
             for hook in hooks:

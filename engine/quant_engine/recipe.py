@@ -196,5 +196,6 @@ class Recipe(Section):
 
     @property
     def resolved_candidates(self) -> list[Use]:
+        """Each once, however often and in whichever form it is written."""
         uses = [resolve(value) for value in self.candidates]
-        return [use for use in uses if use is not None]
+        return list({use.label: use for use in uses if use is not None}.values())

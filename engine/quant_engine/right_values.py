@@ -58,10 +58,22 @@ class RightValues:
     def use(self, key: Key) -> Use | Literal["unknown"] | None:
         """The way to quantize at a key path; None: keep; `unknown`: absent or wrong."""
         node = self.node(key)
-        if node is None or any(wrong[: len(key)] == key for wrong in self._wrong):
+        if node is None or not self.is_wholly_right(key):
             return "unknown"
         value = plain(node)
         return TypeAdapter(LongUse).validate_python(value) if isinstance(value, dict) else resolve(value)
+
+    def is_written(self, key: Key) -> bool:
+        """Whether something stands at a key path, right or wrong; a key without a value counts as absent."""
+        node = self._root
+        for part in key:
+            entry = node.get(str(part)) if isinstance(node, Mapping) else None
+            node = entry.value if entry else None
+        return node is not None and not (isinstance(node, Scalar) and node.value is None)
+
+    def is_wholly_right(self, key: Key) -> bool:
+        """Whether neither the value nor anything inside it is wrong."""
+        return not any(wrong[: len(key)] == key for wrong in self._wrong)
 
     def is_wrong(self, key: Key) -> bool:
         return key in self._wrong

@@ -7,11 +7,12 @@ W. Products run in float32, sums in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from quant_engine.lazy import torch
-from quant_engine.linalg.products import exact_products
+from quant_engine.linalg.products import coarse_products, exact_products
 from quant_engine.result import Measurement
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from quant_engine.methods.types import Noise, Report
 
+Products = Callable[["Tensor"], AbstractContextManager[Any]]
 _PANEL = 256
 _ROWS = 4096
 """Rows of a weight matrix that are looked at together: bounds the memory of a large lm_head."""
@@ -37,8 +39,7 @@ def total(rows: Tensor) -> float:
 def row_energies(D: Tensor, gram: Tensor) -> Tensor:
     """Σ (D G) ∘ D of each row of D (out × in), that is of each output: (out,) float64; gram (in × in)."""
     kind = torch.float64 if D.dtype == torch.float64 else torch.float32
-    U = _upper(gram.to(kind))
-    return torch.cat([_row_energies(part.to(kind), U) for part in D.split(_ROWS)])
+    return torch.cat([_row_energies(part.to(kind), gram) for part in D.split(_ROWS)])
 
 
 def noisy_row_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise) -> Tensor:
@@ -47,32 +48,33 @@ def noisy_row_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise)
     The error is X Dᵀ + N Ŵᵀ, so its energy is Σ (D G) ∘ D + 2 Σ (D XᵀN) ∘ Ŵ + Σ (Ŵ NᵀN) ∘ Ŵ: exact, without looking at a token again.
     """
     kind = torch.float64 if W.dtype == torch.float64 else torch.float32
-    G, cross, own = _upper(gram.to(kind)), noise.cross.to(kind), _upper(noise.own.to(kind))
+    cross = noise.cross.to(kind)
     by_row = []
     for w, q in zip(W.split(_ROWS), quantized.split(_ROWS), strict=True):
         w, q = w.to(kind), q.to(kind)
         D = q - w
         with exact_products(D) as (left, multiply):
             mixed = multiply(left, cross).mul_(q).sum(1, dtype=torch.float64)
-        by_row.append(_row_energies(D, G) + 2 * mixed + _row_energies(q, own))
+        by_row.append(_row_energies(D, gram) + 2 * mixed + _row_energies(q, noise.own))
     return torch.cat(by_row)
 
 
-def _upper(G: Tensor) -> Tensor:
-    """U upper triangular with Σ (D U) ∘ D = Σ (D G) ∘ D for the symmetric G: half of the products need not be computed."""
-    U = G.triu(1).mul_(2)
-    U.diagonal().copy_(G.diagonal())
-    return U
+def compared_energy(D: Tensor, gram: Tensor) -> float:
+    """Σ (D G) ∘ D to about three digits, for a search among many D (out × in); gram (in × in)."""
+    kind = torch.float64 if D.dtype == torch.float64 else torch.float32
+    return sum(float(_row_energies(part.to(kind), gram, coarse_products).sum()) for part in D.split(_ROWS))
 
 
-def _row_energies(D: Tensor, U: Tensor) -> Tensor:
-    """Each row's Σ (D U) ∘ D (float64)."""
+def _row_energies(D: Tensor, G: Tensor, products: Products = exact_products) -> Tensor:
+    """Each row's Σ (D G) ∘ D (float64) of the symmetric G: its upper triangle, what lies above the diagonal twice."""
     total = torch.zeros(len(D), dtype=torch.float64, device=D.device)
-    with exact_products(D) as (left, multiply):
-        for start in range(0, len(U), _PANEL):
-            columns = slice(start, start + _PANEL)
-            product = multiply(left[:, : start + _PANEL], U[: start + _PANEL, columns])
-            total += product.mul_(D[:, columns]).sum(1, dtype=torch.float64)
+    with products(D) as (left, multiply):
+        for start in range(0, len(G), _PANEL):
+            stop = min(start + _PANEL, len(G))
+            panel = G[:stop, start:stop].to(D.dtype)
+            panel[:start] *= 2
+            product = multiply(left[:, :stop], panel)
+            total += product.mul_(D[:, start:stop]).sum(1, dtype=torch.float64)
     return total
 
 

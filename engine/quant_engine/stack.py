@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from quant_engine.calibration import noise_of
 from quant_engine.errors import QuantError
-from quant_engine.formats.inputs import InputQuantizer, static_scale
+from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Quantized, Report
@@ -125,10 +125,10 @@ def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype, smooth
     inputs = use.input_format
     if inputs is None:
         return None
-    if inputs.dynamic:
+    if inputs.stored_scale is None:
         return InputQuantizer(inputs, None, smooth)
     largest = statistics.ranges.largest if smooth is None else statistics.ranges.largest / smooth
-    return InputQuantizer(inputs, static_scale(largest, inputs, dtype), smooth)
+    return InputQuantizer(inputs, calibrated_scale(largest, inputs, dtype), smooth)
 
 
 def instead(use: Use, method: str) -> Use:

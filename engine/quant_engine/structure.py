@@ -115,7 +115,13 @@ class StructureCheck:
             self._add(key, "out-of-range", "must not be empty", node.span)
         for index, item in enumerate(node.items):
             first = item.entries[0].key.span if isinstance(item, Mapping) and item.entries else item.span
-            self._check(item, schema.get("items", {}), (*key, index), owner if first.start == first.end else first)
+            mark = self._dash(first.start) or owner if first.start == first.end else first
+            self._check(item, schema.get("items", {}), (*key, index), mark)
+
+    def _dash(self, offset: int) -> Span | None:
+        """The dash of an empty item, which ends at the offset or behind the dash's properties."""
+        start = self._source.text.rfind("-", 0, offset)
+        return None if start < 0 else Span(start, start + 1)
 
     def _mapping(self, node: Mapping, schema: dict[str, Any], key: Key, owner: Span) -> None:
         for first, second in node.duplicates:

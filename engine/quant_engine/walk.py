@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from quant_engine.architectures.decoder import BlockInput, DecoderModel
+from quant_engine.architectures.liveness import Held
 from quant_engine.calibration import statistics_of
 from quant_engine.layers import (
     Layer,
@@ -36,7 +37,8 @@ _WORTH_RELEASING = 16 << 20
 
 @dataclass(frozen=True)
 class MeasuredBlock:
-    """block None: lm_head. hidden: the batches' hidden states after the block, what a resume needs."""
+    """block None: lm_head. hidden: the batches' hidden states after the block, what a resume needs; they are gone when the next block has
+    been walked through."""
 
     block: int | None
     layers: list[MeasuredLayer]
@@ -149,7 +151,9 @@ def _steps(
     stops = model.stops(index)
     is_large = sum(state.hidden.nbytes for state in states) >= _WORTH_RELEASING
     passes = [partial(model.run_block, index, state) for state in states]
-    walk = Lockstep([stop.module for stop in stops], passes, tick)
+    dead_from = model.dead_from(index, stops)
+    held = [Held(state.hidden, dead_from) for state in states]
+    walk = Lockstep([stop.module for stop in stops], passes, tick, lambda which, stop, given: held[which].reach(stop, given[0]))
     for stop, calls in zip(stops, walk, strict=True):
         for names, take in stop.inputs(calls):
             if targets is None or any(name in targets for name in names):
@@ -163,6 +167,8 @@ def _steps(
                 # Nobody keeps the inputs: a block's widest ones are most of a walk's memory.
                 statistics.inputs = None
                 del statistics
+                if is_large:
+                    release_freed()
                 if stop.experts is None:
                     take().clear()
             del take

@@ -21,18 +21,11 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
+from quant_engine.layout import layout_faults
+
 MAX_NODES = 20_000
 MAX_DEPTH = 100
 Key = tuple[str | int, ...]
-
-
-class YamlError(Exception):
-    """The text is not YAML. `offset` is where the parser stopped."""
-
-    def __init__(self, message: str, offset: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.offset = offset
 
 
 @dataclass(frozen=True)
@@ -41,6 +34,15 @@ class Span:
 
     start: int
     end: int
+
+
+class YamlError(Exception):
+    """The text is not YAML. `places`: where and what, in the order of the lines; `message` and `offset` are those of the first."""
+
+    def __init__(self, places: Sequence[tuple[Span, str]]) -> None:
+        (first, self.message), *_ = self.places = list(places)
+        self.offset = first.start
+        super().__init__(self.message)
 
 
 @dataclass
@@ -95,6 +97,18 @@ class _Loader(Reader, Scanner, Parser, Composer, _Resolver):
         Composer.__init__(self)
         _Resolver.__init__(self)
 
+    def scan_to_next_token(self) -> None:
+        """As PyYAML's, but a tab separates, too, as YAML 1.2 has it: everywhere but in the indentation of a line that says something."""
+        super().scan_to_next_token()
+        while self.peek() == "\t" and self._separates():
+            self.forward()
+            super().scan_to_next_token()
+
+    def _separates(self) -> bool:
+        start = self.pointer - self.column
+        line = self.buffer[start:].partition("\n")[0].rstrip("\r\0")
+        return bool(self.flow_level or line[: self.column].strip(" \t")) or line.lstrip(" \t")[:1] in ("", "#")
+
 
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -104,6 +118,7 @@ _HEX = re.compile(r"^0x[0-9a-fA-F]+$")
 _FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
 _INFINITE = re.compile(r"^[-+]?\.(?:inf|Inf|INF)$")
 _NAN = re.compile(r"^\.(?:nan|NaN|NAN)$")
+_UNDEFINED_ALIAS = re.compile(r"found undefined alias '(.*)'\Z")
 _LONGEST_NUMBER = 400
 
 
@@ -174,26 +189,33 @@ class Source(Lines):
         return span
 
     def _parse(self) -> Node | None:
+        error: tuple[Span, str] | None = None
+        node = None
         try:
             node = _Loader(self.text).get_single_node()
-        except ReaderError as error:
-            raise YamlError(f"character #x{_code_point(error.character):04x} is not allowed", error.position) from None
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            found = _wrong_indentation(self.text, error.problem or "", mark.index) if mark else None
-            message = ", ".join(part for part in (error.context, error.problem) if part)
-            raise found or YamlError(message, mark.index if mark else 0) from None
+        except ReaderError as found:
+            raise YamlError([_at(found.position, f"character #x{_code_point(found.character):04x} is not allowed")]) from None
+        except yaml.MarkedYAMLError as found:
+            mark = found.problem_mark or found.context_mark
+            message = ", ".join(part for part in (found.context, found.problem) if part)
+            if alias := _UNDEFINED_ALIAS.match(message):
+                message = f'no anchor "&{alias[1]}" stands before this alias'
+            error = _at(mark.index if mark else 0, message)
         except RecursionError:
-            raise YamlError("nested too deeply", 0) from None
+            error = _at(0, "nested too deeply")
+        faults = [fault for fault in layout_faults(self.text) if error or fault.is_legal]
+        if faults or error:
+            # The parser's own sentence speaks of where it stopped, which is seldom where the mistake is.
+            raise YamlError([(Span(fault.start, fault.end), fault.message) for fault in faults] or [error or _at(0, "")])
         return None if node is None else self._convert(node, ())
 
     def _convert(self, node: Any, above: tuple[int, ...]) -> Node:
         self._nodes += 1
         start = node.start_mark.index
         if id(node) in above:
-            raise YamlError("an alias refers to a node that contains it", start)
+            raise YamlError([_at(start, "an alias refers to a node that contains it")])
         if self._nodes > MAX_NODES or len(above) > MAX_DEPTH:
-            raise YamlError("more nodes than a recipe can have", start)
+            raise YamlError([_at(start, "more nodes than a recipe can have")])
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         above = (*above, id(node))
@@ -229,21 +251,8 @@ class Source(Lines):
         return Scalar(core_value(node.value) if node.tag == _PLAIN else node.value, node.value, span)
 
 
-def _wrong_indentation(text: str, problem: str, offset: int) -> YamlError | None:
-    """The two sentences that the parser has for the most frequent mistake, in words that say where and what to do."""
-    start = text.rfind("\n", 0, offset) + 1
-    line = text[start:].split("\n", 1)[0]
-    indent = len(line) - len(line.lstrip(" "))
-    key = line.strip().partition(":")[0]
-    if problem.startswith("mapping values are not allowed") and text[start:offset].strip() == key:
-        below = "below a key that has its value already"
-    elif problem.startswith("expected <block end>") and offset == start + indent:
-        below = "at none of the levels above it"
-    else:
-        return None
-    columns = "1 column" if indent == 1 else f"{indent} columns"
-    message = f'wrong indentation: "{key}" stands {columns} deep, {below}; align it with the keys that it belongs to'
-    return YamlError(message, start + indent)
+def _at(offset: int, message: str) -> tuple[Span, str]:
+    return Span(offset, offset + 1), message
 
 
 def _code_point(character: int | str) -> int:

@@ -211,7 +211,8 @@ def test_predicted_bytes_of_a_layer_are_those_of_its_tensors(scheme: str, output
     quantized = METHODS[use.method].quantize(weight, statistics, use.weight_format, use.arguments)
     tensors = checkpoint_tensors("layer", quantized)
     written = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    written += 2 if use.input_format and not use.input_format.dynamic else 0  # the stored scale of the inputs
+    of_inputs = use.input_format.stored_scale if use.input_format else None
+    written += {"input_scale": 2, "input_global_scale": 4, None: 0}[of_inputs]
     layer = LinearInfo("layer", 0, outputs, inputs)
     assert Storage(16, 0, {"layer": 2 * weight.numel()}).added_bytes(layer, use) == written - 2 * weight.numel()
 

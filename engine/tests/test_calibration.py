@@ -112,7 +112,7 @@ def test_sqnr_equals_the_float64_forward(massive: bool, method: str, bits: int):
 
 
 @pytest.mark.parametrize("massive", [False, True])
-@pytest.mark.parametrize("short", ["rtn-w8a8", "gptq-w8a8", "gptq-w4a8-g64", "fp8", "fp8_dynamic", "fp8_block"])
+@pytest.mark.parametrize("short", ["rtn-w8a8", "gptq-w8a8", "gptq-w4a8-g64", "fp8", "fp8_dynamic", "fp8_block", "rtn-nvfp4", "gptq-mxfp4"])
 def test_sqnr_with_rounded_inputs_equals_the_float64_forward_over_all_rows(massive: bool, short: str):
     X = inputs(massive)
     weights = [(torch.randn(rows, COLUMNS, generator=torch.Generator().manual_seed(rows)) * 0.05).bfloat16() for rows in (100, 60)]

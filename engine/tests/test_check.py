@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import tiny
 from quant_engine.check import check
 from quant_engine.nearest import distance, nearest
 from small_workspace import ENGINE, make_workspace, quant_engine
@@ -114,6 +117,23 @@ def test_the_command_prints_each_finding_with_what_to_do_and_needs_no_torch(work
     assert "quant_engine.check" in imported and not imported & {"torch", "transformers"}
 
 
+def test_every_broken_place_is_told_once(workspace: Path) -> None:
+    text = "model: model\ncalibration:\n  data: a\n    samples: 8\nquantize:\n  rules:\n    - layers: a\n       use: none\n\toutput: x\n"
+    found = check(write(workspace, text, "places")).diagnostics
+    assert [(one.line, one.column, one.code) for one in found] == [(4, 5, "yaml-syntax"), (8, 8, "yaml-syntax"), (9, 1, "yaml-syntax")]
+
+
+def test_a_tab_separates_but_does_not_indent(workspace: Path) -> None:
+    text = (workspace / "small.quant.yaml").read_text()
+    separated = text.replace("model: ", "model:\t").replace("calibration: {", "calibration:\t{\t") + " \t\n\t# a comment\n"
+    assert check(write(workspace, separated, "tabs")).diagnostics == []
+
+
+def test_overrides_may_begin_like_an_item_or_hold_a_colon(workspace: Path) -> None:
+    for value in ("-quantized", "out:put"):
+        assert check(workspace / "small.quant.yaml", overrides=[f"output={value}"]).diagnostics == []
+
+
 def test_the_command_as_json(workspace: Path) -> None:
     done = quant_engine("check", "--json", "small.quant.yaml", cwd=workspace)
     assert (done.returncode, json.loads(done.stdout)) == (0, {"diagnostics": []})
@@ -131,3 +151,15 @@ def test_nearest_takes_the_first_of_equals_and_nothing_far() -> None:
     assert nearest("smaples", ["sample", "samples"]) == "samples"
     assert nearest("ab", ["ax", "ay"]) == "ax"
     assert nearest("abc", ["wxyz"]) is None
+
+
+def test_four_bit_floats_of_a_float16_model_are_a_warning(tmp_path: Path) -> None:
+    recipe = make_workspace(tmp_path)
+    text = recipe.read_text()
+    recipe.write_text(text.replace("candidates: [", "candidates: [rtn-nvfp4, "))
+    assert not [found for found in check(recipe).diagnostics if found.code == "bfloat16-only"]
+    shutil.rmtree(tmp_path / "model")
+    tiny.save_tiny(tmp_path / "model", dtype=torch.float16)
+    (found,) = [found for found in check(recipe).diagnostics if found.code == "bfloat16-only"]
+    assert found.severity == "warning" and "dtype is float16" in found.message
+    assert recipe.read_text().splitlines()[found.line - 1][found.column - 1 :].startswith("rtn-nvfp4,")

@@ -148,8 +148,10 @@ def test_experts_in_another_format_than_the_rest(architecture: str, tmp_path: Pa
         (lambda name: "rtn-w4a16-channel" if name.endswith(("w2", "down_proj")) else "rtn-w4a16-g32", "need one weight format"),
         (lambda name: None if ".experts.3." in name else "rtn-w4a16-g32", "need one weight format"),
         (lambda name: None if ".experts." in name else "rtn-w4a16-g32", "cannot stay as they are"),
+        (lambda name: "rtn-w8a8", "not quantized inputs"),
+        (lambda name: "rtn-w4a16_asym-g32", "cannot have zero points"),
     ],
-    ids=["one expert", "one projection", "an expert kept", "all experts kept"],
+    ids=["one expert", "one projection", "an expert kept", "all experts kept", "inputs", "zero points"],
 )
 def test_what_no_loader_could_read_is_refused_before_computing(
     choose: Callable[[str], str | None], message: str, architecture: str, tmp_path: Path

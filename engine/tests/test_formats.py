@@ -32,6 +32,16 @@ def test_asymmetric_worked_example():
     assert ((codes - zeros) * scales).tolist()[0] == pytest.approx([0.92, -0.30667, 0.15333, -1.38], abs=1e-5)
 
 
+def test_a_clipped_range_ends_at_a_share_of_its_largest_magnitude():
+    """As AWQ clips: the end that is nearer to zero stays where it is until the other one has come down to it."""
+    for clip, low, high in ((0.9, -1.26, 0.9), (0.6, -0.84, 0.84)):
+        grid = find_grid(ROW, ASYMMETRIC, torch.float64, clip=clip)
+        assert grid.scales.item() == pytest.approx((high - low) / 15)
+        expected = find_grid(ROW.clamp(low, high), ASYMMETRIC, torch.float64)
+        assert torch.equal(encode(ROW, grid), encode(ROW.clamp(low, high), expected)) and torch.equal(grid.scales, expected.scales)
+    assert find_grid(ROW, SYMMETRIC, torch.float64, clip=0.9).scales.item() == pytest.approx(0.9 * 1.4 / 7.5)
+
+
 def test_zero_is_always_on_the_asymmetric_grid():
     weight = torch.tensor([[3.0, 4.0, 5.0, 6.0], [-3.0, -4.0, -5.0, -6.0]])
     grid = find_grid(weight, ASYMMETRIC, torch.float32)
@@ -92,5 +102,7 @@ def test_stored_bits_of_the_trade():
     assert SCHEMES["W4A16"].weights.bits_per_weight(4096) == 4.125
     assert SCHEMES["W4A16"].weights.with_group_size(64).bits_per_weight(4096) == 4.25
     assert SCHEMES["W4A16"].weights.with_group_size(32).bits_per_weight(4096) == 4.5
-    assert WeightFormat(4, symmetric=False).bits_per_weight(4096) == 4.15625
+    assert SCHEMES["W4A16_ASYM"].weights.bits_per_weight(4096) == 4.15625
+    assert SCHEMES["W4A16_ASYM"].weights.with_group_size(64).bits_per_weight(4096) == 4.3125
+    assert SCHEMES["W4A16_ASYM"].weights.with_group_size(32).bits_per_weight(4096) == 4.625
     assert WeightFormat(8, group_size=None).bits_per_weight(1024) == 8 + 16 / 1024

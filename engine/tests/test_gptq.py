@@ -224,9 +224,9 @@ def test_stacked_rows_are_quantized_as_if_alone():
 def test_one_factorisation_serves_all_candidates_of_a_gram_matrix():
     weight, statistics = problem()
     gptq(weight, statistics, CHANNEL, GptqArguments())
-    made = statistics.factors[(0.01, True)]
+    made = statistics.factors[(0.01, True, None)]
     gptq(weight[:8], statistics, WeightFormat(3, group_size=32), GptqArguments(block_size=32))
-    assert statistics.factors[(0.01, True)] is made and len(statistics.factors) == 1
+    assert statistics.factors[(0.01, True, None)] is made and len(statistics.factors) == 1
     gptq(weight, statistics, CHANNEL, GptqArguments(actorder="none"))
     assert len(statistics.factors) == 2
 

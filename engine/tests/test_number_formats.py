@@ -11,14 +11,14 @@ from compressed_tensors.quantization.utils import calculate_qparams, compute_dyn
 from torch import Tensor
 
 from quant_engine.formats.grid import decode, encode, find_grid
-from quant_engine.formats.inputs import InputQuantizer
+from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
 from quant_engine.formats.numbers import round_, round_e2m1
 from quant_engine.formats.scheme import SCHEMES, WeightFormat
 from quant_engine.formats.stored import checkpoint_tensors, decompressed, formats_of
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Quantized, Report
 
-FLOATS = ["FP8", "FP8_DYNAMIC", "FP8_BLOCK", "NVFP4A16", "MXFP4A16"]
+FLOATS = ["FP8", "FP8_DYNAMIC", "FP8_BLOCK", "NVFP4A16", "MXFP4A16", "NVFP4", "MXFP4"]
 E4M3 = WeightFormat(8, type="float", group_size=None, layout="float-quantized")
 
 
@@ -107,23 +107,36 @@ def test_scales_are_the_library_own(name: str):
     assert float(same.double().mean()) > 0.999
 
 
-@pytest.mark.parametrize("name", ["W8A8", "FP8_DYNAMIC", "FP8_BLOCK", "FP8"])
+@pytest.mark.parametrize("name", ["W8A8", "FP8_DYNAMIC", "FP8_BLOCK", "FP8", "NVFP4", "MXFP4"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
 def test_inputs_are_rounded_exactly_as_the_library_rounds_them(name: str, dtype: torch.dtype):
     X = random(64, 256, torch.float32).reshape(4, 16, 256).to(dtype)
     X[0, 0] = 0
+    X[0, 1, :64] *= 1e-6  # scales below what E4M3 and float16 have
+    X[0, 2] *= 100
+    X[1] = torch.exp2(torch.linspace(-20, -10, 256)) * torch.linspace(0.7, 1.6, 16).unsqueeze(1)  # float16's smallest numbers among them
     inputs, arguments = SCHEMES[name].inputs, scheme_of(name).input_activations
     assert inputs is not None and arguments is not None
-    if inputs.dynamic:
+    factor = None
+    if inputs.scale == "float8":
+        # From other inputs, as calibration's are: the largest here is cut off.
+        largest = X.double().abs().max() / 3
+        factor = generate_gparam(-largest.float(), largest.float())
+        scale, zero = compute_dynamic_scales_and_zp(X, arguments, torch.nn.Linear(1, 1), factor)
+        quantizer = InputQuantizer(inputs, calibrated_scale(largest, inputs, dtype))
+        assert quantizer.scale is not None and quantizer.scale.dtype == torch.float32 and torch.equal(quantizer.scale, factor)
+    elif inputs.dynamic:
         scale, zero = compute_dynamic_scales_and_zp(X, arguments, torch.nn.Linear(1, 1))
         quantizer = InputQuantizer(inputs)
     else:
         scale, zero = (X.abs().max() / 448).reshape(1), None
         quantizer = InputQuantizer(inputs, scale)
-    assert torch.equal(quantizer(X), fake_quantize(X, scale, zero, arguments))  # pyright: ignore[reportArgumentType]
+    theirs = fake_quantize(X, scale, zero, arguments, factor)  # pyright: ignore[reportArgumentType]
+    assert quantizer(X).dtype == dtype and torch.equal(quantizer(X), theirs)
+    assert not torch.equal(theirs, X)
 
 
-@pytest.mark.parametrize("name", [*FLOATS, "W8A8", "W4A8", "W5A16"])
+@pytest.mark.parametrize("name", [*FLOATS, "W8A8", "W4A8", "W5A16", "W4A16_ASYM"])
 def test_arguments_are_understood_by_the_library_and_by_ourselves(name: str):
     scheme = SCHEMES[name]
     inputs = scheme.inputs.arguments() if scheme.inputs else None

@@ -1,11 +1,14 @@
 import pytest
 import torch
+from compressed_tensors.compressors.pack_quantized import PackedQuantizationCompressor
 from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32, unpack_from_int32
+from compressed_tensors.quantization import QuantizationScheme
 
 from quant_engine.formats.grid import Grid
 from quant_engine.formats.packing import pack, unpack, words
-from quant_engine.formats.scheme import WeightFormat
+from quant_engine.formats.scheme import SCHEMES, WeightFormat
 from quant_engine.formats.stored import checkpoint_tensors
+from quant_engine.methods.rtn import RtnArguments, rtn
 from quant_engine.methods.types import Quantized, Report
 
 
@@ -34,6 +37,22 @@ def test_zero_points_are_packed_along_the_rows():
     tensors = checkpoint_tensors("layer", quantized)
     assert hexadecimal(tensors["layer.weight_zero_point"]) == ["CA7FD850"]
     assert tensors["layer.weight_zero_point"].shape == (1, 1)
+
+
+@pytest.mark.parametrize("group", [32, None])
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_asymmetric_modules_are_stored_as_the_library_stores_them(bits: int, group: int | None):
+    """Codes, scales, zero points and shape of a weight on the same grid, bit by bit; 20 outputs do not fill a word of zero points."""
+    weight_format = SCHEMES[f"W{bits}A16_ASYM"].weights.with_group_size(group)
+    weight = torch.randn(20, 96, generator=torch.Generator().manual_seed(bits)) + 0.5
+    for search in ("minmax", "mse"):
+        done = rtn(weight, None, weight_format, RtnArguments(range=search))
+        ours = {name.removeprefix("layer."): tensor for name, tensor in checkpoint_tensors("layer", done).items()}
+        scheme = QuantizationScheme.model_validate({"targets": ["Linear"], "weights": weight_format.arguments()})
+        state = {"weight": weight, "weight_scale": done.grid.scales, "weight_zero_point": done.grid.zeros}
+        theirs = PackedQuantizationCompressor.compress({name: tensor for name, tensor in state.items() if tensor is not None}, scheme)
+        assert sorted(theirs) == sorted(ours) and "weight_zero_point" in ours
+        assert all(torch.equal(theirs[name], ours[name]) and theirs[name].dtype == ours[name].dtype for name in ours)
 
 
 def test_a_symmetric_module_stores_no_zero_point():

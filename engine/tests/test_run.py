@@ -105,6 +105,15 @@ def test_sensitivity_measures_and_writes_nothing(workspace: Path, outcome: Outco
     assert {layer.applied for layer in only.result.layers} == {None}
 
 
+def test_a_candidate_that_is_listed_twice_is_measured_once(workspace: Path, tmp_path: Path, outcome: Outcome) -> None:
+    written = "{ method: rtn, scheme: W4A16, group_size: 32 }"
+    overrides = (f"candidates=[rtn-w4a16-g32, gptq-w3a16-g32, rtn-w4a16-g32, {written}]",)
+    only = start(Request("sensitivity", workspace / "small.quant.yaml", overrides, "cpu", tmp_path))
+    assert only.exit_code == 0 and only.result is not None and outcome.result is not None
+    assert only.result.candidates == outcome.result.candidates == ["rtn-w4a16-g32", "gptq-w3a16-g32"]
+    assert [layer.candidates for layer in only.result.layers] == [layer.candidates for layer in outcome.result.layers]
+
+
 def test_sensitivity_without_candidates_is_refused(workspace: Path, tmp_path: Path) -> None:
     request = Request("sensitivity", workspace / "small.quant.yaml", ("candidates=[]",), "cpu", tmp_path / "runs")
     with pytest.raises(QuantError) as caught:

@@ -17,6 +17,7 @@ from quant_engine.methods.types import Quantized, Statistics
 from quant_engine.sensitivity import energies
 
 FORMAT = WeightFormat(4, group_size=32)
+ZEROS = WeightFormat(4, symmetric=False, group_size=32)
 
 
 def problem(foldable: bool = True) -> tuple[Tensor, Statistics]:
@@ -57,30 +58,32 @@ def test_awq_scales_by_inputs_and_weights(exponent: float, expected: list[float]
     assert float(found.max() * found.min()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("kind", [FORMAT, ZEROS], ids=["symmetric", "with zero points"])
 @pytest.mark.parametrize("duo", [True, False])
-def test_the_search_takes_the_best_of_its_grid(duo: bool):
+def test_the_search_takes_the_best_of_its_grid(duo: bool, kind: WeightFormat):
     """Compared with direct forwards in float64 for each exponent."""
     weight, statistics = problem()
     X = inputs_of(statistics)
-    scale, exponent = search_scale(weight, statistics, FORMAT, 20, duo)
+    scale, exponent = search_scale(weight, statistics, kind, 20, duo)
     mean = X.abs().mean(0).float()
     grouped = weight.float().abs().reshape(96, 4, 32)
     weights = (grouped / (grouped.amax(-1, keepdim=True) + 1e-6)).mean(0).reshape(-1) if duo else None
     errors = {}
     for step in range(20):
         s = scale_of(mean, weights, step / 20)
-        grid = find_grid(weight.float() * s, FORMAT, torch.bfloat16)
+        grid = find_grid(weight.float() * s, kind, torch.bfloat16)
         rounded = decode(encode(weight.float() * s, grid), grid).double() / s.double()
         errors[step / 20] = float((X @ (rounded - weight.double()).t()).square().sum())
     assert exponent == min(errors, key=lambda key: errors[key]) and exponent > 0
     assert torch.allclose(scale, scale_of(mean, weights, exponent), rtol=1e-4)
 
 
-def test_awq_loses_less_than_rtn_and_with_gptq_less_still():
+@pytest.mark.parametrize("kind", [FORMAT, ZEROS], ids=["symmetric", "with zero points"])
+def test_awq_loses_less_than_rtn_and_with_gptq_less_still(kind: WeightFormat):
     weight, statistics = problem()
-    plain = rtn(weight, statistics, FORMAT, RtnArguments())
+    plain = rtn(weight, statistics, kind, RtnArguments())
     choices = (AwqArguments(clip=False), AwqArguments(), AwqArguments(rounding="gptq"))
-    results = [awq(weight, statistics, FORMAT, choice) for choice in choices]
+    results = [awq(weight, statistics, kind, choice) for choice in choices]
     errors = [error_of(one, weight, statistics) for one in (plain, *results)]
     assert errors == sorted(errors, reverse=True) and errors[1] < 0.9 * errors[0]
 
@@ -94,10 +97,11 @@ def test_without_an_operation_to_fold_into_the_record_says_so():
         assert done.scale is None and done.report.note == NOT_SCALED and done.report.fallback is None
 
 
-def test_clipping_is_the_best_share_of_each_group_and_never_below_the_last():
+@pytest.mark.parametrize("kind", [FORMAT, ZEROS], ids=["symmetric", "with zero points"])
+def test_clipping_is_the_best_share_of_each_group_and_never_below_the_last(kind: WeightFormat):
     weight, statistics = problem()
     X = inputs_of(statistics)
-    share = search_clip(weight.float(), statistics.gram, FORMAT, torch.bfloat16, torch.arange(96) < 5)
+    share = search_clip(weight.float(), statistics.gram, kind, torch.bfloat16, torch.arange(96) < 5)
     assert share.shape == (96, 4) and float(share.min()) >= 0.55 - 1e-6 and bool((share[:5] == 1).all())
     assert float(share[5:].min()) < 1
     for row, group in ((7, 0), (20, 3), (90, 2)):
@@ -105,7 +109,8 @@ def test_clipping_is_the_best_share_of_each_group_and_never_below_the_last():
         w = weight[row : row + 1, part]
         errors = []
         for step in range(10):
-            grid = find_grid(w, FORMAT, torch.bfloat16, 1 - step / 20)
+            limit = float(w.abs().max()) * (1 - step / 20)
+            grid = find_grid(w.float().clamp(-limit, limit), kind, torch.bfloat16)
             difference = (decode(encode(w, grid), grid).double() - w.double())[0]
             errors.append(float((X[:, part] @ difference).square().sum()))
         assert float(share[row, group]) == pytest.approx(1 - errors.index(min(errors)) / 20)
@@ -137,12 +142,12 @@ def test_scaled_statistics_are_those_of_scaled_inputs():
         torch.testing.assert_close(getattr(found.ranges, name), getattr(expected.ranges, name), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["W3A16", "W4A16", "MXFP4A16", "W8A8"])
+@pytest.mark.parametrize("name", ["W3A16", "W4A16", "MXFP4A16", "W8A8", "W3A16_ASYM", "W4A16_ASYM"])
 def test_a_searched_range_is_never_worse_by_its_own_measure(name: str):
     weight, statistics = problem()
     kind = SCHEMES[name].weights
     plain, searched = (rtn(weight, statistics, kind, RtnArguments(range=choice)) for choice in ("minmax", "mse"))
     measure = [searched.grid.gather((one.dequantize().float() - weight.float()).abs().pow(2.4)) for one in (plain, searched)]
     assert bool((measure[1] <= measure[0] * (1 + 1e-6)).all())
-    if name == "W3A16":
+    if name.startswith("W3"):
         assert float(measure[1].sum()) < 0.98 * float(measure[0].sum())

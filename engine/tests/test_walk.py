@@ -182,8 +182,11 @@ def test_a_resumed_walk_ends_in_the_same_bytes(stop: int, llama: Checkpoint, tmp
 
 
 def test_a_resumed_measurement_is_the_same(llama: Checkpoint):
-    whole = list(measure(open_model(llama), BATCHES, CANDIDATES, head=True))
-    resumed = list(measure(open_model(llama), BATCHES, CANDIDATES, start=1, hidden=whole[0].hidden, head=True))
+    steps = measure(open_model(llama), BATCHES, CANDIDATES, head=True)
+    whole = [next(steps)]
+    hidden = [state.clone() for state in whole[0].hidden]
+    whole += steps
+    resumed = list(measure(open_model(llama), BATCHES, CANDIDATES, start=1, hidden=hidden, head=True))
     assert [block.layers for block in resumed] == [block.layers for block in whole[1:]]
 
 

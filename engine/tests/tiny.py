@@ -9,6 +9,8 @@ import torch
 import transformers
 
 VOCABULARY = 96
+READS_ZERO_POINTS = tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 23)
+"""Whether the installed transformers loads checkpoints with zero points (docs/decisions/0004-zero-points.md)."""
 _SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,

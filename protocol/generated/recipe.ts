@@ -9,10 +9,19 @@ export type ShortUse =
           | 'gptq-w6a16'
           | 'gptq-w7a16'
           | 'gptq-w8a16'
+          | 'gptq-w2a16_asym'
+          | 'gptq-w3a16_asym'
+          | 'gptq-w4a16_asym'
+          | 'gptq-w5a16_asym'
+          | 'gptq-w6a16_asym'
+          | 'gptq-w7a16_asym'
+          | 'gptq-w8a16_asym'
           | 'gptq-w8a8'
           | 'gptq-w4a8'
           | 'gptq-nvfp4a16'
+          | 'gptq-nvfp4'
           | 'gptq-mxfp4a16'
+          | 'gptq-mxfp4'
           | 'awq-w2a16'
           | 'awq-w3a16'
           | 'awq-w4a16'
@@ -20,12 +29,36 @@ export type ShortUse =
           | 'awq-w6a16'
           | 'awq-w7a16'
           | 'awq-w8a16'
+          | 'awq-w2a16_asym'
+          | 'awq-w3a16_asym'
+          | 'awq-w4a16_asym'
+          | 'awq-w5a16_asym'
+          | 'awq-w6a16_asym'
+          | 'awq-w7a16_asym'
+          | 'awq-w8a16_asym'
           | 'smoothquant-w8a8'
           | 'smoothquant-w4a8'
           | 'smoothquant-fp8_dynamic'
+          | 'smoothquant-mxfp4'
           | 'fp8'
           | 'fp8_dynamic'
           | 'fp8_block'
+          | 'hqq-w2a16'
+          | 'hqq-w3a16'
+          | 'hqq-w4a16'
+          | 'hqq-w5a16'
+          | 'hqq-w6a16'
+          | 'hqq-w7a16'
+          | 'hqq-w8a16'
+          | 'hqq-w2a16_asym'
+          | 'hqq-w3a16_asym'
+          | 'hqq-w4a16_asym'
+          | 'hqq-w5a16_asym'
+          | 'hqq-w6a16_asym'
+          | 'hqq-w7a16_asym'
+          | 'hqq-w8a16_asym'
+          | 'hqq-w8a8'
+          | 'hqq-w4a8'
           | 'rtn-w2a16'
           | 'rtn-w3a16'
           | 'rtn-w4a16'
@@ -33,16 +66,25 @@ export type ShortUse =
           | 'rtn-w6a16'
           | 'rtn-w7a16'
           | 'rtn-w8a16'
+          | 'rtn-w2a16_asym'
+          | 'rtn-w3a16_asym'
+          | 'rtn-w4a16_asym'
+          | 'rtn-w5a16_asym'
+          | 'rtn-w6a16_asym'
+          | 'rtn-w7a16_asym'
+          | 'rtn-w8a16_asym'
           | 'rtn-w8a8'
           | 'rtn-w4a8'
           | 'rtn-nvfp4a16'
+          | 'rtn-nvfp4'
           | 'rtn-mxfp4a16'
+          | 'rtn-mxfp4'
       )
     | {
           [k: string]: unknown;
       };
 export type ShortUse1 = string;
-export type LongUse = GptqUse | AwqUse | SmoothquantUse | Fp8Use | RtnUse;
+export type LongUse = GptqUse | AwqUse | SmoothquantUse | Fp8Use | HqqUse | RtnUse;
 /**
  * Keep the layer as it is, in the checkpoint's own dtype.
  */
@@ -104,7 +146,26 @@ export interface GptqUse {
      * Number format of weights and activations, by compressed-tensors' names.
      */
     scheme:
-        'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16' | 'W8A8' | 'W4A8' | 'NVFP4A16' | 'MXFP4A16';
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM'
+        | 'W8A8'
+        | 'W4A8'
+        | 'NVFP4A16'
+        | 'NVFP4'
+        | 'MXFP4A16'
+        | 'MXFP4';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -117,6 +178,10 @@ export interface GptqUse {
      * `weight`: columns with the largest activations are quantized first, groups stay where they are, nothing extra is stored (llm-compressor's `static`). `none`: left to right. Default: weight.
      */
     actorder?: 'weight' | 'none';
+    /**
+     * `static`: each group's scale is found before anything is quantized. `dynamic`: when its first column is reached, from the weights as they are then; with actorder `weight` groups then stay together, those with the largest activations first. Default: static.
+     */
+    groups?: 'static' | 'dynamic';
     /**
      * Columns after which the remaining ones are updated; changes speed, not the result. Default: 128.
      */
@@ -133,7 +198,21 @@ export interface AwqUse {
     /**
      * Number format of weights and activations, by compressed-tensors' names.
      */
-    scheme: 'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16';
+    scheme:
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -166,7 +245,7 @@ export interface SmoothquantUse {
     /**
      * Number format of weights and activations, by compressed-tensors' names.
      */
-    scheme: 'W8A8' | 'W4A8' | 'FP8_DYNAMIC';
+    scheme: 'W8A8' | 'W4A8' | 'FP8_DYNAMIC' | 'MXFP4';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */
@@ -202,6 +281,47 @@ export interface Fp8Use {
     group_size?: 'channel' | number | null;
 }
 /**
+ * Fits each group's scale and zero point to the weights, so that most weights are met closely and outliers count less. No calibration.
+ */
+export interface HqqUse {
+    /**
+     * **HQQ**. Fits each group's scale and zero point to the weights, so that most weights are met closely and outliers count less. No calibration.
+     */
+    method: 'hqq';
+    /**
+     * Number format of weights and activations, by compressed-tensors' names.
+     */
+    scheme:
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM'
+        | 'W8A8'
+        | 'W4A8';
+    /**
+     * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
+     */
+    group_size?: 'channel' | number | null;
+    /**
+     * The exponent p of Σ|w − ŵ|^p, which is made small: the smaller it is, the less outliers count. Default: 0.7.
+     */
+    norm?: number;
+    /**
+     * How often the grid is fitted again. Default: 40.
+     */
+    iterations?: number;
+}
+/**
  * Rounds every weight to the nearest point of its group's grid. No calibration; the baseline of all others.
  */
 export interface RtnUse {
@@ -213,7 +333,26 @@ export interface RtnUse {
      * Number format of weights and activations, by compressed-tensors' names.
      */
     scheme:
-        'W2A16' | 'W3A16' | 'W4A16' | 'W5A16' | 'W6A16' | 'W7A16' | 'W8A16' | 'W8A8' | 'W4A8' | 'NVFP4A16' | 'MXFP4A16';
+        | 'W2A16'
+        | 'W3A16'
+        | 'W4A16'
+        | 'W5A16'
+        | 'W6A16'
+        | 'W7A16'
+        | 'W8A16'
+        | 'W2A16_ASYM'
+        | 'W3A16_ASYM'
+        | 'W4A16_ASYM'
+        | 'W5A16_ASYM'
+        | 'W6A16_ASYM'
+        | 'W7A16_ASYM'
+        | 'W8A16_ASYM'
+        | 'W8A8'
+        | 'W4A8'
+        | 'NVFP4A16'
+        | 'NVFP4'
+        | 'MXFP4A16'
+        | 'MXFP4';
     /**
      * Consecutive input weights that share one scale, or `channel` for one scale for each output row. Default: 128. Must divide the layer's input width; smaller groups cost more bits and lose less.
      */

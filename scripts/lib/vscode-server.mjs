@@ -1,5 +1,7 @@
 // The inner VS Code server of test/vscode: started on a free loopback port, ended without leaving anything behind.
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import path from 'node:path';
 import { environment, node, root, vscodeServer } from './paths.mjs';
 import { endGroup, launch, onExit } from './process.mjs';
@@ -33,7 +35,8 @@ export const userSettings = {
  * @property {number} port
  * @property {number} pid process group of server and extension hosts
  * @property {string} data its data folder; logs are in data/logs
- * @property {(folder: string, tests?: string) => string} url the workbench with a folder open, and a tests module to run in it
+ * @property {(folder: string, tests?: string) => string} url the workbench with a folder open, and a tests module to run in it; with the
+ *     token, without which the server answers nobody: whoever reaches it has a terminal
  * @property {() => string} output what the server printed so far
  * @property {Promise<void>} ended
  * @property {() => Promise<void>} close
@@ -84,8 +87,12 @@ export async function startServer({ extension = root, extensionsFolder, settings
     const user = path.join(data, 'data', 'User');
     mkdirSync(user, { recursive: true });
     writeFileSync(path.join(user, 'settings.json'), JSON.stringify({ ...userSettings, ...settings }, undefined, 4));
+    // In a file that only this user can read: arguments are for everyone on the machine to see.
+    const token = randomBytes(24).toString('hex');
+    const tokenFile = path.join(data, 'token');
+    writeFileSync(tokenFile, token, { mode: 0o600 });
     const child = serverMain([
-        '--host', '127.0.0.1', '--port', String(port), '--without-connection-token',
+        '--host', '127.0.0.1', '--port', String(port), '--connection-token-file', tokenFile,
         '--reconnection-grace-time', '20',
         ...(untilClosed ? [] : ['--enable-remote-auto-shutdown']),
         ...(driver ? ['--enable-smoke-test-driver'] : []),
@@ -127,13 +134,41 @@ export async function startServer({ extension = root, extensionsFolder, settings
                     ...(tests ? [['extensionTestsPath', remote(tests)]] : []),
                     ['skipWelcome', 'true'],
                 ];
-                return `http://${authority}/?folder=${encodeURIComponent(folder)}&payload=${encodeURIComponent(JSON.stringify(payload))}`;
+                return `http://${authority}/?tkn=${token}&folder=${encodeURIComponent(folder)}&payload=${encodeURIComponent(JSON.stringify(payload))}`;
             },
         };
     } catch (error) {
         await close();
         throw error;
     }
+}
+
+/**
+ * How the server answers at a URL: as a browser sees it, which keeps the token as a cookie and goes where it is sent.
+ * @param {string} url
+ * @param {string} [cookie]
+ * @returns {Promise<number | undefined>} the status
+ */
+export function statusOf(url, cookie) {
+    return new Promise((resolve, reject) => {
+        get(url, { headers: cookie ? { cookie } : {} }, (response) => {
+            response.resume();
+            const { location, 'set-cookie': cookies } = response.headers;
+            const kept = cookies?.map((one) => one.replace(/;.*/, '')).join('; ');
+            if (!location || cookie) resolve(response.statusCode);
+            else statusOf(new URL(location, url).href, kept).then(resolve, reject);
+        }).once('error', reject);
+    });
+}
+
+/**
+ * The same URL without the token.
+ * @param {string} url
+ */
+export function withoutToken(url) {
+    const open = new URL(url);
+    open.searchParams.delete('tkn');
+    return open.href;
 }
 
 /**

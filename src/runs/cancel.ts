@@ -35,9 +35,15 @@ export interface CancelOptions {
 
 export type CancelOutcome = 'asked' | 'not-running' | 'other-host';
 
+/** One wish to cancel a run, from the first moment on until the run ends. */
+interface Asking {
+    outcome: Promise<CancelOutcome>;
+    patience?: Disposable;
+}
+
 /** The ladder: SIGINT once (a second one would end the engine at once), then, after a while, the offer to kill. */
 export class Canceller implements Disposable {
-    private readonly timers = new Map<string, Disposable>();
+    private readonly asked = new Map<string, Asking>();
     private readonly listener: Disposable;
 
     constructor(private readonly options: CancelOptions) {
@@ -46,19 +52,35 @@ export class Canceller implements Disposable {
         });
     }
 
-    async cancel(run: Run): Promise<CancelOutcome> {
+    cancel(run: Run): Promise<CancelOutcome> {
+        if (!isActive(run.state)) return Promise.resolve('not-running');
+        const known = this.asked.get(run.directory);
+        if (known) return known.outcome;
+        const asking: Asking = { outcome: Promise.resolve('asked') };
+        this.asked.set(run.directory, asking);
+        asking.outcome = this.interrupt(run, asking).catch((error: unknown) => {
+            this.forget(run.directory, asking);
+            throw error;
+        });
+        return asking.outcome;
+    }
+
+    private async interrupt(run: Run, asking: Asking): Promise<CancelOutcome> {
         const { store, send, clock, offerToStop } = this.options;
-        if (!isActive(run.state)) return 'not-running';
-        if (this.timers.has(run.directory)) return 'asked';
         const pid = await this.pidOf(run);
-        if (typeof pid === 'string') return pid;
+        // The run may have ended while its process was looked for.
+        const hasEnded = this.asked.get(run.directory) !== asking || !isActive(store.get(run.directory)?.state ?? run.state);
+        if (typeof pid === 'string' || hasEnded) {
+            this.forget(run.directory, asking);
+            return typeof pid === 'string' ? pid : 'not-running';
+        }
         store.markCancelling(run.directory);
-        this.timers.set(run.directory, clock.after(PATIENCE, () => {
+        asking.patience = clock.after(PATIENCE, () => {
             const latest = store.get(run.directory);
             if (!latest || !isActive(latest.state)) return;
             store.markStoppable(run.directory);
             offerToStop(latest);
-        }));
+        });
         send(pid, 'SIGINT');
         return 'asked';
     }
@@ -74,8 +96,8 @@ export class Canceller implements Disposable {
 
     dispose(): void {
         this.listener.dispose();
-        for (const timer of this.timers.values()) timer.dispose();
-        this.timers.clear();
+        for (const { patience } of this.asked.values()) patience?.dispose();
+        this.asked.clear();
     }
 
     /** Never signals a process that merely inherited the run's pid. */
@@ -86,8 +108,10 @@ export class Canceller implements Disposable {
         return living ? run.record.pid : 'not-running';
     }
 
-    private forget(directory: string): void {
-        this.timers.get(directory)?.dispose();
-        this.timers.delete(directory);
+    /** asking: only this wish, not one that came after it. */
+    private forget(directory: string, asking = this.asked.get(directory)): void {
+        if (this.asked.get(directory) !== asking) return;
+        asking?.patience?.dispose();
+        this.asked.delete(directory);
     }
 }

@@ -21,7 +21,7 @@ export const appStyles = css`
     main {
         display: flex;
         flex-direction: column;
-        gap: 8px;
+        gap: 6px;
         height: 100%;
         box-sizing: border-box;
     }
@@ -29,11 +29,11 @@ export const appStyles = css`
     header {
         display: flex;
         flex-direction: column;
-        gap: 8px;
+        gap: 6px;
         flex: none;
     }
     .top {
-        padding-top: 10px;
+        padding-top: 6px;
     }
     .low .top {
         padding-bottom: 8px;
@@ -45,6 +45,12 @@ export const appStyles = css`
         overflow: hidden auto;
         /* Room for the focus outlines of the last line, which scrolling would clip. */
         padding-bottom: 3px;
+    }
+    .caption {
+        margin: -2px 0 0;
+        font-size: 11px;
+        line-height: 15px;
+        color: var(--vscode-descriptionForeground);
     }
     .data {
         flex: 1 1 0;

@@ -223,7 +223,9 @@ export class SensitivityPanel extends LitElement {
             .formats=${this.formats}
             .marks=${this.marks}
         ></quant-legend>`;
-        return html`<quant-view-toolbar .view=${view}>${view === 'map' ? legend : nothing}</quant-view-toolbar>`;
+        const written = this.model.columns.includes(WRITTEN) ? ` ${t('As written: after quantizing the layers before, too.')}` : '';
+        return html`<quant-view-toolbar .view=${view}>${view === 'map' ? legend : nothing}</quant-view-toolbar>
+            <p class="caption">${t('SQNR is measured on the calibration text: methods that fit it look slightly better than elsewhere.')}${written}</p>`;
     }
 
     /** `above`: what scrolls together with the data. */

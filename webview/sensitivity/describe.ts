@@ -44,6 +44,8 @@ export interface Fact {
     readonly label: string;
     readonly value: string;
     readonly warning?: boolean;
+    /** About the layer, the same for all of its cells. */
+    readonly aside?: boolean;
 }
 
 export interface Details {
@@ -58,7 +60,7 @@ export function detailsOf(model: Model, row: Row, column: number, formats: Forma
     const measurement = row.cells[column] ?? null;
     const subtitle = candidate === undefined ? null : columnTitle(candidate);
     const facts = candidate === undefined ? [] : measurementFacts(row, candidate, measurement, formats);
-    return { title: row.name, subtitle, facts: [...facts, ...layerFacts(row, formats)] };
+    return { title: row.name, subtitle, facts: [...facts, ...layerFacts(row, formats, candidate !== undefined)] };
 }
 
 function measurementFacts(row: Row, candidate: string, measurement: Measurement | null, formats: Formats): Fact[] {
@@ -76,14 +78,14 @@ function measurementFacts(row: Row, candidate: string, measurement: Measurement 
     return facts;
 }
 
-function layerFacts(row: Row, formats: Formats): Fact[] {
+function layerFacts(row: Row, formats: Formats, aside: boolean): Fact[] {
     const facts: Fact[] = [];
     const count = parameters(row);
     if (row.shape && count !== null) {
         const shape = `${formats.integer(row.shape.outputs)} × ${formats.integer(row.shape.inputs)}`;
-        facts.push({ label: t('Shape'), value: t('{0}, {1} weights', shape, formats.integer(count)) });
+        facts.push({ label: t('Shape'), value: t('{0}, {1} weights', shape, formats.integer(count)), aside });
     }
-    if (row.tokens !== null && row.tokens > 0) facts.push({ label: t('Calibration tokens'), value: formats.integer(row.tokens) });
+    if (row.tokens !== null && row.tokens > 0) facts.push({ label: t('Calibration tokens'), value: formats.integer(row.tokens), aside });
     if (row.asked !== null || row.applied !== null) {
         facts.push({ label: t('Asked → applied'), value: `${row.asked ?? t('kept')} → ${row.applied ?? t('kept')}` });
     } else if (row.shape) {

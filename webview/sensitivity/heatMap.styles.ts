@@ -110,7 +110,7 @@ export const heatMapStyles = css`
         white-space: nowrap;
         font-variant-numeric: tabular-nums;
     }
-    :host([upright]) .title .bits {
+    :host([tight]) .title .bits {
         font-size: 10px;
         white-space: normal;
     }

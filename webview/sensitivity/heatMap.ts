@@ -4,9 +4,9 @@ import type { SensitivityState, SortKey } from '../../protocol/panel';
 import type { Formats } from '../shared/format';
 import { moveInGrid, type GridPosition } from '../shared/gridKeys';
 import { t } from '../shared/strings';
-import { placeCard, type DetailCard } from './detailCard';
+import { cardPlace, hasRoomBeside, type CardRoom, type DetailCard } from './detailCard';
 import './detailCard';
-import { cellLabel, detailsOf } from './describe';
+import { cellLabel, columnTitle, detailsOf, partsOf } from './describe';
 import { events } from './events';
 import { heatMapStyles } from './heatMap.styles';
 import { mapHead } from './mapHead';
@@ -53,7 +53,10 @@ export class HeatMap extends LitElement {
     private columns: Columns = layoutColumns(0, false, 0, 0);
     private layout: Rows = layoutRows([], false);
     private frame = 0;
-    private pointer: { x: number; y: number } | null = null;
+    /** Where the pointer was seen last, inside or outside: browsers tell of movements when only what lies below it has moved. */
+    private pointer = { x: Number.NaN, y: Number.NaN };
+    /** Whether the pointer has moved over the map since a key was pressed. */
+    private isPointing = false;
     private readonly resized = new ResizeObserver(() => {
         this.viewport = { width: this.scroller.clientWidth, height: this.scroller.clientHeight };
     });
@@ -98,9 +101,17 @@ export class HeatMap extends LitElement {
         if (['rows', 'model', 'viewport', 'palette'].some((key) => changed.has(key))) {
             const apart = this.model.columns.at(-1) === WRITTEN;
             const labels = this.longestText(this.rows.map((row) => row.label));
-            const notes = apart ? this.longestText([t('Method'), ...this.rows.map((row) => row.applied ?? '')]) : 0;
+            const notes = apart && this.needsMethods() ? this.longestText([t('Method'), ...this.rows.map((row) => row.applied ?? '')]) : 0;
             this.columns = layoutColumns(this.model.columns.length, apart, this.viewport.width, labels, notes);
+            const parts = this.model.columns.flatMap((column) => partsOf(columnTitle(column)).flatMap((part) => part.split(' ')));
+            this.toggleAttribute('upright', this.longestText(parts) + 8 > this.columns.cell);
+            this.toggleAttribute('tight', this.columns.cell < 72);
         }
+    }
+
+    /** In a narrow panel cells need the room more than words that the marks of the cells in use say already. */
+    private needsMethods(): boolean {
+        return this.viewport.width >= 600 || this.rows.some(({ applied }) => applied !== null && !this.model.columns.includes(applied));
     }
 
     private longestText(texts: readonly string[]): number {
@@ -190,7 +201,7 @@ export class HeatMap extends LitElement {
         const at = this.carded;
         const row = at && this.rows[at.row];
         if (!at || !row) return nothing;
-        return html`<quant-detail-card aria-hidden="true" .details=${detailsOf(this.model, row, at.column, this.formats)}></quant-detail-card>`;
+        return html`<quant-detail-card aria-hidden="true" ?compact=${!hasRoomBeside(this.cardRoom())} .details=${detailsOf(this.model, row, at.column, this.formats)}></quant-detail-card>`;
     }
 
     protected override updated(changed: PropertyValues): void {
@@ -201,7 +212,6 @@ export class HeatMap extends LitElement {
         this.style.setProperty('--gutter', `${String(this.columns.gutter)}px`);
         this.style.setProperty('--apart', `${String(apart)}px`);
         this.style.setProperty('--map-width', `${String(width)}px`);
-        this.toggleAttribute('upright', cell < 72);
         this.stage.style.height = `${String(this.layout.total + 8)}px`;
         const before = changed.get('viewport' as keyof this) as typeof this.viewport | undefined;
         if ((changed.has('selection') || before?.height === 0) && this.headerColumn === null) this.reveal();
@@ -211,7 +221,8 @@ export class HeatMap extends LitElement {
     private readonly onScroll = (): void => {
         cancelAnimationFrame(this.frame);
         this.frame = requestAnimationFrame(() => {
-            if (this.pointer) this.hoverAt(this.pointer.x, this.pointer.y);
+            // While keys lead, what scrolls below a resting pointer is nothing that it points at.
+            if (this.isPointing) this.hoverAt(this.pointer.x, this.pointer.y);
             this.draw();
         });
     };
@@ -263,24 +274,38 @@ export class HeatMap extends LitElement {
         return this.canvas.getBoundingClientRect().top - this.stage.getBoundingClientRect().top;
     }
 
+    private cardRoom(): CardRoom {
+        const { clientWidth: width, clientHeight: height } = this.scroller;
+        return { width, height, top: this.canvas.getBoundingClientRect().top - this.getBoundingClientRect().top, mapRight: this.columns.width - this.scroller.scrollLeft };
+    }
+
     private placeCard(card: HTMLElement): void {
         const at = this.carded;
         if (!at) return;
-        const own = this.getBoundingClientRect();
-        const canvas = this.canvas.getBoundingClientRect();
+        const room = this.cardRoom();
         const left = at.column < 0 ? this.columns.gutter : columnLeft(this.columns, at.column) - this.scroller.scrollLeft;
         const width = at.column < 0 ? this.columns.labels - this.columns.gutter : this.columns.cell;
-        const top = (this.layout.tops[at.row] ?? 0) - this.offsetY();
-        placeCard(card, own, { x: canvas.left - own.left + left, y: canvas.top - own.top + top, width, height: this.layout.height });
+        const top = room.top + (this.layout.tops[at.row] ?? 0) - this.offsetY();
+        const anchor = { x: left, y: top, width, height: this.layout.height };
+        Object.assign(card.style, { maxWidth: '', maxHeight: '' });
+        const { maxWidth } = cardPlace({ width: card.offsetWidth, height: card.offsetHeight }, room, anchor);
+        // Its height follows from the width that it is given.
+        card.style.maxWidth = `${String(Math.round(maxWidth))}px`;
+        const { x, y, maxHeight } = cardPlace({ width: card.offsetWidth, height: card.offsetHeight }, room, anchor);
+        card.style.maxHeight = `${String(Math.round(maxHeight))}px`;
+        card.style.transform = `translate(${String(Math.round(x))}px, ${String(Math.round(y))}px)`;
     }
 
     private readonly onPointer = (event: PointerEvent): void => {
+        const { x, y } = this.pointer;
         this.pointer = { x: event.clientX, y: event.clientY };
+        if (x === event.clientX && y === event.clientY) return;
+        this.isPointing = true;
         this.hoverAt(event.clientX, event.clientY);
     };
 
     private readonly onPointerLeave = (): void => {
-        this.pointer = null;
+        this.isPointing = false;
         this.hovered = null;
     };
 
@@ -325,6 +350,7 @@ export class HeatMap extends LitElement {
             const to = moveInGrid(at ?? { row: 0, column: 0 }, event.key, event.ctrlKey || event.metaKey, size);
             if (!to) return;
             event.preventDefault();
+            this.isPointing = false;
             this.select(at ? to : { row: 0, column: 0 });
         }
     };

@@ -11,7 +11,10 @@ interface Figure {
     readonly label: string;
     readonly hint: string;
     readonly value: TemplateResult | string;
-    readonly note: TemplateResult | string;
+    /** Belongs to the figure. */
+    readonly note?: TemplateResult | string;
+    /** Explains it: in the tooltip, and beside it in a wide panel. */
+    readonly more?: string;
     readonly name: string;
 }
 
@@ -20,40 +23,32 @@ interface Figure {
 export class KeyFigures extends LitElement {
     static override styles = css`
         :host {
-            display: grid;
-            grid-auto-flow: column;
-            grid-auto-columns: auto;
-            gap: 8px 26px;
+            display: flex;
+            flex-wrap: wrap;
+            gap: 1px 12px;
         }
-        /* Too narrow for one row: two rows of the same length, so that no figure stands alone. */
-        @media (max-width: 1080px) {
-            :host {
-                grid-auto-flow: row;
-                grid-template-columns: repeat(var(--half, 3), minmax(0, 1fr));
-            }
+        [data-figure] {
+            display: flex;
+            flex-wrap: wrap;
+            align-items: baseline;
+            gap: 0 5px;
+            line-height: 19px;
+            font-variant-numeric: tabular-nums;
+            overflow-wrap: anywhere;
         }
-        @media (max-width: 700px) {
-            :host {
-                grid-template-columns: repeat(auto-fit, minmax(min(195px, 100%), 1fr));
-            }
-        }
-        .label {
+        .label,
+        .note {
             font-size: 11px;
-            line-height: 15px;
             color: var(--vscode-descriptionForeground);
         }
         .value {
-            font-size: 14px;
-            line-height: 20px;
-            font-variant-numeric: tabular-nums;
-            overflow-wrap: anywhere;
+            font-size: 12px;
         }
-        .note {
-            font-size: 11px;
-            line-height: 15px;
-            color: var(--vscode-descriptionForeground);
-            font-variant-numeric: tabular-nums;
-            overflow-wrap: anywhere;
+        /* What explains a figure rather than being one stands in its tooltip, too, where the room is dear. */
+        @media (max-width: 1500px) {
+            .note.more {
+                display: none;
+            }
         }
         .value b {
             font-weight: 600;
@@ -64,7 +59,7 @@ export class KeyFigures extends LitElement {
         }
         .unit,
         .error {
-            font-size: 12px;
+            font-size: 11px;
         }
         .error {
             color: var(--vscode-descriptionForeground);
@@ -95,13 +90,12 @@ export class KeyFigures extends LitElement {
     @property({ attribute: false }) formats!: Formats;
 
     protected override render(): TemplateResult[] {
-        const figures = this.figures();
-        this.style.setProperty('--half', String(figures.length > 3 ? Math.ceil(figures.length / 2) : Math.max(figures.length, 1)));
-        return figures.map(
-            ({ label, hint, value, note, name }) => html`<div data-figure=${name} title=${hint}>
-                <div class="label">${label}</div>
-                <div class="value">${value}</div>
-                <div class="note">${note}</div>
+        return this.figures().map(
+            ({ label, hint, value, note, more, name }) => html`<div data-figure=${name} title=${[hint, more].filter(Boolean).join('\n')}>
+                <span class="label">${label}</span>
+                <span class="value">${value}</span>
+                ${note === undefined ? nothing : html`<span class="note">${note}</span>`}
+                ${more === undefined ? nothing : html`<span class="note more">${more}</span>`}
             </div>`,
         );
     }
@@ -120,8 +114,8 @@ export class KeyFigures extends LitElement {
             name: 'size',
             label: t('Size'),
             hint: t('Bytes of all tensors, in the original checkpoint and in the written one'),
-            value: after === null ? before : html`<span class="from">${before} →</span> <b>${formats.bytes(after)}</b>`,
-            note: after === null ? t('nothing written') : t('{0} of the original', formats.percent(after / sizes.original_bytes, 0)),
+            value: after === null ? before : html`<span class="from">${withoutUnit(before, formats.bytes(after))} →</span> <b>${formats.bytes(after)}</b>`,
+            more: after === null ? t('nothing written') : t('{0} of the original', formats.percent(after / sizes.original_bytes, 0)),
         };
     }
 
@@ -129,10 +123,10 @@ export class KeyFigures extends LitElement {
         const { formats } = this;
         return {
             name: 'bits',
-            label: t('Bits per weight'),
-            hint: t('Stored bits for each weight of the target layers, scales and zero points included; below: over all parameters of the model'),
+            label: t('Bits'),
+            hint: t('Stored bits for each weight of the target layers, scales and zero points included'),
             value: html`<b>${formats.fixed(sizes.bits_per_weight, 2)}</b>`,
-            note: t('{0} whole model', formats.fixed(sizes.model_bits_per_weight, 2)),
+            more: t('{0} over all parameters of the model', formats.fixed(sizes.model_bits_per_weight, 2)),
         };
     }
 
@@ -141,41 +135,49 @@ export class KeyFigures extends LitElement {
         const { perplexity, baseline_perplexity: baseline, perplexity_ratio: ratio, kl, same_top: same } = scores;
         const figures: Figure[] = [];
         if (perplexity) {
-            const before = baseline ? html`<span class="from">${this.score(baseline, false)} →</span>` : nothing;
+            const against = baseline && t('{0} → {1}', this.written(baseline), this.written(perplexity));
             figures.push({
                 name: 'perplexity',
                 label: t('Perplexity'),
-                hint: scoreHint(perplexity, formats),
-                value: html`${before} ${this.score(perplexity)}`,
-                note: baseline ? t('{0} against the original', change(formats, perplexity.value / baseline.value - 1, ratio?.standard_error)) : '',
+                hint: [against, scoreHint(perplexity, formats)].filter(Boolean).join('\n'),
+                // The error of the ratio says how certain the change is; the errors of the two are mostly the text's.
+                value: baseline
+                    ? html`<span class="from">${formats.withError(baseline.value, baseline.standard_error).value} →</span> <b>${formats.withError(perplexity.value, perplexity.standard_error).value}</b>`
+                    : this.score(perplexity),
+                note: baseline ? change(formats, perplexity.value / baseline.value - 1, ratio?.standard_error) : undefined,
             });
         } else if (baseline) {
-            figures.push({ name: 'perplexity', label: t('Perplexity of the original'), hint: scoreHint(baseline, formats), value: this.score(baseline), note: '' });
+            figures.push({ name: 'perplexity', label: t('Perplexity of the original'), hint: scoreHint(baseline, formats), value: this.score(baseline) });
         }
         if (kl) {
             figures.push({
                 name: 'kl',
-                label: t('KL to the original'),
-                hint: t('Mean Kullback–Leibler divergence of the next-token distributions, original to quantized. {0}', scoreHint(kl, formats)),
-                value: html`${this.score(kl)} <span class="unit">${t('nats')}</span>`,
-                note: t('0 for the original itself'),
+                label: t('KL'),
+                hint: t('Mean Kullback–Leibler divergence of the next-token distributions, original to quantized, in nats. {0}', scoreHint(kl, formats)),
+                value: this.score(kl),
+                more: t('0 for the original itself'),
             });
         }
         if (same) {
             figures.push({
                 name: 'same-top',
-                label: t('Same top token'),
+                label: t('Same top'),
                 hint: t('Share of positions whose most likely token is unchanged. {0}', scoreHint(same, formats)),
                 value: html`<b>${formats.percent(same.value, 1)}</b> <span class="error">± ${formats.fixed(same.standard_error * 100, 1)}</span>`,
-                note: t('of {0} positions', formats.integer(same.tokens)),
+                more: t('of {0} positions', formats.integer(same.tokens)),
             });
         }
         return figures;
     }
 
-    private score(score: Score, emphasis = true): TemplateResult {
+    private score(score: Score): TemplateResult {
         const { value, error } = this.formats.withError(score.value, score.standard_error);
-        return emphasis ? html`<b>${value}</b> <span class="error">± ${error}</span>` : html`${value} <span class="error">± ${error}</span>`;
+        return html`<b>${value}</b> <span class="error">± ${error}</span>`;
+    }
+
+    private written(score: Score): string {
+        const { value, error } = this.formats.withError(score.value, score.standard_error);
+        return `${value} ± ${error}`;
     }
 
     private weakestFigure(): Figure | null {
@@ -183,10 +185,11 @@ export class KeyFigures extends LitElement {
         if (!weakest) return null;
         const candidate = model.columns[weakest.column] ?? '';
         const { name, label, block } = weakest.row;
-        const place = block === null ? label : t('{0}, block {1}', label, block);
+        // What a block's parts are called is dispensable: the tooltip has the whole name.
+        const place = block === null ? label : `${String(block)}.${label.slice(label.indexOf('.') + 1)}`;
         return {
             name: 'weakest',
-            label: t('Weakest layer in use'),
+            label: t('Weakest'),
             hint: t('{0}: lowest SQNR among the methods in use; a click selects it', name),
             value: html`<b>${formats.fixed(weakest.value, 2)}</b> <span class="unit">dB</span>`,
             note: html`<button @click=${() => {
@@ -194,6 +197,12 @@ export class KeyFigures extends LitElement {
             }}>${place}</button>`,
         };
     }
+}
+
+/** `8.98` before `3.45 MB`, but `1.2 GB` before `420 MB`. */
+function withoutUnit(size: string, other: string): string {
+    const [number, unit] = size.split(' ');
+    return number !== undefined && unit === other.split(' ')[1] ? number : size;
 }
 
 /** `+2.80% ± 0.17%`. The error is that of the ratio, sequence by sequence: much smaller than the two perplexities' own. Older results have none. */

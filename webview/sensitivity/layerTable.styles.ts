@@ -27,7 +27,7 @@ export const layerTableStyles = css`
     }
     th,
     td {
-        padding: 0 10px;
+        padding: 0 7px;
         height: 22px;
         line-height: 20px;
         box-sizing: border-box;
@@ -44,7 +44,10 @@ export const layerTableStyles = css`
         position: sticky;
         top: 0;
         z-index: 2;
-        height: 28px;
+        padding-block: 3px;
+        line-height: 15px;
+        vertical-align: bottom;
+        white-space: normal;
         color: var(--vscode-descriptionForeground);
         border-bottom: 1px solid var(--quant-line);
     }

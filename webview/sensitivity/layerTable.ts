@@ -9,6 +9,7 @@ import { layerTableStyles } from './layerTable.styles';
 import type { Model, Row } from './model';
 import type { ColumnSummary } from './statistics';
 import { summaryLines } from './summaryRows';
+import { breakable } from './mapHead';
 import { tableColumns, type TableColumn } from './tableColumns';
 
 const ROW_HEIGHT = 22;
@@ -128,7 +129,7 @@ export class LayerTable extends LitElement {
             data-row="-1"
             data-column=${index}
         >
-            <span class="text">${column.title}</span>${sorted && !plain ? html`<vscode-icon name=${this.descending ? 'arrow-down' : 'arrow-up'} size="12"></vscode-icon>` : nothing}
+            <span class="text">${column.candidate === undefined ? column.title : breakable(column.title)}</span>${sorted && !plain ? html`<vscode-icon name=${this.descending ? 'arrow-down' : 'arrow-up'} size="12"></vscode-icon>` : nothing}
         </th>`;
     }
 

@@ -23,7 +23,7 @@ export const ROW_HEIGHT = 22;
 export const BLOCK_GAP = 7;
 const CELL_LIMITS = { least: 46, most: 104 };
 const APART = 12;
-const MARGIN = 16;
+const MARGIN = 4;
 /** Left and right of the word after the cells. */
 export const NOTE_PADDING = 8;
 

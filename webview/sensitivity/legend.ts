@@ -47,6 +47,12 @@ export class Legend extends LitElement {
             color: var(--vscode-foreground);
             font-variant-numeric: tabular-nums;
         }
+        /* Its tooltip says it, too. */
+        @media (max-width: 700px) {
+            .rule {
+                display: none;
+            }
+        }
         canvas {
             display: block;
         }
@@ -100,7 +106,7 @@ export class Legend extends LitElement {
                 <canvas data-mark="scale" aria-hidden="true"></canvas>
                 <span class="number">${this.formats.fixed(high, 1)} dB</span>
             </span>
-            <span>${rule === 'percentiles' ? t('2nd–98th percentile') : t('minimum–maximum')}</span>
+            <span class="rule">${rule === 'percentiles' ? t('2nd–98th percentile') : t('minimum–maximum')}</span>
             ${this.renderToggle()}
         </div>`;
     }

@@ -8,9 +8,9 @@ interface Size {
  * Deliberately not measured from the content: what is decided here changes the content's own height, and the two would chase each other.
  */
 const NEEDED = [
-    { from: 660, height: 540 },
-    { from: 420, height: 680 },
-    { from: 0, height: 960 },
+    { from: 660, height: 460 },
+    { from: 420, height: 520 },
+    { from: 0, height: 660 },
 ] as const;
 /** How much further a size must go back before the decision does. */
 const HYSTERESIS = 24;

@@ -85,6 +85,6 @@ function arrow({ sort, descending }: MapHead, key: SortKey): TemplateResult | ty
 }
 
 /** Lets a label such as gptq-w4a16-g128 or awq-w4a16(rounding=gptq) wrap between its parts. */
-function breakable(label: string): unknown {
+export function breakable(label: string): unknown {
     return partsOf(label).map((part, index) => (index > 0 ? html`<wbr />${part}` : part));
 }

@@ -47,6 +47,9 @@ export class RunHeader extends LitElement {
         .facts {
             font-size: 12px;
             line-height: 18px;
+            overflow: hidden;
+            text-overflow: ellipsis;
+            white-space: nowrap;
         }
         .facts .state {
             color: var(--vscode-foreground);
@@ -80,6 +83,7 @@ export class RunHeader extends LitElement {
     protected override render(): TemplateResult {
         const { run } = this;
         const live = isLive(run);
+        const facts = [live ? progressText(run, this.formats) : stateTitle(run.state), ...this.facts()];
         return html`
             <div class="line">
                 <vscode-icon class=${run.state} name=${stateIcon(run.state)} ?spin=${live && !this.still}></vscode-icon>
@@ -99,7 +103,7 @@ export class RunHeader extends LitElement {
                       >`
                     : nothing}
             </div>
-            <div class="facts"><span class="state">${live ? progressText(run, this.formats) : stateTitle(run.state)}</span>${this.facts().map((fact) => ` · ${fact}`)}</div>
+            <div class="facts" title=${facts.join(' · ')}><span class="state">${facts[0]}</span>${facts.slice(1).map((fact) => ` · ${fact}`)}</div>
             ${live ? this.renderProgress() : nothing}
         `;
     }

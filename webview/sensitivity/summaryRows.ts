@@ -35,7 +35,7 @@ export function summaryLines(formats: Formats): readonly SummaryLine[] {
         },
         {
             field: 'mean',
-            label: t('Mean of dB'),
+            label: t('Mean, dB'),
             hint: t('Arithmetic mean of the dB values, that is, the geometric mean of the ratios; layers without a finite value are left out'),
             value: ({ mean }) => decibels(mean),
         },

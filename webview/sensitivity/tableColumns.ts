@@ -94,9 +94,11 @@ function outcomeColumns(model: Model, formats: Formats): TableColumn[] {
                       marks: row.fallback === null ? '' : 'fallback',
                   }),
               },
-              { field: 'asked', title: t('Asked'), align: 'left', cell: (row) => ({ text: name(row.asked), exact: row.asked ?? '' }) },
           ]
         : [];
+    // Where every layer got what was asked for, or nothing is applied yet, one column says both.
+    const differs = model.rows.some((row) => row.asked !== row.applied);
+    if (known && differs) columns.push({ field: 'asked', title: t('Asked'), align: 'left', cell: (row) => ({ text: name(row.asked), exact: row.asked ?? '' }) });
     if (model.rows.some((row) => row.bits !== null)) {
         columns.push({
             field: 'bits',

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from quant_engine.architectures.folds import Fold, folds_of
 from quant_engine.architectures.layout import Layout
+from quant_engine.architectures.liveness import dead_from
 from quant_engine.architectures.registry import DecoderFamily, family_for, unsupported
 from quant_engine.architectures.routed import expert_of
 from quant_engine.architectures.stops import Stop, find_stops
@@ -51,6 +52,7 @@ class DecoderModel:
         self.block_count = len(self._block_skeletons)
         self._blocks: dict[int, nn.Module] = {}
         self._head: Head | None = None
+        self._dead_from: dict[tuple[str, ...], list[int]] = {}
 
     def embed(self, tokens: Sequence[Tensor], source: Checkpoint | None = None) -> list[BlockInput]:
         """Hidden states before the first block for each batch of tokens (batch × tokens, int64), without any block's
@@ -124,6 +126,21 @@ class DecoderModel:
         return find_stops(
             self._blocks[index], names, self._family, lambda block: call_block(block, batch.hidden, batch.arguments[index])
         )
+
+    def dead_from(self, index: int, stops: Sequence[Stop]) -> list[int]:
+        """Of a pass through the loaded block: for its input, then for each stop's, the first stop from which on nobody reads it.
+
+        Found once for all blocks with the same stops. Of routed experts nothing is known: everything is read to the end.
+        """
+        if any(stop.experts for stop in stops):
+            return [len(stops)] * (len(stops) + 1)
+        prefix = f"{self._family.blocks}.{index}."
+        kind = (type(self._blocks[index]).__name__, *(name.removeprefix(prefix) for stop in stops for name in stop.groups[0]))
+        if kind not in self._dead_from:
+            batch = self._probe
+            run = lambda hidden: call_block(self._blocks[index], hidden, batch.arguments[index])  # noqa: E731
+            self._dead_from[kind] = dead_from([stop.module for stop in stops], run, batch.hidden)
+        return self._dead_from[kind]
 
     def input_groups(self, index: int) -> list[list[str]]:
         """Full names of the loaded block's linear layers in execution order; those that read the same tensor together."""

@@ -103,7 +103,11 @@ def _parts(source: Checkpoint, full: str) -> list[str]:
         return [f"{stem}.{part}" for part in (*PARTS, "weight") if f"{stem}.{part}" in source.tensors]
     if full in source.tensors:
         return [full]
-    raise QuantError(
+    raise _missing(source, full)
+
+
+def _missing(source: Checkpoint, full: str) -> QuantError:
+    return QuantError(
         f"{source.path} has no tensor {full}",
         code="model-broken",
         advice="The checkpoint is incomplete; download it again.",
@@ -138,6 +142,10 @@ def _quantize_inputs(module: nn.Module, name: str, source: Checkpoint, pieces: S
             code="model-unsupported",
             advice="Choose a checkpoint whose experts have quantized weights only.",
         )
-    scale = f"{stem}.input_scale"
-    static = source.load([scale])[scale].to(device) if scale in source.tensors else None
-    attach(module.get_submodule(name.rpartition(".")[0]), InputQuantizer(inputs, static))
+    scale = None
+    if inputs.stored_scale is not None:
+        part = f"{stem}.{inputs.stored_scale}"
+        if part not in source.tensors:
+            raise _missing(source, part)
+        scale = source.load([part])[part].to(device)
+    attach(module.get_submodule(name.rpartition(".")[0]), InputQuantizer(inputs, scale))

@@ -40,8 +40,8 @@ class Storage:
         """By how many bytes the written checkpoint differs from the original when this layer is quantized: negative."""
         scale_bytes = self.scale_bits // 8
         stored = use.weight_format.stored_bytes(linear.outputs, linear.inputs, scale_bytes)
-        if use.input_format is not None and not use.input_format.dynamic:
-            stored += scale_bytes
+        if use.input_format is not None:
+            stored += use.input_format.stored_bytes(scale_bytes)
         return stored - self.weight_bytes.get(linear.name, 0)
 
 

@@ -68,6 +68,8 @@ def expert_contradiction(layers: Mapping[str, Use | None]) -> str | None:
         return f"all experts of a model need one weight format, and {first} and {other} have different ones"
     if any(use is not None and use.input_format is not None for use in experts.values()):
         return "experts can have quantized weights only, not quantized inputs"
+    if any(use is not None and not use.weight_format.symmetric for use in experts.values()):
+        return "experts cannot have zero points"
     if formats == {None} and any(use for use in layers.values()):
         return "experts cannot stay as they are when other layers are quantized"
     return None

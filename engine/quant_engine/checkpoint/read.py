@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 _PACKED = re.compile(r"(.+)\.weight_packed")
 
-_OVERHEAD = {"weight_scale", "weight_zero_point", "weight_shape", "weight_g_idx", "weight_global_scale", "input_scale"}
+_OVERHEAD = {
+    "weight_scale", "weight_zero_point", "weight_shape", "weight_g_idx", "weight_global_scale", "input_scale", "input_global_scale",
+}  # fmt: skip
 _QWEIGHT_OVERHEAD = {"qzeros", "scales", "g_idx"}
 
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16

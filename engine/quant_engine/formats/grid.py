@@ -70,19 +70,32 @@ class Grid:
         return cls(parts[0].weight_format, scales, torch.cat(zeros) if zeros else None)
 
 
-def find_grid(weight: Tensor, weight_format: WeightFormat, dtype: torch.dtype, shrink: Tensor | float = 1.0) -> Grid:
+def find_grid(
+    weight: Tensor,
+    weight_format: WeightFormat,
+    dtype: torch.dtype,
+    shrink: Tensor | float = 1.0,
+    clip: Tensor | float | None = None,
+    factor: Tensor | None = None,
+) -> Grid:
     """Min-max grid of W (out × in) with scales in `dtype`.
 
     Symmetric: s = max|w| / ((2^b − 1)/2) of integers, max|w| / largest number of floats. Asymmetric, 0 always inside: s = (hi − lo)/(2^b
     − 1), z = round(−2^(b−1) − lo/s). The scale is rounded to the dtype that the checkpoint stores before anything is quantized with it.
-    shrink: both ends of each range are multiplied by it, one number or one for each scale (out × groups).
+    shrink: both ends of each range are multiplied by it, one number or one for each scale (out × groups). clip: each range ends where the
+    magnitude is this share of its largest one; of an asymmetric range that may move one end alone. factor: NVFP4's, when W is a part of the
+    matrix that it belongs to.
     """
     W = weight.to(compute_dtype(weight))
     if weight_format.symmetric:
-        return Grid(weight_format, *scales_of(_largest(W, weight_format) * shrink, weight_format, dtype))
+        share = shrink if clip is None else shrink * clip
+        return Grid(weight_format, *scales_of(_largest(W, weight_format) * share, weight_format, dtype, factor))
     lowest, highest = weight_format.code_range
     grouped = W.reshape(W.shape[0], weight_format.groups(W.shape[1]), -1)
     low, high = grouped.amin(-1).clamp(max=0) * shrink, grouped.amax(-1).clamp(min=0) * shrink
+    if clip is not None:
+        limit = torch.maximum(-low, high) * clip
+        low, high = torch.maximum(low, -limit), torch.minimum(high, limit)
     scales = _storable((high - low) / (highest - lowest), dtype)
     zeros = (lowest - low / scales.to(low.dtype)).clamp(lowest, highest).round()
     return Grid(weight_format, scales, zeros.to(torch.int8))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.formats.numbers import round_
+from quant_engine.formats.scales import factor_of, powers, under_factor
 from quant_engine.formats.scheme import InputFormat
 from quant_engine.lazy import torch
 
@@ -20,8 +21,8 @@ _ATTRIBUTE = "quantized_input"
 class InputQuantizer:
     """X (… × tokens × in) → the values that the quantized layer really sees, in X's dtype.
 
-    scale: (1,), of a static format. smooth: (in,), what the inputs are divided by before and multiplied with after the rounding: a scale
-    that the checkpoint folds into the operation before the layer.
+    scale: (1,), what calibration found: the scale of a static format, NVFP4's float32 factor; else None. smooth: (in,), what the inputs are
+    divided by before and multiplied with after the rounding: a scale that the checkpoint folds into the operation before the layer.
     """
 
     input_format: InputFormat
@@ -37,20 +38,42 @@ class InputQuantizer:
     def _round(self, X: Tensor) -> Tensor:
         size = self.input_format.group_size
         grouped = X if size is None else X.unflatten(-1, (-1, size))
-        scale = self._scale(grouped).to(X.dtype)
+        scale = self._scale(grouped)
         rounded = round_(grouped / scale, self.input_format).mul_(scale)
-        return rounded.reshape(X.shape)
+        return rounded.reshape(X.shape).to(X.dtype)
 
     def _scale(self, X: Tensor) -> Tensor:
+        """In the inputs' own dtype, like the library: the scale is a part of what the checkpoint computes. Under a factor in float32."""
+        kind = self.input_format
+        if kind.scale == "float8":
+            assert self.scale is not None
+            return under_factor(X.abs().amax(-1, keepdim=True) / kind.half_range, self.scale) / self.scale
         if self.scale is not None:
-            return self.scale
-        # In the inputs' own dtype, like the library: the scale is a part of what the checkpoint computes.
-        scale = X.abs().amax(-1, keepdim=True) / self.input_format.half_range
+            return self.scale.to(X.dtype)
+        largest = X.abs().amax(-1, keepdim=True)
+        if kind.scale == "power":
+            return _power(largest)
+        scale = largest / kind.half_range
         return torch.where(scale == 0, torch.finfo(X.dtype).eps, scale)
 
 
-def static_scale(largest: Tensor, input_format: InputFormat, dtype: torch.dtype) -> Tensor:
-    """The stored scale (1,) of a static format in `dtype`; largest: max|x| over all calibration inputs."""
+def _power(largest: Tensor) -> Tensor:
+    """In the dtype of `largest`, whose exponent bits the library reads: below the smallest normal number they say 0, from ¾ of it on they
+    are rounded up to it; and a power that the dtype does not have becomes 1."""
+    tiny = torch.finfo(largest.dtype).tiny
+    scale = powers(torch.where(largest < 0.75 * tiny, 0, largest.clamp(min=tiny))).to(largest.dtype)
+    return torch.where(scale == 0, 1.0, scale)
+
+
+def calibrated_scale(largest: Tensor, input_format: InputFormat, dtype: torch.dtype) -> Tensor | None:
+    """The stored scale (1,): in `dtype` of a static format, in float32 the factor of NVFP4's, None when all is found at run time.
+
+    largest: max|x| over all calibration inputs.
+    """
+    if input_format.stored_scale is None:
+        return None
+    if input_format.scale == "float8":
+        return factor_of(largest)
     scale = (largest.amax().float() / input_format.half_range).to(dtype).reshape(1)
     return torch.where(scale == 0, torch.finfo(dtype).eps, scale)
 

@@ -13,28 +13,37 @@ if TYPE_CHECKING:
     from quant_engine.formats.scheme import WeightFormat
 
 
-def scales_of(largest: Tensor, weight_format: WeightFormat, dtype: torch.dtype) -> tuple[Tensor, None, Tensor | None]:
-    """Scales, no zero points, and the factor of NVFP4. largest: max|w| (float32 or float64), any shape."""
+def scales_of(
+    largest: Tensor, weight_format: WeightFormat, dtype: torch.dtype, factor: Tensor | None = None
+) -> tuple[Tensor, None, Tensor | None]:
+    """Scales, no zero points, and the factor of NVFP4 (that of `largest` unless one is given). largest: max|w| (float32 or float64), any
+    shape."""
     if weight_format.scale == "power":
-        return _powers(largest), None, None
+        return powers(largest), None, None
     if weight_format.scale == "float8":
-        return _float8(largest)
+        factor = factor_of(largest) if factor is None else factor
+        return under_factor(largest.float() / LARGEST_FLOAT[4], factor), None, factor
     half = LARGEST_FLOAT[weight_format.num_bits] if weight_format.type == "float" else ((1 << weight_format.num_bits) - 1) / 2
     stored = (largest / half).to(dtype)
     # compressed-tensors' choice for what is all zero.
     return torch.where(stored == 0, torch.finfo(dtype).eps, stored), None, None
 
 
-def _float8(largest: Tensor) -> tuple[Tensor, None, Tensor]:
-    """NVFP4: E4M3 scales, stored multiplied by a float32 factor that takes the tensor's largest one to 448."""
+def factor_of(largest: Tensor) -> Tensor:
+    """NVFP4's float32 factor (1,), which takes the largest of all scales to 448. largest: max|w| of each group, any shape."""
     tiny = torch.finfo(torch.float32).tiny
     factor = (LARGEST_FLOAT[8] * LARGEST_FLOAT[4] / largest.amax().float().clamp(min=tiny)).reshape(1)
-    factor = torch.nan_to_num(factor, nan=1.0, posinf=1.0)
-    local = (largest.float() / LARGEST_FLOAT[4] * factor).clamp(max=LARGEST_FLOAT[8]).to(torch.float8_e4m3fn).float()
-    return torch.where(local == 0, 0.125, local), None, factor
+    return torch.nan_to_num(factor, nan=1.0, posinf=1.0)
 
 
-def _powers(largest: Tensor) -> Tensor:
+def under_factor(steps: Tensor, factor: Tensor) -> Tensor:
+    """E4M3 scales, decoded in float32, for steps (largest magnitude / 6) that are multiplied by `factor` (1,)."""
+    local = (steps * factor).clamp(max=LARGEST_FLOAT[8]).to(torch.float8_e4m3fn).float()
+    # compressed-tensors' choice for what is all zero.
+    return torch.where(local == 0, 0.125, local)
+
+
+def powers(largest: Tensor) -> Tensor:
     """MX: the power of two under max|w|, taken up where E2M1 would round to the next one, divided by 4 (the exponent of 6)."""
     # 1.75 is half-way, in E2M1's one-bit mantissa, between 1.5 and the next power: compressed-tensors rounds up from there.
     mantissa, exponent = torch.frexp(largest.float())

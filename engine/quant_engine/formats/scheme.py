@@ -105,12 +105,15 @@ class WeightFormat:
         }
         if self.block:
             arguments["block_structure"] = list(self.block)
-        if self.scale != "weight":
-            arguments["scale_dtype"] = arguments["zp_dtype"] = {"float8": "torch.float8_e4m3fn", "power": "torch.uint8"}[self.scale]
-        return arguments
+        return arguments | _scale_dtypes(self.scale)
 
     def with_group_size(self, group_size: int | None) -> WeightFormat:
         return replace(self, group_size=group_size)
+
+
+def _scale_dtypes(scale: Literal["weight", "float8", "power"]) -> dict[str, str]:
+    dtypes = {"float8": "torch.float8_e4m3fn", "power": "torch.uint8"}
+    return dict.fromkeys(("scale_dtype", "zp_dtype"), dtypes[scale]) if scale in dtypes else {}
 
 
 @dataclass(frozen=True)
@@ -119,29 +122,45 @@ class InputFormat:
 
     num_bits: int = 8
     type: Literal["int", "float"] = "int"
-    strategy: Literal["token", "tensor", "group"] = "token"
+    strategy: Literal["token", "tensor", "group", "tensor_group"] = "token"
     group_size: int | None = None
     dynamic: bool = True
     """Whether scales are found at run time; otherwise one `input_scale` from calibration is stored."""
+    scale: Literal["weight", "float8", "power"] = "weight"
+    """As of WeightFormat; the factor of `float8` is `input_global_scale`, from calibration, its scales are found at run time."""
 
     @property
     def half_range(self) -> float:
         """What the largest magnitude is divided by to get a scale: 127.5, or the largest float."""
         return LARGEST_FLOAT[self.num_bits] if self.type == "float" else ((1 << self.num_bits) - 1) / 2
 
+    @property
+    def stored_scale(self) -> str | None:
+        """The tensor that calibration leaves in the checkpoint; None: everything is found at run time."""
+        if self.scale == "float8":
+            return "input_global_scale"
+        return None if self.dynamic else "input_scale"
+
+    def stored_bytes(self, scale_bytes: int) -> int:
+        """Of that tensor."""
+        if self.stored_scale is None:
+            return 0
+        return 4 if self.scale == "float8" else scale_bytes
+
     def fits(self, columns: int) -> bool:
         return self.group_size is None or columns % self.group_size == 0
 
     def arguments(self) -> dict[str, Any]:
         """compressed-tensors' `QuantizationArgs` as JSON."""
-        return {
+        arguments: dict[str, Any] = {
             "num_bits": self.num_bits,
             "type": self.type,
             "symmetric": True,
             "strategy": self.strategy,
             "group_size": self.group_size,
-            "dynamic": self.dynamic,
+            "dynamic": "local" if self.scale == "float8" else self.dynamic,
         }
+        return arguments | _scale_dtypes(self.scale)
 
 
 @dataclass(frozen=True)
@@ -165,8 +184,22 @@ def _weight_only(bits: int) -> Scheme:
     )
 
 
+def _asymmetric(bits: int) -> Scheme:
+    readers = "transformers before 5.23 or vLLM" if bits in (4, 8) else "transformers before 5.23"
+    return Scheme(
+        name=f"W{bits}A16_ASYM",
+        weights=WeightFormat(num_bits=bits, symmetric=False),
+        description=(
+            f"{bits}-bit integer weights, asymmetric, a scale and a zero point for each {DEFAULT_GROUP_SIZE} inputs; 16-bit activations. "
+            f"To load it takes {readers}."
+        ),
+    )
+
+
 _TOKEN_INT8 = InputFormat(8, "int", "token")
 _FLOAT8 = WeightFormat(8, type="float", group_size=None, layout="float-quantized")
+_NVFP4 = WeightFormat(4, type="float", group_size=16, scale="float8", layout="nvfp4-pack-quantized")
+_MXFP4 = WeightFormat(4, type="float", group_size=32, scale="power", layout="mxfp4-pack-quantized")
 
 _OTHERS = (
     Scheme(
@@ -204,20 +237,35 @@ _OTHERS = (
     ),
     Scheme(
         "NVFP4A16",
-        WeightFormat(4, type="float", group_size=16, scale="float8", layout="nvfp4-pack-quantized"),
+        _NVFP4,
         "E2M1 weights, an E4M3 scale for each 16 inputs and a float32 factor for each matrix; 16-bit activations.",
         regroupable=False,
     ),
     Scheme(
+        "NVFP4",
+        _NVFP4,
+        "E2M1 weights and inputs, an E4M3 scale for each 16 of them, a float32 factor for each matrix and (from calibration) its inputs.",
+        InputFormat(4, "float", "tensor_group", 16, scale="float8"),
+        regroupable=False,
+    ),
+    Scheme(
         "MXFP4A16",
-        WeightFormat(4, type="float", group_size=32, scale="power", layout="mxfp4-pack-quantized"),
+        _MXFP4,
         "E2M1 weights, a power of two for each 32 inputs; 16-bit activations.",
+        regroupable=False,
+    ),
+    Scheme(
+        "MXFP4",
+        _MXFP4,
+        "E2M1 weights and inputs, a power of two for each 32 of them, those of the inputs found at run time.",
+        InputFormat(4, "float", "group", 32, scale="power"),
         regroupable=False,
     ),
 )
 
-SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (*map(_weight_only, range(2, 9)), *_OTHERS)}
-"""Only schemes whose checkpoints load in transformers unchanged (docs/decisions/0004-no-zero-points.md)."""
+SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in (*map(_weight_only, range(2, 9)), *map(_asymmetric, range(2, 9)), *_OTHERS)}
+"""Only schemes whose checkpoints load in transformers unchanged; those with zero points not in every release of it
+(docs/decisions/0004-zero-points.md)."""
 
 FLOAT8_SCHEMES = tuple(name for name, scheme in SCHEMES.items() if scheme.weights.layout == "float-quantized")
 OTHER_SCHEMES = tuple(name for name in SCHEMES if name not in FLOAT8_SCHEMES)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from quant_engine.methods.types import Quantized
 
+_SCALES = {"nvfp4-pack-quantized": "float8", "mxfp4-pack-quantized": "power"}
 PARTS = ("weight_packed", "weight_scale", "weight_shape", "weight_zero_point", "weight_global_scale")
 
 
@@ -72,7 +73,7 @@ def formats_of(config: Mapping[str, Any], module: str) -> tuple[WeightFormat, In
         targets = group.get("targets") or []
         if "Linear" in targets or any(_names(target, module) for target in targets):
             layout = group.get("format") or config.get("format") or "pack-quantized"
-            return _weight_format(group["weights"], layout), _input_format(group.get("input_activations"))
+            return _weight_format(group["weights"], layout), _input_format(group.get("input_activations"), layout)
     return None
 
 
@@ -92,20 +93,21 @@ def _weight_format(arguments: Mapping[str, Any], layout: str) -> WeightFormat:
         per_tensor=arguments.get("strategy") == "tensor",
         layout=layout,  # type: ignore[arg-type]
     )
-    scale = {"nvfp4-pack-quantized": "float8", "mxfp4-pack-quantized": "power"}.get(layout, "weight")
-    return replace(found, scale=scale)  # type: ignore[arg-type]
+    return replace(found, scale=_SCALES.get(layout, "weight"))  # type: ignore[arg-type]
 
 
-def _input_format(arguments: Mapping[str, Any] | None) -> InputFormat | None:
+def _input_format(arguments: Mapping[str, Any] | None, layout: str) -> InputFormat | None:
     if arguments is None:
         return None
-    size = arguments.get("group_size")
+    size, bits, kind = arguments.get("group_size"), int(arguments["num_bits"]), arguments.get("type", "int")
+    is_e2m1 = bits == 4 and kind == "float"
     return InputFormat(
-        num_bits=int(arguments["num_bits"]),
-        type=arguments.get("type", "int"),
+        num_bits=bits,
+        type=kind,
         strategy=arguments["strategy"],
         group_size=int(size) if size else None,
         dynamic=bool(arguments.get("dynamic")),
+        scale=_SCALES.get(layout, "weight") if is_e2m1 else "weight",  # type: ignore[arg-type]
     )
 
 

@@ -34,6 +34,19 @@ def exact_products(X: Tensor):
 
 
 @contextmanager
+def coarse_products(X: Tensor):
+    """As `exact_products`, with factors rounded to bfloat16 where that is faster: for comparing errors that many products make up."""
+    if X.device.type == "cpu" and X.dtype == torch.float32:
+        with _cpu_precision("bf16"):
+            yield X, torch.mm
+    elif X.device.type == "cuda" and X.dtype == torch.float32:
+        yield X.to(torch.bfloat16), lambda a, b: torch.mm(a, b.to(torch.bfloat16), out_dtype=torch.float32)
+    else:
+        with exact_products(X) as products:
+            yield products
+
+
+@contextmanager
 def _cpu_precision(value: str) -> Iterator[None]:
     """torch.backends.mkldnn.matmul.fp32_precision = value, and back to what it was."""
     setting: Any = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]

@@ -13,7 +13,7 @@ from quant_engine.lazy import torch
 from quant_engine.methods.registry import Arguments, method
 from quant_engine.methods.rounding import Rounding, round_scaled
 from quant_engine.methods.types import Quantized
-from quant_engine.sensitivity import energies
+from quant_engine.sensitivity import compared_energy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,12 +56,12 @@ def awq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arg
             statistics.searches[key] = search_scale(weight, statistics, weight_format, arguments.grid, arguments.duo_scaling)
         scale, exponent = statistics.searches[key]
         note = f"scale with exponent {exponent:g}"
-    shrink: Tensor | float = 1.0
+    clip = None
     if arguments.clip and weight_format.rows_are_independent:
         seen = statistics if scale is None else statistics.scaled(scale)
         scaled = weight.float() if scale is None else weight.float() * scale
-        shrink = search_clip(scaled, seen.gram, weight_format, weight.dtype, statistics.unclipped)
-    done = round_scaled(weight, statistics, weight_format, arguments.rounding, scale, shrink)
+        clip = search_clip(scaled, seen.gram, weight_format, weight.dtype, statistics.unclipped)
+    done = round_scaled(weight, statistics, weight_format, arguments.rounding, scale, clip)
     return done if note is None else replace(done, report=replace(done.report, note=note))
 
 
@@ -69,7 +69,7 @@ def search_scale(weight: Tensor, statistics: Statistics, weight_format: WeightFo
     """The scale (in,), float32, with the least Σ‖X Wᵀ − X Ŵᵀ‖², Ŵ = Q(W·diag(s))·diag(s)⁻¹ rounded to nearest, and its exponent."""
     assert statistics.fold is not None
     inputs = (statistics.ranges.magnitude / max(statistics.tokens, 1)).float()
-    weights = _weight_magnitudes(weight, weight_format) if duo else None
+    weights = weight_magnitudes(weight, weight_format) if duo else None
     best: tuple[float, Tensor, float] | None = None
     for step in range(grid):
         exponent = step / grid
@@ -77,7 +77,7 @@ def search_scale(weight: Tensor, statistics: Statistics, weight_format: WeightFo
         scaled = weight.float() * scale
         found = find_grid(scaled, weight_format, weight.dtype)
         difference = decode(encode(scaled, found), found).float().div_(scale).sub_(weight.float())
-        (error,) = energies(difference, statistics.gram, [weight.shape[0]])
+        error = compared_energy(difference, statistics.gram)
         if best is None or error < best[0]:
             best = error, scale, exponent
     assert best is not None
@@ -97,7 +97,8 @@ def scale_of(inputs: Tensor, weights: Tensor | None, exponent: float) -> Tensor:
 def search_clip(
     weight: Tensor, gram: Tensor, weight_format: WeightFormat, dtype: torch.dtype, unclipped: Tensor | None
 ) -> Tensor:
-    """For each group of each row (out × groups) the share 1, 0.95 … 0.55 of its range with the least error of what it adds to the output.
+    """For each group of each row (out × groups) the share 1, 0.95 … 0.55 of its largest magnitude with the least error of what it adds to
+    the output when it is cut off there.
 
     That error is dᵀ G_gg d over all tokens, d the group's rounding error and G_gg its block of the Gram matrix. unclipped: rows (bool) that
     keep 1.
@@ -109,7 +110,7 @@ def search_clip(
     best = torch.full((rows, groups), float("inf"), device=weight.device)
     share = torch.ones(rows, groups, device=weight.device)
     for ratio in _CLIPS:
-        found = find_grid(weight, weight_format, dtype, ratio)
+        found = find_grid(weight, weight_format, dtype, clip=ratio)
         difference = (decode(encode(weight, found), found).to(weight.dtype) - weight).reshape(rows, groups, width).transpose(0, 1)
         error = (torch.bmm(difference, blocks) * difference).sum(-1).t()
         better = error < best
@@ -120,7 +121,7 @@ def search_clip(
     return share
 
 
-def _weight_magnitudes(weight: Tensor, weight_format: WeightFormat) -> Tensor:
+def weight_magnitudes(weight: Tensor, weight_format: WeightFormat) -> Tensor:
     """w̄_j (in,): mean over the rows of |W_rj| / (largest of its group + 10⁻⁶)."""
     rows, columns = weight.shape
     grouped = weight.float().abs().reshape(rows, weight_format.groups(columns), -1)

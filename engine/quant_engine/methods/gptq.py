@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -40,6 +41,14 @@ class GptqArguments(Arguments):
             "extra is stored (llm-compressor's `static`). `none`: left to right. Default: weight."
         ),
     )
+    groups: Literal["static", "dynamic"] = Field(
+        default="static",
+        description=(
+            "`static`: each group's scale is found before anything is quantized. `dynamic`: when its first column is reached, from the "
+            "weights as they are then; with actorder `weight` groups then stay together, those with the largest activations first. "
+            "Default: static."
+        ),
+    )
     block_size: int = Field(
         default=128,
         ge=1,
@@ -54,9 +63,8 @@ def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, ar
     statistics of the inputs.
 
     weight: W (out × in); its dtype is that of the scales. Rows of several layers that read the same input can be
-    stacked: each row's result depends on the row and the statistics alone. Scales come from W before any update (static
-    groups). Columns that calibration never excited become 0. When no damping up to 1 makes the Gram matrix invertible,
-    the result is RTN's and the report says so.
+    stacked: each row's result depends on the row and the statistics alone. Columns that calibration never excited become
+    0. When no damping up to 1 makes the Gram matrix invertible, the result is RTN's and the report says so.
     """
     return gptq_on_grid(weight, statistics, weight_format, arguments, weight.dtype)
 
@@ -67,25 +75,55 @@ def gptq_on_grid(
     weight_format: WeightFormat,
     arguments: GptqArguments,
     dtype: torch.dtype,
-    shrink: Tensor | float = 1.0,
+    clip: Tensor | None = None,
 ) -> Quantized:
-    """GPTQ with scales in `dtype` on ranges that are multiplied by `shrink` (one number, or out × groups)."""
-    found = factor(statistics, arguments.damping, ordered=arguments.actorder == "weight")
+    """GPTQ with scales in `dtype` on ranges that are clipped as `find_grid` says (out × groups); dynamic groups know no clipping."""
+    dynamic = arguments.groups == "dynamic" and weight_format.strategy in ("group", "tensor_group")
+    width = weight_format.group_size if dynamic else None
+    found = factor(statistics, arguments.damping, arguments.actorder == "weight", width)
     if found is None:
-        grid = find_grid(weight, weight_format, dtype, shrink)
+        grid = find_grid(weight, weight_format, dtype, clip=clip)
         reason = "no damping up to 1 made the input statistics invertible; inputs that are all zero are one cause"
         return Quantized(encode(weight, grid), grid, Report(fallback=reason, applied="rtn"))
     W = weight.to(compute_dtype(weight), copy=True)
     W[:, found.dead] = 0
-    grid = find_grid(W, weight_format, dtype, shrink)
-    codes, losses = _columns(W, found, grid, arguments.block_size)
+    grid = find_grid(W, weight_format, dtype, clip=clip)
+    codes, losses = _columns(W, found, grid, arguments.block_size, dynamic)
     # The factor is relative to the mean diagonal of G; H = 2G.
     report = Report(damping=found.damping, damping_tried=found.tried, row_losses=losses * (2 * found.mean_diagonal))
     return Quantized(codes, grid, report)
 
 
-def _columns(W: Tensor, found: Factor, grid: Grid, block_size: int) -> tuple[Tensor, Tensor]:
+@dataclass
+class _Levels:
+    """A grid as the loop reads it: steps and zero points by group, (groups × rows); width: columns of a group."""
+
+    grid: Grid
+    width: int
+    steps: Tensor
+    zeros: Tensor | None
+
+    @classmethod
+    def of(cls, grid: Grid, rows: int, columns: int, dtype: torch.dtype) -> _Levels:
+        zeros = None if grid.zeros is None else grid.zeros.t().to(dtype).contiguous()
+        return cls(grid, grid.width(columns), grid.steps(rows, dtype).t().contiguous(), zeros)
+
+    def renew(self, group: int, weights: Tensor) -> None:
+        """Find one group again for its weights (rows × width), here and in the grid."""
+        grid = self.grid
+        found = find_grid(weights, grid.weight_format, grid.scales.dtype, factor=grid.factor)
+        grid.scales[:, group] = found.scales[:, 0]
+        self.steps[group] = found.steps(len(weights), self.steps.dtype)[:, 0]
+        if grid.zeros is not None and found.zeros is not None and self.zeros is not None:
+            grid.zeros[:, group] = found.zeros[:, 0]
+            self.zeros[group] = found.zeros[:, 0].to(self.zeros.dtype)
+
+
+def _columns(W: Tensor, found: Factor, grid: Grid, block_size: int, dynamic: bool = False) -> tuple[Tensor, Tensor]:
     """The column loop over all rows at once: codes (out × in) and each row's Σ e²/2 (float64).
+
+    dynamic: the grid's groups, which the order keeps together, are found again in place as the loop reaches them. All errors so far count,
+    where the reference leaves out those of the block that the loop stands in: block_size must not change the result.
 
     Everything is kept transposed (a column is one contiguous run). Within a block column i first receives what columns
     before it in the block propagate, −Σ_k U[k,i]·e_k, in one product; the block's errors reach all later columns at its
@@ -98,27 +136,27 @@ def _columns(W: Tensor, found: Factor, grid: Grid, block_size: int) -> tuple[Ten
     Wt = W.t().contiguous()
     if found.order is not None:
         Wt, group_of = Wt[found.order], group_of[found.order]
-    St = grid.steps(rows, W.dtype).t().contiguous()
-    Zt = None if grid.zeros is None else grid.zeros.t().to(W.dtype).contiguous()
+    levels = _Levels.of(grid, rows, columns, W.dtype)
     codes = store(torch.empty(columns, rows, dtype=W.dtype, device=W.device), weight_format)
     losses = torch.zeros(rows, dtype=torch.float64, device=W.device)
     diagonal, groups = U.diagonal().tolist(), group_of.tolist()
     for start in range(0, columns, block_size):
         stop = min(start + block_size, columns)
-        E = torch.empty(stop - start, rows, dtype=W.dtype, device=W.device)
+        E, Q = torch.empty(2, stop - start, rows, dtype=W.dtype, device=W.device)
         with one_thread():
             for i in range(start, stop):
                 done = i - start
+                if dynamic and i % levels.width == 0:
+                    group = torch.addmm(Wt[i : i + levels.width], U[start:i, i : i + levels.width].t(), E[:done], alpha=-1)
+                    levels.renew(groups[i], group.t())
                 w = Wt[i] if done == 0 else torch.addmv(Wt[i], E[:done].t(), U[start:i, i], alpha=-1)
-                s, z = St[groups[i]], None if Zt is None else Zt[groups[i]]
-                q = w / s
+                s, z = levels.steps[groups[i]], None if levels.zeros is None else levels.zeros[groups[i]]
+                q = torch.div(w, s, out=Q[done])
                 if z is not None:
                     q += z
                 round_(q, weight_format)
-                codes[i] = store(q, weight_format)
-                if z is not None:
-                    q -= z
-                torch.addcmul(w, q, s, value=-1, out=E[done]).div_(diagonal[i])
+                torch.addcmul(w, q if z is None else q - z, s, value=-1, out=E[done]).div_(diagonal[i])
+        codes[start:stop] = store(Q, weight_format)
         losses += E.double().square_().sum(0).div_(2)
         if stop < columns:
             Wt[stop:].addmm_(U[start:stop, stop:].t(), E, alpha=-1)

@@ -25,18 +25,18 @@ def round_scaled(
     weight_format: WeightFormat,
     rounding: Rounding,
     scale: Tensor | None,
-    shrink: Tensor | float = 1.0,
+    clip: Tensor | None = None,
 ) -> Quantized:
     """W·diag(scale) (out × in) rounded on the statistics of X / scale. scale: (in,) float32; None: W itself, and the report says so.
 
-    shrink: of the ranges, one number or out × groups. Codes stand for W·diag(scale); scales are stored in W's dtype.
+    clip: of the ranges (out × groups), as of `find_grid`. Codes stand for W·diag(scale); scales are stored in W's dtype.
     """
     seen = statistics if scale is None else statistics.scaled(scale)
     scaled = weight if scale is None else weight.float() * scale
     if rounding == "gptq":
-        done = gptq_on_grid(scaled, seen, weight_format, GptqArguments(), weight.dtype, shrink)
+        done = gptq_on_grid(scaled, seen, weight_format, GptqArguments(), weight.dtype, clip)
     else:
-        grid = find_grid(scaled, weight_format, weight.dtype, shrink)
+        grid = find_grid(scaled, weight_format, weight.dtype, clip=clip)
         done = Quantized(encode(scaled, grid), grid, Report())
     note = NOT_SCALED if scale is None else None
     return replace(done, scale=scale, report=replace(done.report, note=note))

@@ -46,8 +46,8 @@ class Statistics:
     when a method asks for them. inputs: gives X itself in batches (… × in), as long as the walk stands at the layer. fold: takes a scale
     of the columns (in,) that a method wants to move into the operation before the layer, and returns the one that can really be moved;
     None: none can. unclipped: rows of W (bool, out) whose outputs meet each other in a product.
-    Factors are cached by (damping, whether columns are ordered), so that candidates which differ only in bits share one
-    factorisation; None: no damping made it possible.
+    Factors are cached by (damping, whether columns are ordered, width of groups that stay together), so that candidates which differ only
+    in bits share one factorisation; None: no damping made it possible.
     """
 
     gram: Tensor
@@ -56,7 +56,7 @@ class Statistics:
     inputs: Callable[[], Iterable[Tensor]] | None = field(default=None, repr=False)
     fold: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
     unclipped: Tensor | None = field(default=None, repr=False)
-    factors: dict[tuple[float, bool], Factor | None] = field(default_factory=dict, repr=False)
+    factors: dict[tuple[float, bool, int | None], Factor | None] = field(default_factory=dict, repr=False)
     searches: dict[Any, Any] = field(default_factory=dict, repr=False)
     """What methods found by searching, for candidates that differ in what follows alone; by everything that the search depends on."""
     noises: dict[Any, Noise] = field(default_factory=dict, repr=False)

@@ -33,9 +33,10 @@ export interface Offer {
 
 /** The choices that fit every layer, in their order. */
 export function offersFor(choices: readonly MethodChoice[], header: CheckpointHeader, groupSizes: readonly number[]): Offer[] {
+    // Loaders read experts with symmetric weights and plain inputs only.
     const hasExperts = header.linears.some(isExpert);
     return choices.flatMap((choice): Offer[] => {
-        if (hasExperts && choice.format && choice.format.inputs !== null) return [];
+        if (hasExperts && choice.format && (choice.format.inputs !== null || !choice.format.symmetric)) return [];
         const suffix = choice.format ? fittingSuffix(choice.format, header, groupSizes) : '';
         return suffix === undefined ? [] : [{ choice, suffix }];
     });

@@ -78,12 +78,28 @@ export function safestFirst(choices: readonly MethodChoice[]): MethodChoice[] {
     return methods.flatMap((method) => choices.filter((choice) => choice.method === method).sort((a, b) => keepsInputs(b) - keepsInputs(a) || bits(b) - bits(a)));
 }
 
-/** The candidates that are ticked at first: every method at three and four bits of integer weights, where methods differ. */
-export function sensibleCandidates(choices: readonly MethodChoice[]): string[] {
-    const sensible = choices
-        .filter(({ format }) => format?.symmetric && format.regroupable && format.inputs === null && (format.num_bits === 3 || format.num_bits === 4))
-        .map(({ label }) => label);
-    return sensible.length > 0 ? sensible : choices.slice(0, 2).map(({ label }) => label);
+/** The candidates that are ticked at first: every method at four and three bits of integer weights, where methods differ; what is applied most often first. */
+export function sensibleCandidates(choices: readonly MethodChoice[]): MethodChoice[] {
+    const sensible = choices.filter(({ format }) => format?.symmetric && format.regroupable && format.inputs === null && (format.num_bits === 3 || format.num_bits === 4));
+    return sensible.length > 0 ? sensible.sort((a, b) => (b.format?.num_bits ?? 0) - (a.format?.num_bits ?? 0)) : choices.slice(0, 2);
+}
+
+/** Choices that stand together in a list; without a title: those that are recommended. */
+export interface ChoiceGroup {
+    readonly title: string | undefined;
+    readonly choices: MethodChoice[];
+}
+
+/** What is recommended above the rest, which is grouped by method: of a long list only the beginning is seen. */
+export function grouped(choices: readonly MethodChoice[]): ChoiceGroup[] {
+    const sensible = sensibleCandidates(choices);
+    const groups: ChoiceGroup[] = [{ title: undefined, choices: sensible }];
+    for (const choice of choices.filter((other) => !sensible.includes(other))) {
+        const last = groups.at(-1)!;
+        if (last.title === choice.title) last.choices.push(choice);
+        else groups.push({ title: choice.title, choices: [choice] });
+    }
+    return groups;
 }
 
 /** Of the chosen candidates the one to apply: four bits with inputs as they are if possible; among equals the first in the schema's order, which is the engine's ranking. */

@@ -5,9 +5,9 @@ import { decimals } from '../../../protocol/decimals';
 import { exists } from '../../base/files';
 import { formatBytes } from '../../base/text';
 import { inputText, pickMany, pickOne, type Answer } from '../../ui/multiStep';
-import { estimate, offersFor, withSuffix } from './estimate';
+import { estimate, offersFor, withSuffix, type Offer } from './estimate';
 import { isWithin } from './placing';
-import { safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from './schemaChoices';
+import { grouped, safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from './schemaChoices';
 
 const STEPS = 3;
 
@@ -72,8 +72,9 @@ async function askForCandidates(title: string, items: readonly CandidateItem[], 
 }
 
 async function askForDefault(title: string, items: readonly CandidateItem[], candidates: readonly string[], chosen: string | undefined): Promise<Answer<string>> {
-    const possible = items.filter(({ label, choice }) => choice && candidates.includes(label));
-    const best = sensibleDefault(possible.flatMap(({ label, choice }) => (choice ? [{ ...choice, label }] : [])));
+    const picked = items.filter(({ label, choice }) => choice && candidates.includes(label));
+    const best = sensibleDefault(picked.flatMap(({ label, choice }) => (choice ? [{ ...choice, label }] : [])));
+    const possible = picked.map((item) => (item.label === best?.label ? { ...item, description: [item.description, vscode.l10n.t('recommended')].filter(Boolean).join(' · ') } : item));
     const answer = await pickOne({
         title, step: 2, steps: STEPS, items: possible,
         chosen: [chosen !== undefined && candidates.includes(chosen) ? chosen : (best?.label ?? '')],
@@ -97,19 +98,16 @@ function askForOutput(title: string, { folder, header }: WizardInput, value: str
 }
 
 function candidateItems({ choices, groupSizes, header }: WizardInput): CandidateItem[] {
-    const items: CandidateItem[] = [];
     const offers = offersFor(safestFirst(choices), header, groupSizes);
-    const best = sensibleDefault(choices.filter((choice) => offers.some((offer) => offer.choice === choice)));
-    let group = '';
-    for (const { choice, suffix } of offers) {
-        if (choice.title !== group) items.push({ label: choice.title, kind: vscode.QuickPickItemKind.Separator });
-        group = choice.title;
-        const cost = choice.format ? costs(withSuffix(choice.format, suffix), header) : [];
-        const description = [...cost, ...(choice === best ? [vscode.l10n.t('recommended')] : [])].join(' · ');
+    const item = ({ choice, suffix }: Offer): CandidateItem => {
+        const description = (choice.format ? costs(withSuffix(choice.format, suffix), header) : []).join(' · ');
         const adapted = suffix ? ` ${vscode.l10n.t('The group size is adapted to this checkpoint.')}` : '';
-        items.push({ label: choice.label + suffix, description, detail: choice.description + adapted, choice });
-    }
-    return items;
+        return { label: choice.label + suffix, description, detail: choice.description + adapted, choice };
+    };
+    return grouped(offers.map(({ choice }) => choice)).flatMap(({ title, choices: group }) => [
+        { label: title ?? vscode.l10n.t('Recommended'), kind: vscode.QuickPickItemKind.Separator },
+        ...group.flatMap((choice) => offers.filter((offer) => offer.choice === choice).map(item)),
+    ]);
 }
 
 function costs(format: SchemeFormat, header: CheckpointHeader): string[] {
@@ -120,8 +118,8 @@ function costs(format: SchemeFormat, header: CheckpointHeader): string[] {
 }
 
 function sensibleLabels(items: readonly CandidateItem[]): string[] {
-    const sensible = new Set(sensibleCandidates(items.flatMap(({ choice }) => choice ?? [])));
-    return items.filter(({ choice }) => choice && sensible.has(choice.label)).map(({ label }) => label);
+    const sensible = sensibleCandidates(items.flatMap(({ choice }) => choice ?? []));
+    return items.filter(({ choice }) => choice && sensible.includes(choice)).map(({ label }) => label);
 }
 
 async function freeOutput(folder: string, name: string): Promise<string> {

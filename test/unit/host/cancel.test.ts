@@ -65,6 +65,48 @@ describe('cancelling a run', () => {
         dispose();
     });
 
+    it('sends one SIGINT however often it is asked to before it knows the process', async () => {
+        const child = await start(DEAF);
+        const { canceller, run, sent, clock, offered, dispose } = await setUp('eager', child.pid);
+        const asked = run();
+        assert.deepEqual(await Promise.all([canceller.cancel(asked), canceller.cancel(asked), canceller.cancel(run())]), ['asked', 'asked', 'asked']);
+        assert.deepEqual(sent, ['SIGINT']);
+        await clock.advance(PATIENCE);
+        assert.equal(offered.length, 1, 'and one offer follows');
+        dispose();
+    });
+
+    it('leaves nothing behind when the run ends, or is found on another machine, while its process is looked for', async () => {
+        const child = await start(DEAF);
+        let answer: (living: boolean | undefined) => void = () => undefined;
+        let isAsking = false;
+        const { canceller, run, sent, store, clock, offered, dispose } = await setUp('ending', child.pid, () => isAsking ? new Promise((resolve) => (answer = resolve)) : Promise.resolve(alive(child.pid)));
+        const before = run();
+        isAsking = true;
+        const asked = canceller.cancel(before);
+        const tell = answer;
+        isAsking = false;
+        writeRun(folder, 'ending', { record: record({ pid: child.pid, state: 'cancelled', updated: 'later' }) });
+        await store.look(before.directory);
+        tell(true);
+        assert.equal(await asked, 'not-running');
+        await clock.advance(PATIENCE);
+        assert.deepEqual([sent, offered], [[], []]);
+
+        // The run goes on under the same name: it can be cancelled again.
+        writeRun(folder, 'ending', { record: record({ pid: child.pid, updated: 'latest' }) });
+        await store.look(before.directory);
+        isAsking = true;
+        const elsewhere = canceller.cancel(run());
+        answer(undefined);
+        assert.equal(await elsewhere, 'other-host');
+        const again = canceller.cancel(run());
+        answer(true);
+        assert.equal(await again, 'asked');
+        assert.deepEqual(sent, ['SIGINT']);
+        dispose();
+    });
+
     it('offers to stop what does not end, and kills it when told to', async () => {
         const child = await start(DEAF);
         const { canceller, clock, offered, run, store, dispose } = await setUp('deaf', child.pid);

@@ -11,7 +11,7 @@ import { formatBytes } from '../../../src/base/text';
 import { estimate, fittingSuffix, offersFor, withSuffix } from '../../../src/checkpoints/quantize/estimate';
 import { freeRecipePath, isWithin, placeRecipe } from '../../../src/checkpoints/quantize/placing';
 import { recipeText, type RecipeChoices } from '../../../src/checkpoints/quantize/recipeText';
-import { readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from '../../../src/checkpoints/quantize/schemaChoices';
+import { grouped, readSchemaFacts, safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from '../../../src/checkpoints/quantize/schemaChoices';
 import { checkpointFolders, concernsRecognition, saysQuantized } from '../../../src/checkpoints/recognise';
 import { topLevels } from '../../../src/checkpoints/topLevels';
 import { temporaryFolder } from './helpers/runs';
@@ -91,9 +91,9 @@ describe('the choices that the schema offers', () => {
 
     it('are ordered by method and then from the safest to the smallest', () => {
         const labels = safestFirst(choices).map(({ label }) => label);
-        assert.deepEqual(labels.slice(0, 2), ['gptq-w8a16', 'gptq-w7a16']);
+        assert.deepEqual(labels.slice(0, 2), ['gptq-w8a16', 'gptq-w8a16_asym']);
         assert.deepEqual([...labels].sort(), choices.map(({ label }) => label).sort());
-        for (const method of ['gptq', 'awq', 'rtn']) {
+        for (const method of ['gptq', 'awq', 'hqq', 'rtn']) {
             const formats = safestFirst(choices).flatMap((choice) => (choice.method === method && choice.format ? [choice.format] : []));
             const kept = formats.filter(({ inputs }) => inputs === null).map(({ num_bits: bits }) => bits);
             assert.deepEqual(kept, kept.toSorted((a, b) => b - a));
@@ -103,12 +103,20 @@ describe('the choices that the schema offers', () => {
 
     it('stand together by method', () => {
         const titles = safestFirst(choices).map(({ title }) => title);
-        assert.deepEqual(titles.filter((title, index) => title !== titles[index - 1]), ['GPTQ', 'AWQ', 'SmoothQuant', 'FP8', 'Round to nearest']);
+        assert.deepEqual(titles.filter((title, index) => title !== titles[index - 1]), ['GPTQ', 'AWQ', 'SmoothQuant', 'FP8', 'HQQ', 'Round to nearest']);
     });
 
-    it('begin with every method at three and four bits', () => {
-        const sensible = sensibleCandidates(choices);
-        assert.deepEqual([...sensible].sort(), ['awq-w3a16', 'awq-w4a16', 'gptq-w3a16', 'gptq-w4a16', 'rtn-w3a16', 'rtn-w4a16']);
+    it('are listed with the recommended ones first, then the others by method, each once', () => {
+        const groups = grouped(safestFirst(choices));
+        assert.deepEqual(groups.map(({ title }) => title), [undefined, 'GPTQ', 'AWQ', 'SmoothQuant', 'FP8', 'HQQ', 'Round to nearest']);
+        assert.deepEqual(groups[0]!.choices, sensibleCandidates(safestFirst(choices)));
+        const listed = groups.flatMap(({ choices: group }) => group.map(({ label }) => label));
+        assert.deepEqual(listed.toSorted(), choices.map(({ label }) => label).toSorted());
+    });
+
+    it('begin with every method at four and three bits', () => {
+        const sensible = sensibleCandidates(safestFirst(choices)).map(({ label }) => label);
+        assert.deepEqual(sensible, ['gptq-w4a16', 'awq-w4a16', 'hqq-w4a16', 'rtn-w4a16', 'gptq-w3a16', 'awq-w3a16', 'hqq-w3a16', 'rtn-w3a16']);
         assert.equal(sensibleDefault(choices)?.label, 'gptq-w4a16');
         const named = (...labels: string[]): MethodChoice[] => choices.filter(({ label }) => labels.includes(label));
         assert.equal(sensibleDefault(named('gptq-nvfp4a16', 'gptq-w4a8', 'fp8', 'rtn-w4a16'))?.label, 'rtn-w4a16');
@@ -161,16 +169,16 @@ describe('estimates', () => {
         assert.deepEqual(withSuffix(symmetric, '-channel').group_size, null);
     });
 
-    it('offer what fits every layer, and to experts only what leaves their inputs alone', () => {
+    it('offer what fits every layer, and to experts only what leaves their inputs alone and has no zero points', () => {
         const { choices, groupSizes } = readSchemaFacts(schema);
         const offered = (model: CheckpointHeader): string[] => offersFor(choices, model, groupSizes).map(({ choice, suffix }) => choice.label + suffix);
         assert.equal(offered(header(layer(0, 8, 256))).length, choices.length);
         const narrow = offered(header(layer(0, 8, 256), layer(0, 8, 72)));
-        for (const label of ['gptq-w4a16-channel', 'gptq-w8a8', 'fp8', 'fp8_dynamic']) assert.ok(narrow.includes(label), label);
+        for (const label of ['gptq-w4a16-channel', 'awq-w4a16_asym-channel', 'gptq-w8a8', 'fp8', 'fp8_dynamic']) assert.ok(narrow.includes(label), label);
         for (const label of ['fp8_block', 'rtn-nvfp4a16', 'gptq-mxfp4a16']) assert.ok(!narrow.includes(label), label);
         const experts = offered(header({ ...layer(0, 8, 256), name: 'model.layers.0.mlp.experts.0.up_proj' }));
         assert.ok(experts.includes('awq-w4a16') && experts.includes('rtn-nvfp4a16'));
-        assert.ok(!experts.some((label) => /a8$|^fp8|fp8_dynamic$/.test(label)));
+        assert.ok(!experts.some((label) => /a8$|^fp8|fp8_dynamic$|_asym/.test(label)));
     });
 
     it('are written shortly', () => {
@@ -260,7 +268,7 @@ describe('the recipe that the questions lead to', () => {
         mkdirSync(path.join(folder, 'checkpoints'));
         symlinkSync(sample, path.join(folder, 'checkpoints', 'm'));
         for (const name of ['calibration.jsonl', 'held-out.txt']) symlinkSync(path.join(root, 'samples', name), path.join(folder, name));
-        const written = choices({ candidates: sensibleCandidates(readSchemaFacts(schema).choices), defaultUse: 'rtn-w4a16', maximumTokens: header.maximumTokens });
+        const written = choices({ candidates: sensibleCandidates(readSchemaFacts(schema).choices).map(({ label }) => label), defaultUse: 'rtn-w4a16', maximumTokens: header.maximumTokens });
         writeFileSync(written.recipe, recipeText(written));
         const env = { ...process.env, PYTHONPATH: path.join(root, 'engine') };
         const report = JSON.parse(execFileSync(venvPython, ['-m', 'quant_engine', 'check', written.recipe, '--json'], { env, encoding: 'utf8' })) as CheckReport;

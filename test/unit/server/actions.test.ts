@@ -52,6 +52,15 @@ describe('quick fixes', () => {
         assert.equal(fixed(text(600), 'Change to 512'), text(512));
     });
 
+    it('remove a candidate that is listed twice, with its dash or comma', () => {
+        const text = (candidates: string): string => whole('  default: gptq-w4a16-g32', `candidates:${candidates}\n`);
+        assert.equal(fixed(text(' [rtn-w4a16-g32, rtn-w4a16-g32, rtn-w3a16-g32]'), 'Remove "rtn-w4a16-g32"'), text(' [rtn-w4a16-g32, rtn-w3a16-g32]'));
+        assert.equal(fixed(text(' [rtn-w3a16-g32, rtn-w3a16-g32]'), 'Remove "rtn-w3a16-g32"'), text(' [rtn-w3a16-g32]'));
+        assert.equal(fixed(text('\n  - rtn-w4a16-g32 # one\n  - rtn-w4a16-g32 # two\n  - rtn-w3a16-g32'), 'Remove "rtn-w4a16-g32"'), text('\n  - rtn-w4a16-g32 # one\n  - rtn-w3a16-g32'));
+        const long = '  - method: rtn\n    scheme: W4A16\n    group_size: 32\n';
+        assert.equal(fixed(text(`\n  - rtn-w4a16-g32\n${long}  - rtn-w3a16-g32`), 'Remove "method: rtn scheme: W4A16 group_size: 32"'), text('\n  - rtn-w4a16-g32\n  - rtn-w3a16-g32'));
+    });
+
     it('remove what is written twice, with its line', () => {
         assert.equal(fixed('model: tiny\nmodel: other # twice\noutput: out\n', 'Remove "model"'), 'model: tiny\noutput: out\n');
         assert.equal(fixed('calibration: { data: c.txt, data: d.txt }\n', 'Remove "data"'), 'calibration: { data: c.txt }\n');

@@ -27,6 +27,34 @@ function accepted(marked: string, label: string, known?: Facts): string {
     return recipe.text.slice(0, at(edit.range.start)) + edit.newText + recipe.text.slice(at(edit.range.end));
 }
 
+/** In the order in which the editor shows them. */
+const shown = (marked: string): string[] => items(marked).sort((a, b) => a.sortText!.localeCompare(b.sortText!)).map(({ label }) => label);
+
+describe('the order of short forms', () => {
+    const { schemes, shortForms } = cursor('|').recipe.schema;
+    const usual = ['gptq-w4a16', 'gptq-w8a16', 'awq-w4a16', 'awq-w8a16'];
+
+    it('begins with four and eight bits of every method, in a list as in brackets', () => {
+        for (const marked of ['candidates:\n  - |\n', 'candidates: [|]\n', 'candidates:\n  - gptq-w4a16\n  - |\n']) {
+            const offered = shown(marked);
+            assert.deepEqual(offered.slice(0, usual.length), usual, marked);
+            const first = offered.findIndex((label) => ![4, 8].includes(schemes[shortForms[label]?.scheme ?? '']?.num_bits ?? 0));
+            const methods = new Set(offered.slice(0, first).map((label) => shortForms[label]?.method));
+            assert.deepEqual([...methods].sort(), [...new Set(Object.values(shortForms).map(({ method }) => method))].sort(), marked);
+        }
+    });
+
+    it('goes on with all others, then the long forms and keys', () => {
+        const offered = shown('candidates:\n  - |\n');
+        const count = Object.keys(shortForms).length;
+        assert.deepEqual(offered.slice(0, count).sort(), Object.keys(shortForms).sort());
+        const methods = new Set(Object.values(shortForms).map(({ method }) => method)).size;
+        for (const label of offered.slice(count, count + methods)) assert.match(label, /^\{ method: /);
+        assert.equal(offered[count + methods], 'method');
+        assert.equal(shown('quantize:\n  default: |\n')[0], 'none');
+    });
+});
+
 describe('completion of keys', () => {
     it('offers all keys in an empty document, the required ones first', () => {
         const offered = items('|').sort((a, b) => a.sortText!.localeCompare(b.sortText!)).map(({ label }) => label);

@@ -115,6 +115,12 @@ describe('inlay hints', () => {
         assert.deepEqual(hints(moved).filter((hint) => hint.startsWith('3:')), ['3: min 10.0 dB']);
     });
 
+    it('find a candidate however it is written, also when the run was asked for it twice', () => {
+        const twice = ran.replace(/candidates:.*/, 'candidates: [gptq-w4a16-g32, { method: gptq, scheme: W4A16, group_size: 32 }, rtn-w3a16-g32]');
+        const known = facts({ result: { result: result(), ran: twice } });
+        assert.deepEqual(hints(ran, known).filter((hint) => hint.startsWith('3:')), hints(ran).filter((hint) => hint.startsWith('3:')));
+    });
+
     it('say nothing of a run on another model, other data, or without its recipe', () => {
         for (const text of [ran.replace('model: tiny', 'model: other'), ran.replace('c.txt', 'd.txt')]) assert.ok(!hints(text).some((hint) => /dB/.test(hint)));
         assert.deepEqual(hints(ran, facts({ result: { result: result(), ran: undefined } })), counts);

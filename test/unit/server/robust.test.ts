@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { codeActions } from '../../../server/actions';
 import { complete, folderWanted } from '../../../server/complete';
 import { diagnostic } from '../../../server/diagnostic';
 import { hover } from '../../../server/hover';
 import { inlayHints } from '../../../server/inlay';
+import { soundPart } from '../../../server/sound';
 import { documentLinks, documentSymbols, foldingRanges } from '../../../server/structure';
 import { validate } from '../../../server/validate';
 import { facts, header, recipe, sample } from './fixture';
@@ -45,6 +46,22 @@ describe('every function answers', function () {
     it('with a character too many that means something in YAML', () => {
         for (const character of '\t"\'[]{}:,-?&*!|>%@`#\u0000\uFEFF') {
             for (let index = 0; index < sample.length; index += 29) askEverything(sample.slice(0, index) + character + sample.slice(index), index);
+        }
+    });
+
+    it('on the recipes of the corpus with a line that was moved, joined or cut, and always reads something that is YAML', () => {
+        for (const file of readdirSync(path.resolve('test/corpus')).filter((name) => name.endsWith('.quant.yaml'))) {
+            const lines = readFileSync(path.resolve('test/corpus', file), 'utf8').split('\n');
+            lines.forEach((line, index) => {
+                [` ${line}`, `   ${line}`, line.replace(/^ {1,3}/, ''), `\t${line}`, line.replace(': ', ':'), line.replace('- ', '-'), line.slice(0, line.length / 2), `- ${line}`].forEach((changed, kind) => {
+                    if (changed === line) return;
+                    const text = lines.with(index, changed).join('\n');
+                    if (index % 8 === kind) askEverything(text, 0);
+                    const { recipe: readable, faults } = soundPart(recipe(text));
+                    if (readable.errors.length > 0 || readable.text.length !== text.length) throw new Error(`${file}:${index + 1} ${JSON.stringify(changed)}`);
+                    for (const { span: { start, end } } of faults) if (!(0 <= start && start <= end && end <= text.length)) throw new Error(`${file}:${index + 1} ${start} ${end}`);
+                });
+            });
         }
     });
 

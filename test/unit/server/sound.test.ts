@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { codeActions } from '../../../server/actions';
 import { complete } from '../../../server/complete';
+import { diagnostic } from '../../../server/diagnostic';
 import { namedPaths } from '../../../server/facts';
 import { hover } from '../../../server/hover';
 import { inlayHints } from '../../../server/inlay';
@@ -50,7 +52,7 @@ describe('the sound part of a text with a syntax error', () => {
     });
 
     it('has the sections above and below a bracket that is not closed', () => {
-        assert.deepEqual(found('modle: x\ncalibration: [1, 2\nzzz: 3\n'), ['unknown-key: modle', 'yaml-syntax: z', 'unknown-key: zzz']);
+        assert.deepEqual(found('modle: x\ncalibration: [1, 2\nzzz: 3\n'), ['unknown-key: modle', 'yaml-syntax: [', 'unknown-key: zzz']);
         assert.deepEqual(found('modle: x\ncalibration: { data: "c.txt }\nzzz: 3\n').filter((code) => !code.startsWith('yaml')), ['unknown-key: modle', 'unknown-key: zzz']);
     });
 
@@ -62,12 +64,12 @@ describe('the sound part of a text with a syntax error', () => {
     it('says of what is cut off neither that it is missing nor that it is empty', () => {
         const only = (text: string): void => assert.deepEqual(found(text).map((code) => code.split(':')[0]), ['yaml-syntax'], text);
         only('model: tiny\n   output: x\n');
-        only('model: tiny\ncalibration:\n\tdata: c.txt\nquantize: { default: none }\noutput: out\n');
+        only('model: tiny\ncalibration:\n\tdata: c.txt\nquantize: { default: gptq-w4a16-g32 }\noutput: out\n');
         only('model: tiny\ncalibration:\n  samples: 8\n data: c.txt\noutput: out\n');
         only('model: tiny\ncalibration: { data: c.txt }\nquantize:\n  default:\n    method: gptq\n     scheme: W4A16\noutput: out\n');
-        only('model: tiny\ncalibration: { data: c.txt }\nquantize: { default: none }\noutput: out\n---\nmodel: other\n');
+        only('model: tiny\ncalibration: { data: c.txt }\nquantize: { default: gptq-w4a16-g32 }\noutput: out\n---\nmodel: other\n');
         only('---\nmodel: tiny\ncalibration: &here { data: c.txt ]\nevaluate: *here\n');
-        only(' model: tiny\n calibration: { data: c.txt }\n quantize: { default: none }\n output: [\n');
+        only(' model: tiny\n calibration: { data: c.txt }\n quantize: { default: gptq-w4a16-g32 }\n output: [\n');
     });
 
     it('does not take a key that is being typed for the value above it', () => {
@@ -80,7 +82,7 @@ describe('the sound part of a text with a syntax error', () => {
         const start = 'model: tiny\ncalibration: { data: c.txt }\n';
         only(`${start}quantize:\n  default: gptq-w4a16-g64\n  rules:\n    - { layers: "*.k_proj", use: rtn-w8a16-g32 }\n   - { layers: "*.down_proj", use: none }\noutput: out\n`);
         only(`${start}quantize: { default: none, budget: { bits_per_weight: 4 } }\noutput: out\ncandidates: [gptq-w3a16-g32\n`);
-        only(`${start}candidates:\n  - method: gptq\n    scheme: W4A16\n     group_size: 32\nquantize: { default: none }\noutput: out\n`);
+        only(`${start}candidates:\n  - method: gptq\n    scheme: W4A16\n     group_size: 32\nquantize: { default: gptq-w4a16-g32 }\noutput: out\n`);
     });
 
     it('has lists and brackets that stand as far left as their key', () => {
@@ -89,7 +91,78 @@ describe('the sound part of a text with a syntax error', () => {
     });
 
     it('ends soon on a long text', () => {
+        const rules = Array.from({ length: 250 }, (_, index) => `    - layers: "*.o_proj"\n${index % 10 === 0 ? '  ' : ''}      use: { method: gptq ${index % 7 === 0 ? ']' : '}'}\n`);
+        assert.ok(found(`quantize:\n  rules:\n${rules.join('')}zzz: 1\n`).includes('unknown-key: zzz'));
         assert.ok(found(`candidates:\n${'  - none\n'.repeat(3000)} - none\nzzz: 1\n`).includes('unknown-key: zzz'));
+    });
+
+    /** Four mistakes in one section, `use: none` preceded by `indent`. */
+    const inOneSection = (indent: string): string => [
+        'model: tiny', 'calibration: { data: c.txt, samples: 64, sequence_length: 256 }', 'quantize:', '  default: gptq-w4a16-g32', '  rules:',
+        '    - layers: "*.down_proj"', `${indent}use: none`, '    - layers: lm_head', '      use: nonee', '    - layers: "*.nothing"', '      use: gptq-w9a16',
+        '  budgett: 3', 'output: out', '',
+    ].join('\n');
+    const four = ['unknown-value: nonee', 'no-layer-matches: "*.nothing"', 'unknown-value: gptq-w9a16', 'unknown-key: budgett'];
+
+    it('loses one entry of a section, not the others', () => {
+        assert.deepEqual(found(inOneSection('      ')), four);
+        for (const indent of [' ', '   ', '     ', '       ', '             ', '\t', '      \t']) {
+            const mark = indent.includes('\t') ? '\t' : 'use';
+            assert.deepEqual(found(inOneSection(indent)), [`yaml-syntax: ${mark}`, ...four], JSON.stringify(indent));
+        }
+    });
+
+    it('keeps what stands around a value that cannot be read', () => {
+        const written: Readonly<Record<string, string>> = {
+            'use: { method: gptq': '{', 'use: "none': '"', 'use: [none}': '}', 'use: method: gptq': 'method', 'use: "none" of': 'of', 'use none': 'use none', 'use:none': 'use:',
+        };
+        for (const [entry, mark] of Object.entries(written)) {
+            assert.deepEqual(found(inOneSection('      ').replace('use: none\n', `${entry}\n`)), [`yaml-syntax: ${mark}`, ...four], entry);
+        }
+    });
+
+    it('says each broken place once, however many lines follow from it', () => {
+        const text = 'calibration:\n  data: c.txt\n    samples: 64\n    seed: 1\nquantize:\n  rules:\n    - layers: a\n   - layers: b\n     use: none\n   - layers: c\n      use: none\n';
+        assert.deepEqual(validate(recipe(text), facts()).map(({ span, code }) => [code, text.slice(0, span.start).split('\n').length]), [['yaml-syntax', 3], ['yaml-syntax', 8]]);
+    });
+
+    it('marks a second text in a list that the parser takes for the first one going on', () => {
+        assert.deepEqual(found('candidates:\n  - gptq-w4a16\n    - rtn-w4a16\n  - nope\n'), ['yaml-syntax: -', 'unknown-value: nope']);
+        assert.deepEqual(found('candidates:\n  -gptq-w4a16\n'), ['yaml-syntax: -']);
+    });
+
+    it('leaves no trace of an anchor that was left out, and tells one that never was', () => {
+        assert.deepEqual(found('calibration: &here { data: c.txt ]\nevaluate: *here\n'), ['yaml-syntax: ]']);
+        assert.deepEqual(found('calibration: { data: c.txt }\nevaluate: *here\n').filter((one) => one.startsWith('yaml')), ['yaml-syntax: *here']);
+    });
+
+    it('goes on saying what a broken place in another section cannot change', () => {
+        const quantize = 'candidates: [gptq-w3a16-g32]\nquantize:\n  default: gptq-w4a16-g64\n  budget: { bits_per_weight: 1.5 }\n  rules:\n    - { layers: "*.k_proj", use: rtn-w8a16-g32 }\n';
+        const codes = (calibration: string): string[] => found(`model: tiny\n${calibration}${quantize}output: out\n`).map((one) => one.split(':')[0]!);
+        const sure = ['group-size', 'budget-unreachable', 'fused-layers'];
+        assert.deepEqual(codes('calibration: { data: c.txt }\n').sort(), [...sure].sort());
+        assert.deepEqual(codes('calibration:\n  data: c.txt\n   samples: 3\n').sort(), ['yaml-syntax', ...sure].sort());
+        // Here the broken line may be the candidates that the budget lacks.
+        assert.deepEqual(found('model: tiny\ncalibration: { data: c.txt }\n  candidates: [gptq-w4a16]\nquantize: { default: none, budget: { size: 1 B } }\noutput: out\n').map((one) => one.split(':')[0]), ['yaml-syntax']);
+    });
+
+    it('is what hints and findings both speak of', () => {
+        for (const indent of ['      ', '       ']) {
+            const text = inOneSection(indent);
+            const unmatched = validate(recipe(text), facts()).filter(({ code }) => code === 'no-layer-matches').map(({ span }) => span.end);
+            const hints = inlayHints(recipe(text), facts()).filter(({ label }) => label === 'no layer').map(({ position }) => position);
+            assert.deepEqual(hints, unmatched.map((offset) => ({ line: text.slice(0, offset).split('\n').length - 1, character: offset - text.lastIndexOf('\n', offset - 1) - 1 })));
+        }
+        // The parser takes this for one pattern over two lines.
+        const guess = 'quantize:\n  rules:\n    - layers: lm_head\n        - other\nmodel: tiny\n';
+        assert.deepEqual(inlayHints(recipe(guess), facts()).map(({ label }) => label), ['1 layer']);
+    });
+
+    it('offers the fixes of what can be read', () => {
+        const text = inOneSection('       ');
+        const parsed = recipe(text);
+        const actions = codeActions(parsed, 'file:///r', validate(parsed, facts()), { start: 0, end: text.length }, (finding) => diagnostic(parsed, 'file:///r', finding, ''));
+        assert.deepEqual(actions.map(({ title }) => title), ['Change to none', 'Change to gptq-w2a16', 'Change to budget', 'Remove "budgett"']);
     });
 
     const unclosed = 'calibration: { data: c.txt\nmodel: tiny\nquantize:\n  rules:\n    - { layers: "*.o_proj", use: gptq-w4a16-g32 }\noutput: out\n';

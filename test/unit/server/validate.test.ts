@@ -83,16 +83,38 @@ describe('validation', () => {
     });
 
     it('warns of a pattern without a layer and knows the nearest one', () => {
-        const [finding] = validate(recipe(whole('  default: none\n  rules:\n    - { layers: "*.mlp.down_prj", use: none }')), facts());
+        const [finding] = validate(recipe(whole('  default: gptq-w4a16-g32\n  rules:\n    - { layers: "*.mlp.down_prj", use: none }')), facts());
         assert.equal(finding?.severity, 'warning');
         assert.deepEqual(finding?.replacements, ['*.mlp.down_proj']);
     });
 
     it('does not expect an lm_head that shares the embedding', () => {
         const tied = header({ linears: header().linears.filter(({ block }) => block !== null) });
-        const text = whole('  default: none\n  rules:\n    - { layers: lm_head, use: none }');
+        const text = whole('  default: gptq-w4a16-g32\n  rules:\n    - { layers: lm_head, use: none }');
         assert.deepEqual(found(text), []);
         assert.deepEqual(found(text, model({ state: 'read', header: tied })), ['no-layer-matches: lm_head']);
+    });
+
+    it('warns of a recipe that would quantize nothing, whatever keeps the layers', () => {
+        const nothing = (quantize: string, known = facts()): string[] => found(whole(quantize), known).filter((one) => one.startsWith('nothing'));
+        assert.deepEqual(nothing('  default: none'), ['nothing-to-quantize: none']);
+        assert.deepEqual(nothing('  default: gptq-w4a16-g32\n  rules:\n    - { layers: "model.*", use: none }'), ['nothing-to-quantize: gptq-w4a16-g32']);
+        assert.deepEqual(nothing('  default: none\n  rules:\n    - { layers: nowhere, use: gptq-w4a16-g32 }'), ['nothing-to-quantize: none']);
+        assert.deepEqual(nothing('  default: none\n  rules:\n    - { layers: lm_head, use: gptq-w4a16-g32 }'), []);
+        assert.deepEqual(nothing('  default: none\n  budget: { bits_per_weight: 4.5 }'), []);
+        assert.deepEqual(nothing('  default: none\n  rulez: []'), [], 'that may be the rule');
+        assert.deepEqual(nothing('  default: none\n   rules: []'), [], 'so may this');
+        assert.deepEqual(nothing('  default: none', model({ state: 'refused', code: 'model-missing', folder: '/x', message: '' })), [], 'which layers there are is not known');
+    });
+
+    it('marks a candidate that is listed twice, however it is written', () => {
+        const text = whole('  default: gptq-w4a16-g32', 'candidates: [gptq-w3a16-g32, { method: gptq, group_size: 32, scheme: W3A16, damping: 0.01 }, gptq-w3a16-channel, nope, nope]\n');
+        const [finding] = validate(recipe(text), facts());
+        assert.equal(finding?.code, 'duplicate-candidate');
+        assert.equal(finding.related?.message, 'candidate 1');
+        assert.equal(text.slice(finding.related.span.start, finding.related.span.end), 'gptq-w3a16-g32');
+        assert.deepEqual(found(text), ['duplicate-candidate: { method: gptq, group_size: 32, scheme: W3A16, damping: 0.01 }', 'unknown-value: nope', 'unknown-value: nope']);
+        assert.deepEqual(found(text.replace('0.01', '0.02')).filter((one) => one.startsWith('dup')), []);
     });
 
     it('marks the value that sets a group size which does not fit, and only for layers that are decided there', () => {

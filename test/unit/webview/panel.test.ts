@@ -144,6 +144,77 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.ok(box && (box.x > point.x || box.x + box.width < point.x), 'the card leaves the column free');
     });
 
+    it('lets the keyboard lead until the pointer really moves, wherever it rests', async () => {
+        await shown({ height: 420 });
+        const card = (): Promise<string> => textOf('quant-detail-card');
+        const at = await cellPoint(panel.page, { layer: 'model.layers.0.self_attn.v_proj', candidate: 'rtn-w4a16' });
+        await panel.page.mouse.move(at.x, at.y);
+        assert.match(await card(), /model\.layers\.0\.self_attn\.v_proj rtn-w4a16/);
+        await panel.page.locator('[role=grid]').focus();
+        await panel.page.keyboard.press('Control+Home');
+        for (let step = 0; step < 25; step++) await panel.page.keyboard.press('ArrowDown');
+        // Scrolling brings other cells below the pointer, of which the browser tells like of a movement.
+        await panel.page.waitForTimeout(200);
+        const focused = (await state())?.selection;
+        assert.equal(focused?.layer, sampleLayers()[25]?.name);
+        assert.match(await card(), new RegExp(`${focused?.layer ?? ''} ${focused?.candidate ?? ''}`));
+        await panel.page.evaluate(() => new Promise((resolve) => {
+            const scroller = document.querySelector('quant-sensitivity')?.shadowRoot?.querySelector('quant-heat-map')?.shadowRoot?.querySelector('.scroller');
+            scroller?.scrollBy(0, -22);
+            setTimeout(resolve, 200);
+        }));
+        assert.match(await card(), new RegExp(focused?.layer ?? ''));
+        await panel.page.mouse.move(at.x + 3, at.y);
+        assert.doesNotMatch(await card(), new RegExp(focused?.layer ?? ''));
+    });
+
+    for (const [width, height] of [[1000, 700], [510, 780], [420, 420]] as const) {
+        it(`keeps the row and the column of the focused cell free of its card, ${String(width)}×${String(height)}`, async () => {
+            await shown({ width, height });
+            await panel.page.locator('[role=grid]').focus();
+            await panel.page.keyboard.press('Control+Home');
+            for (let step = 0; step < 12; step++) {
+                for (const key of ['ArrowDown', 'ArrowDown', 'ArrowRight']) if (step % 2 === 0 || key === 'ArrowDown') await panel.page.keyboard.press(key);
+                await panel.page.waitForTimeout(40);
+                const { selection } = (await state())!;
+                const box = (await panel.page.locator('quant-detail-card').boundingBox())!;
+                const { x, y } = await cellPoint(panel.page, selection!);
+                assert.ok(box.y >= y + 11 || box.y + box.height <= y - 11 || box.x > x + 23, `${selection!.layer}: the card covers its row`);
+                if (width >= 510) assert.ok(box.x > x || box.x + box.width < x, `${selection!.layer}, ${selection!.candidate}: the card covers its column`);
+                assert.ok(box.x >= 0 && box.x + box.width <= width && box.y + box.height <= height + 1, 'it is inside');
+            }
+        });
+    }
+
+    it('stands beside the map where there is room, and says more there', async () => {
+        await shown({ width: 1400, height: 900 });
+        const at = await cellPoint(panel.page, { layer: 'model.layers.0.mlp.down_proj', candidate: 'gptq-w4a16' });
+        const last = await cellPoint(panel.page, { layer: 'model.layers.0.mlp.down_proj', candidate: 'achieved' });
+        await panel.page.mouse.move(at.x, at.y);
+        const card = panel.page.locator('quant-detail-card');
+        assert.ok((await card.boundingBox())!.x > last.x + 23);
+        assert.ok(await card.getByText('Calibration tokens').isVisible());
+        await panel.page.setViewportSize({ width: 700, height: 900 });
+        const moved = await cellPoint(panel.page, { layer: 'model.layers.0.mlp.up_proj', candidate: 'gptq-w4a16' });
+        await panel.page.mouse.move(moved.x, moved.y);
+        assert.equal(await card.getByText('Calibration tokens').isVisible(), false);
+    });
+
+    it('leaves most of a narrow panel to the map, and says on which text SQNR is measured', async () => {
+        await open({ width: 510, height: 780 });
+        const snapshot = sampleSnapshot();
+        await panel.send({ ...snapshot, run: { ...snapshot.run, state: 'done' }, result: { ...snapshot.result!, layers: snapshot.result!.layers.map((layer) => ({ ...layer, fallback: null })) } });
+        const figures = await panel.page.locator('quant-key-figures').boundingBox();
+        assert.ok(figures!.height <= 60, `the key figures take ${String(figures!.height)} pixels`);
+        const [first] = sampleLayers();
+        const { y } = await cellPoint(panel.page, { layer: first!.name, candidate: 'gptq-w4a16' });
+        assert.ok(y < 430, `the first layer is at ${String(y)}`);
+        for (const view of ['map', 'table']) {
+            await panel.page.locator(`[data-view=${view}]`).click();
+            assert.match(await panel.page.locator('.caption').innerText(), /measured on the calibration text/);
+        }
+    });
+
     it('shows long labels of many candidates in full, and a layer’s note', async () => {
         await open();
         await panel.page.setViewportSize({ width: 820, height: 700 });
@@ -301,11 +372,11 @@ describe('the sensitivity panel in a browser, under the strict policy', function
 
     it('says how certain the change of perplexity is, where the result tells it', async () => {
         await shown();
-        assert.match(await textOf('quant-key-figures'), /\+2\.80% ± 0\.11% against the original/);
+        assert.match(await textOf('quant-key-figures'), /13\.10 → 13\.47\s+\+2\.80% ± 0\.11%/);
         const older: Partial<Scores> = { ...sampleSnapshot().result!.scores };
         delete older.perplexity_ratio;
         await panel.send({ ...sampleSnapshot(), result: { ...sampleSnapshot().result!, scores: older as Scores } });
-        assert.match(await textOf('quant-key-figures'), /\+2\.80% against the original/);
+        assert.match(await textOf('quant-key-figures'), /13\.10 → 13\.47\s+\+2\.80% (?!±)/);
     });
 
     it('folds a long list of fallbacks', async () => {

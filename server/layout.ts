@@ -1,0 +1,310 @@
+import { documentMark, linesOf, nextColumn, tokenAt, type Line, type Token } from './lines';
+import { reachOf } from './reach';
+import type { Span } from './recipe';
+
+/** One place that keeps a text from being YAML, or that makes it YAML that nobody means. */
+export interface Fault {
+    readonly span: Span;
+    readonly message: string;
+    /** What is left out for the rest to be read. */
+    readonly lost: readonly Span[];
+    /** Whether parsers accept it. */
+    readonly isLegal: boolean;
+}
+
+/** An entry's own lines, with those that its value goes on in when it is in quotes or brackets. */
+export interface Unit extends Span {
+    readonly column: number;
+}
+
+export interface Layout {
+    readonly faults: readonly Fault[];
+    readonly units: readonly Unit[];
+}
+
+/** A mapping's keys or a list's dashes, which stand one below another. */
+interface Level {
+    readonly column: number;
+    readonly kind: 'key' | 'dash';
+}
+
+/** Which lines below a fault belong to it and are no faults of their own. */
+interface Shadow {
+    /** Lines this deep that no level knows. */
+    readonly column: number;
+    /** Whatever is this deep. */
+    readonly from: number;
+    /** Lines with a tab before them, and what no level knows. */
+    readonly tabs: boolean;
+    readonly lost: Span[];
+}
+
+const NOWHERE = Infinity;
+const UNCLOSED_KEY = /^([A-Za-z_][A-Za-z0-9_]+:)(?=[^ \t/])/;
+const UNCLOSED_DASH = /^-(?=[A-Za-z"'[{*])/;
+/** What no plain text has. */
+const PAIR = /:(?:[ \t]|$)/;
+const LONGEST_NAME = 40;
+const LINES_AHEAD = 19;
+
+/**
+ * How lines stand below one another. Parsers say of a wrong indentation what they expected and where they stopped; this says which line is wrong, and
+ * goes on behind it. The engine has the same reading (`quant_engine/layout.py`); docs/diagnostics.md#yaml-syntax describes it.
+ */
+export function layoutOf(text: string): Layout {
+    return new Reader(linesOf(text)).read();
+}
+
+class Reader {
+    private readonly faults: Fault[] = [];
+    private readonly units: Unit[] = [];
+    private levels: Level[] = [];
+    /** Column of a key or dash whose value may begin in the next line. */
+    private waiting: { readonly column: number; readonly isKey: boolean } | undefined = { column: -1, isKey: false };
+    /** Whether the last value is one that goes on in deeper lines. */
+    private isPlain = false;
+    private shadow: Shadow | undefined;
+    private index = 0;
+    /** Keys in the form with a question mark, which no recipe needs, are not followed. */
+    private hasExplicit = false;
+    private readonly root: number;
+
+    constructor(private readonly lines: readonly Line[]) {
+        const keys = lines.filter((line) => !line.isEmpty && tokenAt(line, line.indent).kind === 'key');
+        this.root = keys.reduce((least, { indent }) => Math.min(least, indent), NOWHERE);
+    }
+
+    read(): Layout {
+        while (this.index < this.lines.length) {
+            const line = this.lines[this.index]!;
+            if (line.isEmpty) this.index++;
+            else if (documentMark(line)) this.readMark(line);
+            else if (/^[?:](?:[ \t]|$)/.test(line.written.slice(line.indent))) this.readExplicit(line);
+            else this.readLine(line);
+        }
+        return { faults: this.hasExplicit ? [] : this.faults, units: this.units };
+    }
+
+    private readExplicit(line: Line): void {
+        this.hasExplicit = true;
+        this.units.push({ ...line, column: line.indent });
+        this.index++;
+    }
+
+    private readMark(line: Line): void {
+        const mark = documentMark(line);
+        const isFirst = this.units.length === 0;
+        this.index++;
+        if (mark === 'directive' || isFirst) return;
+        const next = mark === 'begin' ? line : this.lines.slice(this.index).find((other) => !other.isEmpty);
+        if (next) {
+            const lost = [{ start: next.start, end: this.lines.at(-1)!.end }];
+            this.faults.push({ span: next, message: 'a recipe is one document; another one starts here', lost, isLegal: false });
+        }
+        this.index = this.lines.length;
+    }
+
+    private readLine(line: Line): void {
+        const first = this.index;
+        const token = tokenAt(line, line.indent);
+        const lost = this.isShadowed(line, token) ? this.shadow!.lost : this.check(line, token);
+        if (lost) this.skip(line, token);
+        else if (token.kind === 'text' && !this.waiting) this.index++;
+        else this.take(line, token);
+        const span = { start: line.start, end: this.lines[this.index - 1]!.end };
+        lost?.push(span);
+        this.units.push({ ...span, column: this.lines[first]!.indent });
+    }
+
+    private isShadowed(line: Line, { kind }: Token): boolean {
+        const { shadow } = this;
+        if (!shadow) return false;
+        const isKnown = this.levels.some((level) => level.column === line.indent && level.kind === kind);
+        const isFirst = this.waiting !== undefined && line.indent > this.waiting.column;
+        const isBelow = shadow.tabs ? line.tab >= 0 || !(isKnown || isFirst) : line.tab < 0 && (line.indent >= shadow.from || (line.indent >= shadow.column && !isKnown));
+        if (!isBelow) this.shadow = undefined;
+        return isBelow;
+    }
+
+    /** What is lost when the line stands wrong; undefined: it stands right, and its level is the last one now. */
+    private check(line: Line, token: Token): Span[] | undefined {
+        if (line.tab >= 0) {
+            const message = 'a tab stands in the indentation, where only spaces can';
+            return this.fault(line, line.tab, 1, message, { column: NOWHERE, from: NOWHERE, tabs: true });
+        }
+        return token.kind === 'text' ? this.checkText(line, token) : this.checkEntry(line, token, token.kind);
+    }
+
+    private checkEntry(line: Line, token: Token, kind: Level['kind']): Span[] | undefined {
+        const { column } = token;
+        const { waiting } = this;
+        if (waiting && (column > waiting.column || (column === waiting.column && waiting.isKey && kind === 'dash'))) {
+            if (waiting.column < 0 && kind === 'key' && column > this.root) return this.wrong(line, token, 'deeper than the first keys of the recipe');
+            this.levels.push({ column, kind });
+            return undefined;
+        }
+        const known = this.levels.findLastIndex((level) => level.column === column && level.kind === kind);
+        if (known < 0) return this.wrong(line, token, this.reason(token));
+        this.levels.length = known + 1;
+        this.waiting = undefined;
+        return undefined;
+    }
+
+    private reason({ column, kind }: Token): string {
+        const top = this.levels.at(-1);
+        if (this.levels.some((level) => level.column === column)) return kind === 'dash' ? 'where keys stand' : 'where the dashes of a list stand';
+        if (!top || column < top.column) return 'at none of the levels above it';
+        return top.kind === 'key' ? 'below a key that has its value already' : 'below a list item that is complete';
+    }
+
+    private checkText(line: Line, token: Token): Span[] | undefined {
+        const { column } = token;
+        if (this.waiting && column > this.waiting.column) return this.checkFirstText(line, token);
+        const level = this.levels.findLastIndex((other) => other.column === column);
+        const top = this.levels.at(-1);
+        if (level < 0) {
+            if (this.isPlain && top && column > top.column && !PAIR.test(token.name)) {
+                this.waiting = undefined;
+                return undefined;
+            }
+            return this.wrong(line, token, this.reason(token));
+        }
+        this.levels.length = level + 1;
+        this.waiting = undefined;
+        return this.incomplete(line, token, this.levels[level]!.kind, false);
+    }
+
+    /** A text that begins a value in a line of its own: perhaps a key or an item that lacks something. */
+    private checkFirstText(line: Line, token: Token): Span[] | undefined {
+        const below = this.lines.slice(this.index + 1, this.index + 1 + LINES_AHEAD).find(({ isEmpty }) => !isEmpty);
+        const isAboveKey = below?.indent === token.column && tokenAt(below, below.indent).kind === 'key';
+        const isAlone = !below && this.levels.length === 0;
+        const isItem = UNCLOSED_DASH.test(token.name) && !isAlone;
+        const isKey = UNCLOSED_KEY.test(token.name) && !isAlone;
+        const kind = isItem ? 'dash' : isKey || isAboveKey ? 'key' : undefined;
+        if (!kind || (isAboveKey && /^["'[{|>&*!]/.test(token.name))) return undefined;
+        this.levels.push({ column: token.column, kind });
+        this.waiting = undefined;
+        return this.incomplete(line, token, kind, !isAboveKey);
+    }
+
+    private incomplete(line: Line, { column, name }: Token, kind: Level['kind'], isLegal: boolean): Span[] | undefined {
+        // What is wrong with these is for the parser to say.
+        if (/^[&*!|>%@`]/.test(name)) return undefined;
+        const shadow = { column: NOWHERE, from: column + 1, tabs: false };
+        const [unclosed] = UNCLOSED_DASH.exec(name) ?? UNCLOSED_KEY.exec(name) ?? [];
+        if (unclosed !== undefined) return this.fault(line, column, unclosed.length, `a space is missing behind "${unclosed}"`, shadow, isLegal);
+        const missing = kind === 'key' ? 'a colon is missing' : 'a dash is missing';
+        return this.fault(line, column, name.length, `${missing}: "${clipped(name)}" is no ${kind === 'key' ? 'key' : 'item'}`, shadow, isLegal);
+    }
+
+    private wrong(line: Line, token: Token, reason: string): Span[] {
+        const { column, kind, name, end } = token;
+        const top = this.levels.at(-1);
+        const next = nextColumn(line, end);
+        const isOpen = kind === 'key' && next === undefined;
+        const from = kind === 'dash' ? (next ?? column + 1) : isOpen ? column + 1 : NOWHERE;
+        const columns = column === 1 ? '1 column' : `${column} columns`;
+        const others = kind === 'dash' ? 'dashes' : 'keys';
+        const message = `wrong indentation: "${clipped(name)}" stands ${columns} deep, ${reason}; align it with the ${others} that it belongs to`;
+        // Behind a plain text a dash goes on with it.
+        const isText = kind === 'dash' && this.isPlain && top !== undefined && column > top.column;
+        const isLegal = isText && !PAIR.test(line.written) && !/[ \t]#/.test(line.written);
+        const length = kind === 'key' ? line.written.slice(column, end).replace(/[ \t]*:$/, '').length : name.length;
+        return this.fault(line, column, length, message, { column, from, tabs: false }, isLegal);
+    }
+
+    private fault(line: Line, column: number, length: number, message: string, shadow: Omit<Shadow, 'lost'>, isLegal = false): Span[] {
+        const start = line.start + column;
+        const lost: Span[] = [];
+        this.faults.push({ span: { start, end: start + length }, message, lost, isLegal });
+        this.shadow = { ...shadow, lost };
+        return lost;
+    }
+
+    /** Reads over a line that does not count, and over what its value opens. */
+    private skip(line: Line, token: Token): void {
+        const { waiting, isPlain, faults, levels } = this;
+        const [known, depth] = [faults.length, levels.length];
+        if (token.kind === 'text') this.index++;
+        else this.take(line, token);
+        faults.length = known;
+        levels.length = depth;
+        this.waiting = waiting;
+        this.isPlain = isPlain;
+    }
+
+    /** Reads a line's dashes, key and value. */
+    private take(line: Line, first: Token): void {
+        let token = first;
+        while (token.kind === 'dash') {
+            this.waiting = { column: token.column, isKey: false };
+            this.isPlain = false;
+            const next = nextColumn(line, token.end);
+            if (next === undefined) {
+                this.index++;
+                return;
+            }
+            token = tokenAt(line, next);
+            if (token.kind !== 'text') this.levels.push({ column: next, kind: token.kind });
+        }
+        if (token.kind === 'key') this.waiting = { column: token.column, isKey: true };
+        this.takeValue(line, token.kind === 'key' ? token.end : token.column, this.waiting?.column ?? -1);
+    }
+
+    /** `owner`: column of the key or dash that the value belongs to. */
+    private takeValue(line: Line, from: number, owner: number): void {
+        const begin = this.index++;
+        this.isPlain = false;
+        const properties = /^(?:[ \t]*[&!][^ \t]*(?=[ \t]|$))*/.exec(line.written.slice(from))![0].length;
+        const at = nextColumn(line, from + properties);
+        if (at === undefined) return;
+        this.waiting = undefined;
+        const text = line.written.slice(at);
+        if (/^["'[{]/.test(text)) this.takeEnclosed(begin, at, owner);
+        else if (/^[|>][-+0-9]*[ \t]*(?:#.*)?$/.test(text)) this.takeBlock(owner);
+        else if (!text.startsWith('*')) {
+            this.isPlain = true;
+            this.checkPlain(line, at);
+        }
+    }
+
+    private takeEnclosed(begin: number, column: number, owner: number): void {
+        const { line, column: end, fault } = reachOf(this.lines, { line: begin, column }, owner);
+        this.index = line + 1;
+        if (!fault) {
+            this.checkBehind(this.lines[line]!, end);
+            return;
+        }
+        const start = this.lines[fault.at.line]!.start + fault.at.column;
+        const lost = [{ start: this.lines[begin]!.start + column, end: this.lines[line]!.end }];
+        this.faults.push({ span: { start, end: start + 1 }, message: fault.message, lost, isLegal: false });
+    }
+
+    private checkBehind(line: Line, column: number): void {
+        const next = nextColumn(line, column);
+        if (next === undefined || line.written[next] === ':') return;
+        const { name } = tokenAt({ ...line, written: line.written.replace(/:/g, ' ') }, next);
+        const [start, length] = [line.start + next, Math.max(1, name.length)];
+        const message = `"${clipped(line.written.slice(next, next + length))}" stands behind a value that is complete`;
+        this.faults.push({ span: { start, end: start + length }, message, lost: [{ start: line.start + column, end: line.end }], isLegal: false });
+    }
+
+    private takeBlock(owner: number): void {
+        for (let line = this.lines[this.index]; line && (line.isEmpty || line.indent > owner); line = this.lines[this.index]) this.index++;
+    }
+
+    /** A plain text has no colon that a space follows. */
+    private checkPlain(line: Line, column: number): void {
+        const { kind, name } = tokenAt(line, column);
+        if (kind !== 'key') return;
+        const start = line.start + column;
+        const message = `"${clipped(name)}" is a second key in one line; write it into a line of its own, or in quotes when it is a text`;
+        this.faults.push({ span: { start, end: start + name.length }, message, lost: [{ start, end: line.end }], isLegal: false });
+    }
+}
+
+function clipped(name: string): string {
+    const characters = [...name];
+    return characters.length > LONGEST_NAME ? `${characters.slice(0, LONGEST_NAME - 1).join('')}…` : name;
+}
