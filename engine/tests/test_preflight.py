@@ -16,10 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny
-from quant_engine.checkpoint import Checkpoint, list_linears
-from quant_engine.preflight.sizes import output_of
+from quant_engine.calibration import statistics_of
+from quant_engine.checkpoint import Checkpoint, LinearInfo, list_linears
+from quant_engine.layers import quantize_group
+from quant_engine.preflight.sizes import output_of, quantized_tensors
 from quant_engine.protocol import Preflight
-from quant_engine.uses import resolve
+from quant_engine.stack import Layer
+from quant_engine.uses import SHORT_USES, resolve
 from small_workspace import environment, make_workspace, quant_engine
 
 RULES = """\
@@ -29,6 +32,7 @@ RULES = """\
     - { layers: "*.o_proj", use: rtn-nvfp4a16 }
     - { layers: "*.q_proj", use: rtn-mxfp4a16 }
     - { layers: "*.k_proj", use: none }
+    - { layers: "*.1.*.v_proj", use: rtn-nvfp4 }
     - { layers: "*.v_proj", use: rtn-w8a8 }
     - { layers: lm_head, use: gptq-w8a16-g32 }
 """
@@ -73,6 +77,20 @@ def test_bytes_and_bits_are_those_of_the_written_checkpoint(workspace: Path) -> 
     assert found.output.file_bytes == sum(file.stat().st_size for file in (workspace / "mixed").iterdir())
     assert found.output.bits_per_weight == pytest.approx(result["sizes"]["bits_per_weight"], rel=1e-12)
     assert found.output.model_bits_per_weight == pytest.approx(result["sizes"]["model_bits_per_weight"], rel=1e-12)
+
+
+@pytest.mark.parametrize("short", [*SHORT_USES])
+def test_the_tensors_of_a_layer_are_those_of_its_method(short: str) -> None:
+    use = resolve(short)
+    assert use is not None
+    W, X = torch.randn(48, 256).to(torch.bfloat16), torch.randn(600, 256).to(torch.bfloat16)
+    layer = Layer("x", "x input", torch.nn.Linear(256, 48, bias=False, dtype=torch.bfloat16).requires_grad_(False))
+    layer.weight.data.copy_(W)
+    tensors: dict[str, torch.Tensor] = {}
+    quantize_group([layer], statistics_of([X]), {"x": use}, tensors, lambda: None)
+    linear = LinearInfo("x", 0, 48, 256)
+    expected = {tensor.name: (tuple(tensor.shape), tensor.bytes) for tensor in quantized_tensors([linear], {"x": use}, "bfloat16")}
+    assert {name: (tuple(tensor.shape), tensor.nbytes) for name, tensor in tensors.items()} == expected
 
 
 def test_nothing_is_left_behind_and_nothing_is_written(workspace: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from quant_engine.advice import ADVICE
 from quant_engine.devices import resolve_device
-from quant_engine.formats.inputs import InputQuantizer
+from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Ranges, Statistics
@@ -117,7 +117,7 @@ def _failure(use: Use, device: str, dtype: torch.dtype) -> str | None:
         statistics = Statistics((X.double().t() @ X.double()), len(X), lambda: ranges)
         METHODS[use.method].quantize(weight, statistics, use.weight_format, use.arguments).effective()
         if use.input_format is not None:
-            scale = None if use.input_format.dynamic else torch.ones(1, dtype=dtype, device=device)
+            scale = calibrated_scale(ranges.largest, use.input_format, dtype)
             InputQuantizer(use.input_format, scale)(X.to(dtype))
     except (RuntimeError, NotImplementedError, TypeError) as error:
         if is_out_of_memory(error):

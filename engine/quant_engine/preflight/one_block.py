@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.architectures.decoder import BlockInput, DecoderModel, Head
@@ -133,30 +132,24 @@ class _WatchedStop(Stop):
         for names, take in super().inputs(calls):
             layers = " ".join(model.within(name) for name in names)
             model.mark("block", "statistics", layers)
-            weight: Any = model.module(names[0]).weight
-            enough = int(weight.shape[1]) if self.experts else 0
-            yield names, partial(_watched, model, take, enough)
+            enough: int = model.module(names[0]).weight.shape[1] if self.experts else 0  # type: ignore[assignment, index]
+            yield names, lambda take=take, enough=enough: _Watched(model, _filled(take(), enough, model.more))
             model.mark("block", "forward", str(self._number + 1))
 
 
-def _watched(model: OneBlock, take: Inputs, enough: int) -> Any:
-    return _Watched(model, _filled(take(), enough, model.more))
-
-
-class _Watched:
-    """Inputs of some layers; going through them is noted."""
+class _Watched(list["Tensor"]):
+    """Inputs of some layers; going through them is noted. Clearing it clears what it was made of."""
 
     def __init__(self, model: OneBlock, tensors: list[Tensor]) -> None:
+        super().__init__(tensors)
         self._model = model
         self._tensors = tensors
 
     def __iter__(self) -> Iterator[Tensor]:
-        return self._model.through(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
+        return self._model.through(super().__iter__())
 
     def clear(self) -> None:
+        super().clear()
         self._tensors.clear()
 
 

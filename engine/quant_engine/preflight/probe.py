@@ -158,7 +158,7 @@ class Probe:
 def ways(uses: Uses, layers: Sequence[str]) -> tuple[str, int]:
     """How layers (names within the block) are quantized, as text, and in how many steps."""
     found = [uses.get(name) for name in layers]
-    return " ".join("-" if use is None else use.label for use in found), len({use.label for use in found if use is not None})
+    return " ".join("-" if use is None else use.label for use in found), len(dict.fromkeys(filter(None, found)))
 
 
 def _portions(batches: Sequence[Tensor]) -> Iterator[list[Tensor]]:

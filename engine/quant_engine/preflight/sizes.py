@@ -32,8 +32,9 @@ _STORED = {
 
 @dataclass(frozen=True)
 class Output:
-    """tensors: bytes of all tensors; files: of the whole folder, headers and documents included; count: of files. bits_per_weight: of the
-    layers that are targets; model_bits_per_weight: of the whole model (both as a result's `sizes` say)."""
+    """tensors: bytes of all tensors; files: of the whole folder, headers and documents included; count: of files.
+    bits_per_weight: of the layers that are
+    targets; model_bits_per_weight: of the whole model (both as a result's `sizes` say)."""
 
     tensors: int
     files: int
@@ -44,7 +45,7 @@ class Output:
 
 def output_of(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> Output:
     """uses: of every linear layer, None for those that stay."""
-    new = [*_quantized(checkpoint, linears, uses), *_folded_into(checkpoint, linears, uses)]
+    new = [*quantized_tensors(linears, uses, checkpoint.dtype), *_folded_into(checkpoint, linears, uses)]
     tensors = assembled(checkpoint.tensors, new)
     shards = named_shards(tensors)
     files = sum(shard_bytes(shard) for shard in shards.values())
@@ -69,17 +70,18 @@ def _bits(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> 
     return bits / weights if weights else 0.0
 
 
-def _quantized(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> Iterator[TensorInfo]:
-    """What stands for the weights of quantized layers."""
+def quantized_tensors(linears: Sequence[LinearInfo], uses: Uses, dtype: str) -> Iterator[TensorInfo]:
+    """What stands for the weights of quantized layers in a checkpoint of that dtype."""
     for linear in linears:
         use = uses.get(linear.name)
         if use is None:
             continue
-        for part, dtype, shape, size in _parts(use.weight_format, linear.outputs, linear.inputs, checkpoint.dtype):
-            yield _tensor(f"{linear.name}.{part}", dtype, shape, size)
-        if use.input_format is not None and not use.input_format.dynamic:
-            dtype = getattr(torch, checkpoint.dtype)
-            yield _tensor(f"{linear.name}.input_scale", _STORED[str(dtype)], (1,), dtype.itemsize)
+        for part, kind, shape, size in _parts(use.weight_format, linear.outputs, linear.inputs, dtype):
+            yield _tensor(f"{linear.name}.{part}", kind, shape, size)
+        inputs = use.input_format
+        if inputs is not None and inputs.stored_scale is not None:
+            own = torch.float32 if inputs.scale == "float8" else getattr(torch, dtype)
+            yield _tensor(f"{linear.name}.{inputs.stored_scale}", _STORED[str(own)], (1,), own.itemsize)
 
 
 @lru_cache(maxsize=4096)
