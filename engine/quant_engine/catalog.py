@@ -47,11 +47,14 @@ def _entry(method: Method) -> dict[str, Any]:
 
 
 def describe(console: Console, entries: list[dict[str, Any]]) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
-    def indented(text: Text) -> Padding:
-        return Padding(text, (0, 0, 0, 2), expand=False)
+    def indented(text: Text) -> Text:
+        lines = text.wrap(console, max(console.width - 2, 20))
+        for line in lines:
+            line.rstrip()
+            line.pad_left(2)
+        return Text("\n").join(lines)
 
     for entry in entries:
         console.print(Text.assemble((entry["name"], "bold"), f"  {entry['title']}"))

@@ -98,7 +98,11 @@ describe('runs', function () {
         const recipe = write('killed', recipeFor('killed', { samples: 256, sequenceLength: 256, evaluate: true }));
         const run = await start(recipe);
         const record = await until('its record', () => api.runs.get(run.directory)?.record);
-        await until('the first block', () => (api.runs.get(run.directory)?.record?.progress?.done ?? 0) > 0);
+        // What is killed before anything was done cannot be resumed.
+        await until('the first block', () => {
+            const now = api.runs.get(run.directory)?.record;
+            return now?.resumable && now.progress?.phase === 'measure' && now.progress.done > 0;
+        });
         process.kill(record.pid, 'SIGKILL');
         await reached(run, 'interrupted');
         await vscode.commands.executeCommand('quant.resumeRun', run.directory);
