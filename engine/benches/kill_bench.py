@@ -82,8 +82,9 @@ def campaign(folder: Path, kills: int, seed: int) -> list[Trial]:
     """At least `kills` trials, the same number for each recipe, and one more for each phase of the recipe that has most of them."""
     recipes = write_recipes(folder)
     wholes = [whole_run(recipe, folder / "whole" / recipe.stem) for recipe in recipes]
-    done = []
+    done: list[Trial] = []
     for index, recipe in enumerate(recipes):
+        print(f"{index + 1}/{len(recipes)} {recipe.stem}, {sum(bool(one.wrong) for one in done)} wrong so far", file=sys.stderr, flush=True)
         for number in range(-(-kills // len(recipes))):
             # Shifted from recipe to recipe, so that few trials of each still meet every kind and every phase.
             rng, turn = random.Random(f"{seed} {recipe.stem} {number}"), number + index
