@@ -81,8 +81,8 @@ def test_what_depends_on_tokens_and_what_does_not() -> None:
     ]
     found = costs(passes)
     assert found[load].seconds.at(100) == pytest.approx(0.6)
-    assert found[forward].seconds == Line(pytest.approx(0.5), pytest.approx(1.0))
-    assert found[method].seconds == Line(pytest.approx(0.975), pytest.approx(0.25))
+    assert (found[forward].seconds.fixed, found[forward].seconds.for_each) == (pytest.approx(0.5), pytest.approx(1.0))
+    assert (found[method].seconds.fixed, found[method].seconds.for_each) == (pytest.approx(0.975), pytest.approx(0.25))
     assert found[forward].host.at(10) == pytest.approx(170 + 7 * 50) and found[forward].device.at(10) == pytest.approx(170 + 7 * 50)
 
 
