@@ -47,7 +47,7 @@ class Findings:
             if use not in tried:
                 tried[use] = _failure(use, self._work.device, getattr(torch, self._work.checkpoint.dtype))
             if tried[use] is not None:
-                self._add("error", "scheme-device", f"{use.label} does not run on {self._work.device}: {tried[use]}", key)
+                self._add("scheme-device", "error", f"{use.label} does not run on {self._work.device}: {tried[use]}", key)
 
     def add_memory(self, forecast: Forecast) -> None:
         """Phases for which the memory does not suffice, and with how many tokens it would."""
@@ -59,7 +59,7 @@ class Findings:
 
     def add_no_memory_at_all(self) -> None:
         message = f"one block and a few batches do not fit into the memory of {self.device.id} ({format_bytes(self.device.total_bytes)})"
-        self._add("error", "memory-short", message, _CALIBRATION)
+        self._add("memory-short", "error", message, _CALIBRATION)
 
     def _compare(self, forecast: Forecast, phase: str, what: str, needed: int, total: int, free: int) -> None:
         if needed <= free:
@@ -72,7 +72,7 @@ class Findings:
             data = self._work.held_out if phase == "evaluate" else self._work.tokens
             fitting = int(share * data.tokens) if data else 0
             message += f"; about {max(1, fitting // data.length) if data else 0} sequences fit"
-        self._add("error" if needed > total else "warning", "memory-short", message, key)
+        self._add("memory-short", "error" if needed > total else "warning", message, key)
 
     def _uses(self) -> Iterator[tuple[Key, Use]]:
         recipe = self._work.recipe
@@ -82,7 +82,7 @@ class Findings:
         named += [(("quantize", "rules", index, "use"), rule.resolved) for index, rule in enumerate(recipe.quantize.rules)]
         return ((key, use) for key, use in named if use is not None)
 
-    def _add(self, severity: Literal["error", "warning"], code: str, message: str, key: Key) -> None:
+    def _add(self, code: str, severity: Literal["error", "warning"], message: str, key: Key) -> None:
         place = self._work.place(key)
         self.found.append(self._diagnostic(severity, code, message, ADVICE[code], place.get("line"), place.get("column")))
 

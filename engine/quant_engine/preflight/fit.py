@@ -11,7 +11,7 @@ Label = tuple[str, ...]
 _FIXED = ("load", "stops", "decompress")
 """Steps that do not depend on how many tokens there are."""
 _MOST_RETAINED = 2.0
-"""Resident bytes for each allocated one: more is not for what is allocated."""
+"""More is not for what is allocated, but for what the libraries need."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ def costs(passes: Iterable[Probed]) -> dict[Label, Cost]:
     """For each label of the passes. What was seen with one number of batches only holds as much more for each further one as the like of
     it does: steps on the same layers have the same inputs before them."""
     seen: dict[Label, dict[int, list[Span]]] = {}
+    passes = list(passes)
+    retained = _retained(max(passes, key=lambda one: one.batches))
     for one in passes:
         for label, span in _by_label(one.spans).items():
             seen.setdefault(label, {}).setdefault(one.batches, []).append(span)
@@ -53,9 +55,15 @@ def costs(passes: Iterable[Probed]) -> dict[Label, Cost]:
     held: dict[Label, tuple[float, float]] = {}
     for label, found in means.items():
         host, device = held.get(_alike(label), (0.0, 0.0))
-        host = max(host, _slope(found, lambda span: span.allocated))
+        host = max(host, _slope(found, lambda span: span.allocated) * retained)
         held[_alike(label)] = host, max(device, _slope(found, lambda span: span.device))
     return {label: _cost(label, found, *held[_alike(label)]) for label, found in means.items()}
+
+
+def _retained(one: Probed) -> float:
+    """Resident bytes for each allocated one at the peaks of a pass: what is freed does not leave a process at once."""
+    allocated, resident = max(span.allocated for span in one.spans), max(span.resident for span in one.spans)
+    return min(max(resident / allocated, 1.0), _MOST_RETAINED) if allocated else 1.0
 
 
 def _alike(label: Label) -> Label:
@@ -93,14 +101,13 @@ def _mean(spans: list[Span]) -> Span:
 
 
 def _cost(label: Label, found: Mapping[int, Span], host: float, device: float) -> Cost:
-    """host, device: bytes allocated for each batch. What is resident grows with what is allocated, and by as much more as it was more."""
+    """host, device: bytes for each batch."""
     most, least = max(found), min(found)
     high, low = found[most], found[least]
-    retained = min(max(high.resident / high.allocated, 1.0), _MOST_RETAINED) if high.allocated else 1.0
     held = max(high.resident, high.allocated)
     return Cost(
         _seconds(label, most, least, high, low),
-        Line(held - retained * host * most, retained * host),
+        Line(held - host * most, host),
         Line(high.device - device * most, device),
     )
 
