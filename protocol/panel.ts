@@ -40,6 +40,8 @@ export type HostMessage =
           readonly version: number;
           readonly runDirectory: string;
           readonly run: RunRecord;
+          /** Cancelling takes long: it can be stopped at once. */
+          readonly stoppable: boolean;
           /** null until the run has written one. */
           readonly result: Result | null;
           readonly live: LiveMeasurements | null;
@@ -56,10 +58,11 @@ export type PanelMessage =
     | { readonly type: 'copied'; readonly text: string; readonly format: 'csv' | 'markdown' }
     | { readonly type: 'open-layer'; readonly layer: string }
     | { readonly type: 'cancel' }
+    | { readonly type: 'stop' }
     | { readonly type: 'show-newer' }
     | { readonly type: 'show-log' };
 
-const strings = { ready: ['load'], copied: ['text', 'format'], 'open-layer': ['layer'], cancel: [], 'show-newer': [], 'show-log': [] } as const;
+const strings = { ready: ['load'], copied: ['text', 'format'], 'open-layer': ['layer'], cancel: [], stop: [], 'show-newer': [], 'show-log': [] } as const;
 
 /** Whether an untrusted value is a message a panel may send. */
 export function isPanelMessage(value: unknown): value is PanelMessage {

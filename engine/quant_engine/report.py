@@ -39,8 +39,11 @@ def print_result(out: Console, result: Result, folder: Path) -> None:
         out.print(table)
     if result.pareto is not None:
         against = "predicted KL divergence" if result.pareto.objective == "importance" else "predicted loss"
-        out.print(Text(f"Bits against {against} (quant-engine recipe RUN --point N)", style="bold"))
-        out.print(front_table(result.pareto))
+        table = front_table(result.pareto)
+        points = len(result.pareto.points)
+        shown = f"{table.row_count} of {points} points" if table.row_count < points else f"{points} points"
+        out.print(Text(f"Bits against {against}: {shown} (quant-engine recipe RUN --point N writes one as a recipe)", style="bold"))
+        out.print(table)
     out.print(summary_table(result))
     if result.output:
         out.print(Text.assemble(("checkpoint     ", "bold"), result.output), soft_wrap=True)
@@ -145,7 +148,7 @@ def front_table(front: ParetoFront) -> Table:
         point = front.points[index]
         worst = "exact" if point.min_sqnr_db is None else f"{point.min_sqnr_db:.1f}"
         size, loss = format_bytes(point.bytes), f"{point.predicted_loss:.3g}"
-        table.add_row(str(index + 1), f"{point.bits_per_weight:.2f}", size, loss, worst)
+        table.add_row(str(index + 1), f"{point.bits_per_weight:.3f}", size, loss, worst)
     return table
 
 
@@ -161,8 +164,8 @@ def summary_table(result: Result) -> Table:
         table.add_row("size", format_bytes(sizes.original_bytes), format_bytes(sizes.quantized_bytes), ratio)
     else:
         table.add_row("size", format_bytes(sizes.original_bytes), "", "")
-    bits = f"{sizes.bits_per_weight:.2f}"
-    table.add_row("bits per weight", "", bits, f"{sizes.model_bits_per_weight:.2f} with all other tensors")
+    bits = f"{sizes.bits_per_weight:.3f}"
+    table.add_row("bits per weight", "", bits, f"{sizes.model_bits_per_weight:.3f} with all other tensors")
     if result.pareto is not None and result.predicted_loss is not None:
         what = "nats of KL divergence" if result.pareto.objective == "importance" else "Σ noise / signal of the layers"
         table.add_row("predicted loss", "", f"{result.predicted_loss:.4g}", what)

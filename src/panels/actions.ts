@@ -44,6 +44,8 @@ export class PanelActions {
                 return;
             case 'cancel':
                 return this.commands()?.cancel(directory);
+            case 'stop':
+                return this.commands()?.stop(directory);
             case 'show-newer': {
                 const run = newerRun(this.store.of(this.store.get(directory)?.recipe ?? ''), directory);
                 if (run) panels.show(run);

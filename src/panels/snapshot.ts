@@ -34,7 +34,7 @@ export class SnapshotSource {
         if (!result) await this.live.update();
         return {
             type: 'snapshot', version: PANEL_PROTOCOL_VERSION, runDirectory: this.directory, run: shownRecord(run, run.record),
-            result: result ?? null, live: result ? null : this.live.measurements, ...this.translations,
+            stoppable: run.stoppable, result: result ?? null, live: result ? null : this.live.measurements, ...this.translations,
         };
     }
 

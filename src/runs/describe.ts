@@ -111,7 +111,7 @@ export function runTooltip(run: Run, result: Result | undefined): string {
     if (run.state === 'interrupted') add(l10n.t('Problem'), l10n.t('the process ended without finishing the run'));
     if (result) {
         const { perplexity, baseline_perplexity: baseline, kl } = result.scores;
-        add(l10n.t('Bits per weight'), decimals(result.sizes.bits_per_weight, 2));
+        add(l10n.t('Bits per weight'), decimals(result.sizes.bits_per_weight, 3));
         if (perplexity) add(l10n.t('Perplexity'), baseline ? `${measured(perplexity, 2)} (${l10n.t('original')} ${measured(baseline, 2)})` : measured(perplexity, 2));
         if (kl) add(l10n.t('KL divergence'), measured(kl, 4));
     }

@@ -127,7 +127,7 @@ export function runOf(change: Partial<RunRecord> = {}): RunRecord {
 export function snapshotOf(change: Partial<Snapshot> = {}): Snapshot {
     return {
         type: 'snapshot', version: PANEL_PROTOCOL_VERSION, runDirectory: '/ws/samples/runs/20260101T120000Z-mixed',
-        run: runOf(), result: null, live: null, strings: {}, locale: 'en', ...change,
+        run: runOf(), stoppable: false, result: null, live: null, strings: {}, locale: 'en', ...change,
     };
 }
 

@@ -164,7 +164,7 @@ export class SensitivityPanel extends LitElement {
                 @quant-copy=${(event: CustomEvent<'csv' | 'markdown'>) => {
                     this.copy(event.detail);
                 }}
-                @quant-action=${(event: CustomEvent<'cancel' | 'show-log' | 'show-newer'>) => {
+                @quant-action=${(event: CustomEvent<'cancel' | 'stop' | 'show-log' | 'show-newer'>) => {
                     vscode.postMessage({ type: event.detail });
                 }}
                 @quant-open-layer=${(event: CustomEvent<string>) => {
@@ -201,7 +201,7 @@ export class SensitivityPanel extends LitElement {
     private renderHeader(snapshot: Snapshot): TemplateResult {
         return html`
             <header>
-                <quant-run-header .run=${snapshot.run} .result=${snapshot.result} .formats=${this.formats} ?still=${prefersStillness()}></quant-run-header>
+                <quant-run-header .run=${snapshot.run} ?stoppable=${snapshot.stoppable} .result=${snapshot.result} .formats=${this.formats} ?still=${prefersStillness()}></quant-run-header>
                 ${this.newer ? html`<quant-notice .text=${newerNotice(this.newer, this.formats)}></quant-notice>` : nothing}
                 ${noticesOf(snapshot, this.formats, this.now).map((notice) => html`<quant-notice .text=${notice}></quant-notice>`)}
                 <quant-key-figures

@@ -78,7 +78,24 @@ export class RunHeader extends LitElement {
     @property({ attribute: false }) run!: RunRecord;
     @property({ attribute: false }) result: Result | null = null;
     @property({ attribute: false }) formats!: Formats;
+    @property({ type: Boolean }) stoppable = false;
     @property({ type: Boolean }) still = false;
+
+    /** Cancel; then nothing more to do, unless that takes long. */
+    private renderStop(): TemplateResult {
+        const cancelling = this.run.state === 'cancelling';
+        const idle = cancelling && !this.stoppable;
+        const title = idle ? t('Cancelling…') : cancelling ? t('Stop Now') : t('Cancel');
+        return html`<vscode-button
+            secondary
+            icon="debug-stop"
+            ?disabled=${idle}
+            @click=${() => {
+                if (!idle) events.action(this, cancelling ? 'stop' : 'cancel');
+            }}
+            >${title}</vscode-button
+        >`;
+    }
 
     protected override render(): TemplateResult {
         const { run } = this;
@@ -91,17 +108,7 @@ export class RunHeader extends LitElement {
                     <h1>${baseName(run.recipe)}</h1>
                     <span>${baseName(run.model)}</span>
                 </div>
-                ${live
-                    ? html`<vscode-button
-                          secondary
-                          icon="debug-stop"
-                          ?disabled=${run.state === 'cancelling'}
-                          @click=${() => {
-                              if (run.state !== 'cancelling') events.action(this, 'cancel');
-                          }}
-                          >${run.state === 'cancelling' ? t('Cancelling…') : t('Cancel')}</vscode-button
-                      >`
-                    : nothing}
+                ${live ? this.renderStop() : nothing}
             </div>
             <div class="facts" title=${facts.join(' · ')}><span class="state">${facts[0]}</span>${facts.slice(1).map((fact) => ` · ${fact}`)}</div>
             ${live ? this.renderProgress() : nothing}

@@ -177,10 +177,11 @@ class Scheme:
 
 
 def _weight_only(bits: int) -> Scheme:
+    served = "" if bits in (4, 8) else " vLLM has had kernels for 4 and 8 bits, and has them for others in its newest releases only."
     return Scheme(
         name=f"W{bits}A16",
         weights=WeightFormat(num_bits=bits),
-        description=(f"{bits}-bit integer weights, symmetric, a scale for each {DEFAULT_GROUP_SIZE} inputs; 16-bit activations."),
+        description=f"{bits}-bit integer weights, symmetric, a scale for each {DEFAULT_GROUP_SIZE} inputs; 16-bit activations.{served}",
     )
 
 

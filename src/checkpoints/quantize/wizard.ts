@@ -113,7 +113,7 @@ function candidateItems({ choices, groupSizes, header }: WizardInput): Candidate
 function costs(format: SchemeFormat, header: CheckpointHeader): string[] {
     const { bitsPerWeight, bytes } = estimate(format, header);
     return [
-        vscode.l10n.t('{0} bits per weight', decimals(bitsPerWeight, 2)), vscode.l10n.t('about {0} instead of {1}', formatBytes(bytes), formatBytes(header.bytes)),
+        vscode.l10n.t('{0} bits per weight', decimals(bitsPerWeight, 3)), vscode.l10n.t('about {0} instead of {1}', formatBytes(bytes), formatBytes(header.bytes)),
     ];
 }
 

@@ -43,7 +43,7 @@ describe('a snapshot for a panel', () => {
         const result = { format: 1, layers: [], candidates: [], problems: [] };
         const directory = writeRun(folder, 'whole', { record: record({ state: 'done' }), result });
         const message = await read(directory, false);
-        assert.deepEqual(message, { type: 'snapshot', version: 1, runDirectory: directory, run: record({ state: 'done' }), result, live: null, ...translations });
+        assert.deepEqual(message, { type: 'snapshot', version: 1, runDirectory: directory, run: record({ state: 'done' }), stoppable: false, result, live: null, ...translations });
     });
 
     it('has what was measured while there is no result', async () => {

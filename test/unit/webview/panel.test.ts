@@ -302,6 +302,24 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.equal(await notice.count(), 0);
     });
 
+    it('cancels once, and stops at once when that takes long', async () => {
+        await open();
+        const button = panel.page.locator('quant-run-header vscode-button');
+        const press = async (name: string): Promise<unknown> => {
+            assert.equal((await button.innerText()).trim(), name);
+            await button.click();
+            return (await panel.recorded()).messages.at(-1);
+        };
+        await panel.send(liveSnapshot());
+        assert.deepEqual(await press('Cancel'), { type: 'cancel' });
+        const cancelling = runOf({ state: 'cancelling', finished: null });
+        await panel.send({ ...liveSnapshot(), run: cancelling });
+        assert.equal((await button.innerText()).trim(), 'Cancelling…');
+        assert.equal(await button.evaluate((element: HTMLElement & { disabled: boolean }) => element.disabled), true);
+        await panel.send({ ...liveSnapshot(), run: cancelling, stoppable: true });
+        assert.deepEqual(await press('Stop Now'), { type: 'stop' });
+    });
+
     it('says when there is nothing yet, and when the run is gone', async () => {
         await open();
         await panel.send(snapshotOf({ run: runOf({ state: 'starting', finished: null }) }));
