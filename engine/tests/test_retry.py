@@ -44,7 +44,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(workspace: Path, name: str, *overrides: str) -> Outcome:
-    return start_run(Request("run", workspace / "small.quant.yaml", (*overrides, f"output={name}"), "cpu", name=name))
+    return start_run(Request("run", workspace / "small.quant.yaml", (*overrides, f"output={name}"), "cpu", name=name, fresh=True))
 
 
 def result_of(outcome: Outcome) -> Result:

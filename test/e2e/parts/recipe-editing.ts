@@ -5,10 +5,13 @@ import { until, type Workbench, type Workspace } from '../../rig';
 /** Small numbers of samples: what is tested here does not depend on them, and a run takes seconds. */
 export const quick = { samples: 8, tokens: 64 };
 
-/** Writes a recipe of the sample that is run in seconds; its output is output/NAME. */
+let recipes = 0;
+
+/** Writes a recipe of the sample that is run in seconds; its output is output/NAME. Each has tokens of its own, so that no run takes what another has measured. */
 export function writeRecipe(workspace: Workspace, name: string, model = 'checkpoints/tiny-llama-pydoc'): void {
+    recipes += 1;
     workspace.write(`${name}.quant.yaml`, `model: ${model}
-calibration: { data: calibration.jsonl, samples: ${quick.samples}, sequence_length: ${quick.tokens} }
+calibration: { data: calibration.jsonl, samples: ${quick.samples}, sequence_length: ${quick.tokens}, seed: ${recipes} }
 candidates: [rtn-w4a16, gptq-w4a16, rtn-w3a16]
 quantize: { default: gptq-w4a16 }
 evaluate: { data: held-out.txt, samples: ${quick.samples}, sequence_length: ${quick.tokens} }
