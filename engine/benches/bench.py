@@ -11,6 +11,7 @@ import platform
 import shutil
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy
@@ -116,6 +117,25 @@ def against_rival(
     print(f"| held-out perplexity by transformers (original {figures[0]:.4f}) | {figures[1]:.4f} | {figures[2]:.4f} | |")
 
 
+def widened(work: Path, blocks: int) -> Path:
+    """The sample four times as wide, with another number of blocks."""
+    checkpoint = work / f"wide-{blocks}-blocks"
+    if not (checkpoint / "config.json").is_file():
+        run([sys.executable, str(HERE / "widen.py"), str(SAMPLE), str(checkpoint), "4", str(blocks)], work / "widen.log", ENVIRONMENT)
+    return checkpoint
+
+
+def depth(work: Path, blocks: Sequence[int], samples: int, length: int) -> None:
+    """Peak memory of the same run on models that differ in depth alone."""
+    print(f"\n### Peak memory and depth: {TITLES['gptq']}, the sample widened 4×, {samples} × {length} tokens\n")
+    print("| blocks | checkpoint, MB | peak resident memory, MB |\n|---|---|---|")
+    for number in blocks:
+        note(f"depth: {number} blocks")
+        checkpoint = widened(work, number)
+        measured, _ = quantize_engine(checkpoint, work, samples, length, "gptq")
+        print(f"| {number} | {Checkpoint.open(checkpoint).bytes / 1e6:.0f} | {measured.peak_bytes / 1e6:.0f} |")
+
+
 def sensitivity(checkpoint: Path, work: Path, samples: int, length: int) -> None:
     note("sensitivity: engine, then the naive loop")
     data = ROOT / "samples/calibration.jsonl"
@@ -133,22 +153,22 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench")
     parser.add_argument("--rival", type=Path, help="Python of an environment that has llm-compressor already")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "sensitivity"])
+    parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "sensitivity", "depth"])
     options = parser.parse_args()
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
     print(f"Machine: {platform.machine()}, 2 threads, Python {platform.python_version()}, torch on the CPU.")
-    if options.only != "sensitivity":
+    if options.only not in ("sensitivity", "depth"):
         python = options.rival or rival_environment.ensure(work / "rival")
     if options.only in (None, "sample"):
         against_rival(python, SAMPLE, "the sample", work / "sample", 64, 256, options.rounds)
     methods = [method for method in USES if options.only in (None, "wide" if method == "gptq" else method)]
     if methods:
-        wide = work / "wide-checkpoint"
-        if not wide.is_dir():
-            run([sys.executable, str(HERE / "widen.py"), str(SAMPLE), str(wide), "4"], work / "widen.log", ENVIRONMENT)
+        wide = widened(work, 8)
         for method in methods:
-            against_rival(python, wide, "the sample widened 4×", work / "wide", 64, 512, options.rounds, method)
+            against_rival(python, wide, "the sample widened 4×, 8 blocks", work / "wide", 64, 512, options.rounds, method)
+    if options.only in (None, "depth"):
+        depth(work, (4, 8, 16), 64, 512)
     if options.only in (None, "sensitivity"):
         sensitivity(SAMPLE, work, 32, 256)
 

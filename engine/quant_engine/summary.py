@@ -123,8 +123,9 @@ def _sizes(work: Work, layers: list[LayerResult]) -> Sizes:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process in bytes. On Linux getrusage would give that of the process which started it, if that was larger."""
+    """Peak resident memory of this process in bytes."""
     if sys.platform == "linux":
+        # getrusage would give the peak of the process that started this one, if that was higher.
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return 1024 * int(status.partition("VmHWM:")[2].split(maxsplit=1)[0])
     if sys.platform == "win32":
