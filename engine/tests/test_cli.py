@@ -102,7 +102,7 @@ def test_a_run_prints_layers_scores_and_places(workspace: Path, done: subprocess
         f"{scores.perplexity.value:.2f} ± {scores.perplexity.standard_error:.2f}",
         f"{scores.kl.value:.4f} ± {scores.kl.standard_error:.4f}",
         f"{scores.same_top.value * 100:.1f} ± {scores.same_top.standard_error * 100:.1f} %",
-        f"{result.sizes.bits_per_weight:.2f}",
+        f"{result.sizes.bits_per_weight:.3f}",
         str(workspace / "quantized"),
         str(run_folder(workspace)),
     ):
