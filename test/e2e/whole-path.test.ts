@@ -52,7 +52,7 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         await question.pickMany(candidates);
         await question.asked('Which one should be applied');
         assert.deepEqual((await question.labels()).filter((label) => !candidates.includes(label)), []);
-        assert.match(await question.row('gptq-w4a16').innerText(), /4\.1\d bits per weight · about [\d.]+ MB instead of [\d.]+ MB · recommended/);
+        assert.match(await question.row('gptq-w4a16').innerText(), /4\.125 bits per weight · about [\d.]+ MB instead of [\d.]+ MB · recommended/);
         await question.pick('gptq-w4a16');
         await question.asked('Folder for the quantized checkpoint');
         await question.answer(output);
