@@ -56,6 +56,10 @@ export async function readHeader(file: string): Promise<TensorInfo[]> {
 async function readLength(handle: Awaited<ReturnType<typeof open>>, file: string, size: number): Promise<number> {
     const prefix = Buffer.alloc(8);
     await handle.read(prefix, 0, 8, 0);
+    if (prefix.toString('latin1') === 'version ') {
+        const { buffer } = await handle.read(Buffer.alloc(15), 0, 15, 8);
+        if (buffer.toString('latin1') === 'https://git-lfs') throw broken(file, 'it is a Git LFS pointer, not the weights; git lfs pull, in its repository, fetches them');
+    }
     const length = prefix.readBigUInt64LE();
     if (length > BigInt(MAX_HEADER_BYTES)) throw broken(file, `its header claims ${length} bytes, the limit is ${MAX_HEADER_BYTES}`);
     if (length > BigInt(size - 8)) throw broken(file, `its header claims ${length} bytes, the file has ${size}`);

@@ -19,7 +19,7 @@ export function codeActions(
             title,
             kind: CodeActionKind.QuickFix,
             diagnostics: [diagnosticOf(finding)],
-            isPreferred: index === 0 && isSure(finding) ? true : undefined,
+            isPreferred: index === 0 && (isSure(finding) || isBareAlias(recipe, finding)) ? true : undefined,
             edit: { changes: { [uri]: [edit] } },
         }));
     });
@@ -42,7 +42,18 @@ function fixesFor(recipe: Recipe, finding: Finding): Fix[] {
     const { missing } = finding;
     if (missing) fixes.push(...missing.keys.flatMap((key) => addKey(recipe, missing.owner, key)));
     if (finding.removable) fixes.push(removal(recipe, finding.removable));
+    if (isBareAlias(recipe, finding)) fixes.push(quoted(recipe, finding));
     return fixes;
+}
+
+/** A pattern that YAML takes for an alias. */
+function isBareAlias(recipe: Recipe, { code, span }: Finding): boolean {
+    return code === 'yaml-syntax' && recipe.text[span.start] === '*';
+}
+
+function quoted(recipe: Recipe, { span }: Finding): Fix {
+    const text = `"${recipe.text.slice(span.start, span.end)}"`;
+    return { title: `Change to ${text}`, edit: { range: rangeOf(recipe, span), newText: text } };
 }
 
 function replacement(recipe: Recipe, finding: Finding, text: string): Fix {

@@ -19,14 +19,15 @@ export function distance(a: string, b: string): number {
 /** Longer words are not compared: the distance costs time in proportion to both lengths. */
 const MAX_LENGTH = 200;
 
-/** The candidate that `word` was probably meant to be, by the rule of docs/diagnostics.md; the first of equally near ones. */
+/** The candidate that `word` was probably meant to be, upper case or not, by the rule of docs/diagnostics.md; the first of equally near ones. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
     if (word.length > MAX_LENGTH) return undefined;
+    const lower = word.toLowerCase();
     let best: string | undefined;
     let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
     for (const candidate of candidates) {
         if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
-        const candidateDistance = distance(word, candidate);
+        const candidateDistance = distance(lower, candidate.toLowerCase());
         if (candidateDistance < bestDistance) {
             best = candidate;
             bestDistance = candidateDistance;
@@ -40,8 +41,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
  * alone, if there are any: `smoothquant` lacks its scheme, and is not something else.
  */
 export function suggestion(word: string, known: readonly string[]): { readonly hint: string; readonly near: string | undefined; readonly names: readonly string[] } {
-    const beginning = word.split('-')[0]!;
-    const alike = beginning === '' ? [] : known.filter((name) => name.startsWith(beginning));
+    const beginning = word.split('-')[0]!.toLowerCase();
+    const alike = beginning === '' ? [] : known.filter((name) => name.toLowerCase().startsWith(beginning));
     const names = alike.length > 0 ? alike : known;
     const near = nearest(word, names);
     return { near, names, hint: near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?` };

@@ -37,7 +37,8 @@ function findSound(recipe: Recipe): Sound {
     for (let attempt = 0; attempt < ENTRIES + SECTIONS && errors.length > 0; attempt++) {
         const error = errors.reduce((first, other) => (other.pos[0] < first.pos[0] ? other : first));
         const lost = attempt < ENTRIES ? entryAt(text, layout.units, error.pos[0]) : sectionAt(layout.units, error.pos[0]);
-        faults.push({ span: clip(text, error.pos), message: error.message, lost, isLegal: false });
+        const span = aliasAt(text, error.pos[0]) ?? clip(text, error.pos);
+        faults.push({ span, message: aliasMessage(text, span) ?? error.message, lost, isLegal: false });
         errors = errorsOf((text = blank(recipe.text, faults)));
     }
     if (errors.length > 0) {
@@ -54,9 +55,19 @@ function findSound(recipe: Recipe): Sound {
 
 function unresolvedFaults({ text, unresolved }: Recipe): Fault[] {
     return unresolved.map((span) => {
-        const message = `no anchor "&${text.slice(span.start + 1, span.end)}" stands before this alias`;
-        return { span, message, lost: [span], isLegal: false };
+        const alias = aliasAt(text, span.start) ?? span;
+        return { span: alias, message: aliasMessage(text, alias)!, lost: [alias], isLegal: false };
     });
+}
+
+/** What begins with a star is an alias for YAML; here it is nearly always a pattern without quotes. */
+function aliasAt(text: string, start: number): Span | undefined {
+    const length = /^\*[^\s,[\]{}]*/.exec(text.slice(start, start + 1000))?.[0].length;
+    return length === undefined ? undefined : { start, end: start + length };
+}
+
+function aliasMessage(text: string, { start, end }: Span): string | undefined {
+    return text[start] === '*' ? `"${text.slice(start, end)}" is an alias without an anchor; a pattern that begins with "*" must be in quotes` : undefined;
 }
 
 /** Broken places in document order, one for each line. */

@@ -19,7 +19,7 @@ from quant_engine.advice import ADVICE
 from quant_engine.check_files import FileCheck
 from quant_engine.check_uses import fixed_groups, repeated_candidates
 from quant_engine.errors import QuantError
-from quant_engine.overrides import apply_overrides
+from quant_engine.overrides import apply_overrides, given
 from quant_engine.protocol import Diagnostic
 from quant_engine.recipe import Recipe
 from quant_engine.right_values import RightValues
@@ -133,7 +133,7 @@ def _diagnostic(checked: Checked, shown: str | None, finding: Finding) -> Diagno
         end_line=end_line,
         end_column=end_column,
         severity=finding.severity,
-        message=finding.message + (f' (by --set "{override}")' if override else ""),
+        message=finding.message + (f" (by {given(override)})" if override else ""),
         code=finding.code,
         advice=finding.advice or ADVICE[finding.code],
     )

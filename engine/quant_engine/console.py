@@ -79,6 +79,7 @@ class PlainProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._started = time.monotonic()
+        self._at: tuple[str, int] | None = None
 
     def __call__(self, event: Event) -> None:
         line = self._line(event)
@@ -88,7 +89,8 @@ class PlainProgress:
     def _line(self, event: Event) -> str | None:
         if isinstance(event, events.PhaseStarted):
             return f"{event.phase}: {event.total} {_counted(event.unit, event.total)}"
-        if isinstance(event, events.Progress) and event.message:
+        if isinstance(event, events.Progress) and event.message and self._at != (event.phase, event.done):
+            self._at = event.phase, event.done
             return (
                 f"{event.phase}: {event.done}/{event.total} {event.message} ({time.monotonic() - self._started:.0f} s)"
             )

@@ -110,6 +110,8 @@ class Counter(Model):
     done: int
     total: int
     unit: str
+    doing: str = Field(default="", description="What is being done within the next unit, for example layers and a candidate.")
+    seconds_left: float | None = Field(default=None, description="Of this phase, from the units done so far; null before there is one.")
 
 
 class RunRecord(Model):

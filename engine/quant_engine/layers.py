@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from quant_engine.methods.types import Quantized, Statistics
 
 _OVERFLOW = "The checkpoint overflows in its dtype or is damaged: check its weights, or use bfloat16."
+Tick = Callable[..., None]
+"""Called between pieces of work, with or without a word on what comes next; what it raises ends the work."""
 FindFold = Callable[[Sequence[str]], "FoldTarget | None"]
 
 
@@ -70,7 +72,7 @@ def measure_group(
     layers: Sequence[Layer],
     statistics: Statistics,
     candidates: Sequence[Use],
-    tick: Callable[[], None],
+    tick: Tick,
     fold: FindFold = no_fold,
     importance: Mapping[str, Tensor] | None = None,
 ) -> list[MeasuredLayer]:
@@ -87,7 +89,7 @@ def measure_group(
     found: list[dict[str, Measurement]] = [{} for _ in layers]
     prices = [(importance or {}).get(layer.name) for layer in layers]
     for use in candidates:
-        tick()
+        tick(_doing(layers, use))
         parts = stack.quantize(use, statistics)
         noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale))
         for layer, entry, signal, noise, part, price in zip(layers, found, signals, noises, parts, prices, strict=True):
@@ -105,7 +107,7 @@ def quantize_group(
     statistics: Statistics,
     assignment: Mapping[str, Use | None],
     tensors: dict[str, Tensor],
-    tick: Callable[[], None],
+    tick: Tick,
     fold: FindFold = no_fold,
 ) -> list[QuantizedLayer]:
     """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them, and of the operation before them
@@ -118,8 +120,8 @@ def quantize_group(
     done: dict[str, QuantizedLayer] = {}
     # A method that looks for a scale comes first: what the others get of the input is scaled by it too.
     for use in sorted((use for use in uses if use is not None), key=lambda use: not METHODS[use.method].scales_inputs):
-        tick()
         members = [layer for layer in layers if assignment.get(layer.name) == use]
+        tick(_doing(members, use))
         stack = Stack(members)
         parts = shared.quantize(stack, use, statistics)
         quantizer = input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale)
@@ -184,6 +186,14 @@ def refuse_mixed_experts(assignment: Mapping[str, Use | None]) -> None:
     contradiction = expert_contradiction(assignment)
     if contradiction:
         raise QuantError(contradiction, code="experts-mixed", advice=ADVICE["experts-mixed"])
+
+
+def _doing(layers: Sequence[Layer], use: Use) -> str:
+    """`model.layers.3.self_attn.q_proj, k_proj: awq-w4a16`"""
+    first, *others = [layer.name for layer in layers]
+    more = f" and {len(others) - 2} more" if len(others) > 3 else ""
+    shown = [name.rpartition(".")[2] for name in (others[:2] if more else others)]
+    return f"{', '.join([first, *shown])}{more}: {use.label}"
 
 
 def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:

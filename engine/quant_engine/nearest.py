@@ -23,13 +23,14 @@ def distance(a: str, b: str) -> int:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name at the smallest distance, at most max(2, len(name) / 3); the first one wins a tie."""
+    """The known name at the smallest distance, upper case or not, at most max(2, len(name) / 3); the first one wins a tie."""
+    name = name.lower()
     limit = max(2, len(name) // 3)
     best: tuple[int, str] | None = None
     for candidate in known:
         if abs(len(candidate) - len(name)) > limit:
             continue
-        found = distance(name, candidate)
+        found = distance(name, candidate.lower())
         if found <= limit and (best is None or found < best[0]):
             best = (found, candidate)
     return best[1] if best else None
@@ -38,8 +39,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def suggestion(name: str, known: Sequence[str]) -> str:
     """`did you mean "NEAREST"?`, or the list of what is known. Names that begin as `name` does up to its first hyphen come alone, if
     there are any."""
-    beginning = name.split("-")[0]
-    known = [one for one in known if beginning and one.startswith(beginning)] or known
+    beginning = name.split("-")[0].lower()
+    known = [one for one in known if beginning and one.lower().startswith(beginning)] or known
     near = nearest(name, known)
     if near is not None:
         return f'did you mean "{near}"?'

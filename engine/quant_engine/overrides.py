@@ -70,3 +70,8 @@ def _moved(node: Node, span: Span) -> Node:
         Entry(Scalar(entry.key.value, entry.key.text, span), _moved(entry.value, span)) for entry in node.entries
     ]
     return Mapping(entries, [], span)
+
+
+def given(override: str) -> str:
+    """How an override was given, for messages: `--output` or `--set "path=value"`."""
+    return "--output" if override.startswith('output="') else f'--set "{override}"'

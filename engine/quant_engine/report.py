@@ -41,7 +41,7 @@ def print_result(out: Console, result: Result, folder: Path) -> None:
         against = "predicted KL divergence" if result.pareto.objective == "importance" else "predicted loss"
         table = front_table(result.pareto)
         points = len(result.pareto.points)
-        shown = f"{table.row_count} of {points} points" if table.row_count < points else f"{points} points"
+        shown = f"{table.row_count} of {points} points" if table.row_count < points else f"{points} point{'s' if points > 1 else ''}"
         out.print(Text(f"Bits against {against}: {shown} (quant-engine recipe RUN --point N writes one as a recipe)", style="bold"))
         out.print(table)
     out.print(summary_table(result))

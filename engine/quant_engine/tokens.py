@@ -46,15 +46,21 @@ class TokenData:
         return self.sequences < self.wanted
 
 
+_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+"""A folder with none of these files has nothing that transformers could make a tokenizer of."""
+
+
 def load_tokenizer(checkpoint: Path) -> Any:
     """transformers' tokenizer of the checkpoint folder; code in the folder is never executed. Raises QuantError(code="tokenizer")."""
     from transformers import AutoTokenizer
 
+    advice = "Copy tokenizer.json and tokenizer_config.json of the original model into the checkpoint folder."
+    if not any((checkpoint / name).exists() for name in _TOKENIZERS):
+        raise QuantError(f'"{checkpoint}" has no tokenizer', code="tokenizer", advice=advice, key=("model",))
     try:
         return AutoTokenizer.from_pretrained(str(checkpoint), local_files_only=True, trust_remote_code=False)
     except Exception as error:
         message = f'the tokenizer in "{checkpoint}" cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}'
-        advice = "Copy tokenizer.json and tokenizer_config.json of the original model into the checkpoint folder."
         raise QuantError(message, code="tokenizer", advice=advice, key=("model",)) from error
 
 

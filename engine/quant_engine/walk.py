@@ -3,7 +3,7 @@ every block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from quant_engine.layers import (
     Layer,
     MeasuredLayer,
     QuantizedLayer,
+    Tick,
     check_fits,
     measure_group,
     quantize_group,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from quant_engine.methods.types import Statistics
     from quant_engine.uses import Use
 
-Tick = Callable[[], None]
 _WORTH_RELEASING = 16 << 20
 """Bytes of hidden states from which on freed memory is handed back: below, that takes longer than it is worth."""
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from quant_engine.walk import MeasuredLayer, QuantizedLayer
 
 log = logging.getLogger(__name__)
+_NEWS_SECONDS = 5.0
+"""How often at most a run tells what it is doing within a unit."""
 Action = Literal["run", "sensitivity"]
 
 
@@ -65,6 +67,10 @@ class Work:
     problems: list[Problem] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _counter: events.Counter | None = None
+    _first: int = 0
+    """Units of the current phase that a run before this one has done."""
+    _phase_started: float = 0.0
+    _told: float = 0.0
 
     def path(self, written: str) -> Path:
         """A path of the recipe."""
@@ -109,7 +115,8 @@ class Work:
     @contextmanager
     def phase(self, phase: events.Phase, total: int, unit: str, done: int = 0) -> Iterator[None]:
         """Announce a phase of `total` units, `done` of them by a run before this one, and measure its time."""
-        started = time.monotonic()
+        started = self._phase_started = time.monotonic()
+        self._first = done
         self._counter = events.Counter(phase=phase, done=done, total=total, unit=unit)
         self.directory.event(events.PhaseStarted, phase=phase, total=total, unit=unit)
         self._publish_counter("")
@@ -126,14 +133,21 @@ class Work:
     def tick(self, message: str) -> None:
         """One more unit of the current phase is done. Raises Cancelled when the run was asked to stop."""
         assert self._counter is not None
-        self._counter = self._counter.model_copy(update={"done": min(self._counter.done + 1, self._counter.total)})
+        done = min(self._counter.done + 1, self._counter.total)
+        each = (time.monotonic() - self._phase_started) / max(done - self._first, 1)
+        change = {"done": done, "doing": "", "seconds_left": each * (self._counter.total - done)}
+        self._counter = self._counter.model_copy(update=change)
         self._publish_counter(message)
         self.stop_if_asked()
 
-    def stop_if_asked(self) -> None:
-        """For the walks to call between layers: a block that is left half done is done again by a resume."""
+    def stop_if_asked(self, doing: str = "") -> None:
+        """For the walks to call between layers and candidates, with what comes next; now and then it is told on. A block that is left half
+        done is done again by a resume."""
         if self.cancellation.asked:
             raise Cancelled
+        if self._counter is not None and time.monotonic() - self._told >= _NEWS_SECONDS:
+            self._counter = self._counter.model_copy(update={"doing": doing or self._counter.doing})
+            self._publish_counter(self._counter.doing)
 
     def problem(
         self,
@@ -158,6 +172,7 @@ class Work:
     def _publish_counter(self, message: str) -> None:
         assert self._counter is not None
         counter = self._counter
+        self._told = time.monotonic()
         self.directory.update(progress=counter)
         self.directory.event(
             events.Progress, phase=counter.phase, done=counter.done, total=counter.total, message=message

@@ -118,7 +118,7 @@ _HEX = re.compile(r"^0x[0-9a-fA-F]+$")
 _FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
 _INFINITE = re.compile(r"^[-+]?\.(?:inf|Inf|INF)$")
 _NAN = re.compile(r"^\.(?:nan|NaN|NAN)$")
-_UNDEFINED_ALIAS = re.compile(r"found undefined alias '(.*)'\Z")
+_ALIAS = re.compile(r"\*[^\s,\[\]{}]*")
 _LONGEST_NUMBER = 400
 
 
@@ -198,9 +198,7 @@ class Source(Lines):
         except yaml.MarkedYAMLError as found:
             mark = found.problem_mark or found.context_mark
             message = ", ".join(part for part in (found.context, found.problem) if part)
-            if alias := _UNDEFINED_ALIAS.match(message):
-                message = f'no anchor "&{alias[1]}" stands before this alias'
-            error = _at(mark.index if mark else 0, message)
+            error = self._alias_error(found) or _at(mark.index if mark else 0, message)
         except RecursionError:
             error = _at(0, "nested too deeply")
         faults = [fault for fault in layout_faults(self.text) if error or fault.is_legal]
@@ -208,6 +206,18 @@ class Source(Lines):
             # The parser's own sentence speaks of where it stopped, which is seldom where the mistake is.
             raise YamlError([(Span(fault.start, fault.end), fault.message) for fault in faults] or [error or _at(0, "")])
         return None if node is None else self._convert(node, ())
+
+    def _alias_error(self, found: yaml.MarkedYAMLError) -> tuple[Span, str] | None:
+        """What begins with a star is an alias for YAML; here it is nearly always a pattern without quotes."""
+        if found.context == "while scanning an alias":
+            mark = found.context_mark
+        else:
+            mark = found.problem_mark if (found.problem or "").startswith("found undefined alias") else None
+        alias = _ALIAS.match(self.text, mark.index) if mark else None
+        if alias is None:
+            return None
+        message = f'"{alias[0]}" is an alias without an anchor; a pattern that begins with "*" must be in quotes'
+        return Span(*alias.span()), message
 
     def _convert(self, node: Any, above: tuple[int, ...]) -> Node:
         self._nodes += 1

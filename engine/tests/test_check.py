@@ -151,6 +151,7 @@ def test_nearest_takes_the_first_of_equals_and_nothing_far() -> None:
     assert nearest("smaples", ["sample", "samples"]) == "samples"
     assert nearest("ab", ["ax", "ay"]) == "ax"
     assert nearest("abc", ["wxyz"]) is None
+    assert nearest("GPTQ-W4A16", ["gptq-w4a16", "rtn-w4a16"]) == "gptq-w4a16"
 
 
 def test_four_bit_floats_of_a_float16_model_are_a_warning(tmp_path: Path) -> None:

@@ -96,6 +96,13 @@ def test_a_truncated_file_is_refused(tmp_path: Path):
         assert caught.value.code == "model-broken"
 
 
+def test_a_git_lfs_pointer_is_called_one(tmp_path: Path):
+    file = tmp_path / "model.safetensors"
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(QuantError, match="is a Git LFS pointer, not the weights; git lfs pull"):
+        read_header(file)
+
+
 @pytest.mark.parametrize("length", [2**64 - 1, header.MAX_HEADER_BYTES + 1, 10_000])
 def test_a_header_longer_than_allowed_is_refused_unread(length: int, tmp_path: Path):
     file = write(tmp_path / "model.safetensors", GOOD, length=length)

@@ -77,6 +77,17 @@ def test_config_and_other_files_are_carried_over(tmp_path: Path):
         assert (output / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.parametrize("front", ["", "---\nlicense: mit\n---\n\n"])
+def test_the_card_of_the_original_says_that_it_is_the_originals(tmp_path: Path, front: str):
+    folder = tiny.save_tiny(tmp_path / "model")
+    (folder / "README.md").write_text(front + "# A model\n\nperplexity 36.02\n")
+    source = Checkpoint.open(folder)
+    writer = CheckpointWriter(tmp_path / "output", source, tmp_path / "state")
+    fill(writer, source)
+    card = (writer.publish(config_of(source)) / "README.md").read_text()
+    assert card.startswith(f"{front}> These are quantized weights") and card.endswith("\n\n# A model\n\nperplexity 36.02\n")
+
+
 def test_pieces_survive_the_process_and_go_after_publication(llama: Checkpoint, tmp_path: Path):
     fill(CheckpointWriter(tmp_path / "output", llama, tmp_path / "state"), llama)
     writer = CheckpointWriter(tmp_path / "output", llama, tmp_path / "state")

@@ -107,3 +107,17 @@ mark = stages._mark_published
 stages._mark_published = lambda *places: (mark(*places), os.kill(os.getpid(), signal.SIGKILL))
 start(Request("run", Path(sys.argv[1]), device="cpu"))
 """
+
+
+def test_a_run_tells_what_it_is_doing_within_a_block(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from quant_engine import events, work
+
+    monkeypatch.setattr(work, "_NEWS_SECONDS", 0.0)
+    told: list[events.Progress] = []
+    request = Request("run", workspace / "small.quant.yaml", (), "cpu")
+    done = start(request, on_event=lambda event: told.append(event) if isinstance(event, events.Progress) else None)
+    assert done.exit_code == 0
+    measuring = [event.message for event in told if event.phase == "measure" and event.done == 0]
+    assert "model.layers.0.self_attn.q_proj, k_proj, v_proj: gptq-w3a16-g32" in measuring
+    assert "model.layers.0.mlp.down_proj: rtn-w8a16-g64" in [event.message for event in told if event.phase == "quantize"]
+    assert done.record is not None and done.record.progress is not None and done.record.progress.seconds_left == 0

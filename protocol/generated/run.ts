@@ -57,6 +57,14 @@ export interface Counter {
     done: number;
     total: number;
     unit: string;
+    /**
+     * What is being done within the next unit, for example layers and a candidate.
+     */
+    doing: string;
+    /**
+     * Of this phase, from the units done so far; null before there is one.
+     */
+    seconds_left: number | null;
 }
 /**
  * Something a person should look at, in the recipe's coordinates where it has any (1-based).

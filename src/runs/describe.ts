@@ -49,15 +49,23 @@ function contextValue(run: Run): string {
     return words.join(' ');
 }
 
-/** State and progress in a few words: `quantize 3/6`. */
+/** State and progress in a few words: `quantize 3/6`, `quantize 3/6 (4 min left)`. */
 export function runStatus(run: Run): string {
     if (run.state === 'cancelling') return l10n.t('Cancelling…');
     if (run.state === 'running' && run.progress) return progressText(run.progress);
     return stateName(run.state);
 }
 
-export function progressText({ phase, done, total }: Counter): string {
-    return total > 0 ? `${phaseName(phase)} ${done}/${total}` : phaseName(phase);
+export function progressText({ phase, done, total, seconds_left: left }: Counter): string {
+    if (total <= 0) return phaseName(phase);
+    const units = `${phaseName(phase)} ${done}/${total}`;
+    // Seconds are over before they are read.
+    return typeof left === 'number' && left >= 60 ? l10n.t('{0} ({1} left)', units, inMinutes(left)) : units;
+}
+
+function inMinutes(seconds: number): string {
+    const minutes = Math.round(seconds / 60);
+    return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 export function phaseName(phase: Counter['phase']): string {
@@ -102,6 +110,7 @@ export function runTooltip(run: Run, result: Result | undefined): string {
     const add = (name: string, value: string | null | undefined): void => {
         if (value) lines.push(`- ${name}: ${escapeMarkdown(value)}`);
     };
+    if (isActive(run.state)) add(l10n.t('Now'), run.progress?.doing);
     add(l10n.t('Recipe'), run.recipe);
     add(l10n.t('Checkpoint'), run.record?.model);
     add(l10n.t('Output'), run.record?.output);

@@ -5,16 +5,36 @@ import type { Run } from './run';
 import type { RunStore } from './store';
 import { isActive } from './state';
 
+/** When the view has not asked for every row by then, it is told again: a refresh while it was busy can be lost. */
+const ANSWER_MS = 2000;
+const ATTEMPTS = 10;
+
 /** The Runs view: newest first, one line each. */
 export class RunTree implements vscode.TreeDataProvider<string>, vscode.Disposable {
     /** Elements are run directories, so that a refresh finds the same element again. */
     private readonly changed = new vscode.EventEmitter<string | undefined>();
     private readonly listener: { dispose(): void };
+    /** Runs whose rows the view has asked for. */
+    private readonly asked = new Set<string>();
+    private again: NodeJS.Timeout | undefined;
 
     readonly onDidChangeTreeData = this.changed.event;
 
     constructor(private readonly store: RunStore) {
-        this.listener = store.onChange(({ before, after }) => this.changed.fire(before && after ? after.directory : undefined));
+        this.listener = store.onChange(({ before, after }) => {
+            if (before && after && this.asked.has(after.directory)) this.changed.fire(after.directory);
+            else this.renew(ATTEMPTS);
+        });
+    }
+
+    /** All rows; again when the view has not asked for each of them some time later. It does not while it is hidden. */
+    private renew(attempts: number): void {
+        this.changed.fire(undefined);
+        clearTimeout(this.again);
+        if (attempts <= 1) return;
+        this.again = setTimeout(() => {
+            if (this.store.all.some(({ directory }) => !this.asked.has(directory))) this.renew(attempts - 1);
+        }, ANSWER_MS);
     }
 
     getChildren(element?: string): string[] {
@@ -24,6 +44,7 @@ export class RunTree implements vscode.TreeDataProvider<string>, vscode.Disposab
     getTreeItem(directory: string): vscode.TreeItem {
         const run = this.store.get(directory);
         if (!run) return new vscode.TreeItem(directory);
+        this.asked.add(directory);
         const model = runItem(run, vscode.env.language);
         const item = new vscode.TreeItem(model.label);
         item.id = model.id;
@@ -47,6 +68,7 @@ export class RunTree implements vscode.TreeDataProvider<string>, vscode.Disposab
 
     dispose(): void {
         this.listener.dispose();
+        clearTimeout(this.again);
         this.changed.dispose();
     }
 }

@@ -36,7 +36,7 @@ describe('a run', function () {
 
     it('goes on while the window is reloaded, and its panel comes back as it was', async () => {
         const directory = await start('reloaded');
-        await runs.waitForStatus('reloaded', /^measure \d\/\d · /);
+        await runs.waitForStatus('reloaded', /^measure \d\/\d/);
         await workbench.command('Quant: Open Results');
         await panel.frame.locator('button[data-view=table]').click();
         await panel.table.locator('th').filter({ hasText: 'rtn-w3a16' }).click();
@@ -52,7 +52,7 @@ describe('a run', function () {
         assert.equal(await panel.table.locator('th[aria-sort=ascending], th[aria-sort=descending]').innerText(), 'rtn-w3a16');
         assert.equal(await panel.table.locator('td[aria-selected=true]').getAttribute('data-layer'), layer);
         await runs.open();
-        await runs.waitForStatus('reloaded', /^measure \d\/\d · /);
+        await runs.waitForStatus('reloaded', /^measure \d\/\d/);
         await workbench.statusItem(/Quant: measure \d\/\d/).waitFor();
 
         letGo(directory);

@@ -153,7 +153,7 @@ export function liveSnapshot(): Snapshot {
             return [each.name, Object.fromEntries(cells)];
         }),
     );
-    const run = runOf({ state: 'running', finished: null, progress: { phase: 'measure', done: 3, total: 6, unit: 'blocks' } });
+    const run = runOf({ state: 'running', finished: null, progress: { phase: 'measure', done: 3, total: 6, unit: 'blocks', doing: 'model.layers.3.mlp.gate_proj, up_proj: gptq-w3a16', seconds_left: 95 } });
     return snapshotOf({ run, live: { layers, candidates: CANDIDATES } });
 }
 

@@ -259,7 +259,7 @@ export class SensitivityPanel extends LitElement {
 
     private renderEmpty(snapshot: Snapshot): TemplateResult {
         if (isRunning(snapshot)) {
-            return this.renderMessage('graph', t('Nothing measured yet'), [t('Layers appear here one by one as the run measures them.')], false);
+            return this.renderMessage('graph', t('Nothing measured yet'), [t('Layers appear here block by block as the run measures them.')], false);
         }
         if (snapshot.result && snapshot.result.layers.length > 0) {
             const line = t('Name candidates in the recipe to compare them on every layer.');

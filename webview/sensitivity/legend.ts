@@ -96,15 +96,16 @@ export class Legend extends LitElement {
         if (!this.limits) return nothing;
         if (this.scale === 'column') return this.renderColumnScale();
         const { low, high, rule } = this.limits;
+        const beyond = rule === 'percentiles';
         const hint =
             rule === 'percentiles'
                 ? t('Colours run from the 2nd to the 98th percentile of all values; values beyond get the colour of the end')
                 : t('Colours run from the smallest to the largest value');
         return html`<div class="scale" title=${hint}>
             <span class="bar">
-                <span class="number">${this.formats.fixed(low, 1)}</span>
+                <span class="number">${beyond ? '≤ ' : ''}${this.formats.fixed(low, 1)}</span>
                 <canvas data-mark="scale" aria-hidden="true"></canvas>
-                <span class="number">${this.formats.fixed(high, 1)} dB</span>
+                <span class="number">${beyond ? '≥ ' : ''}${this.formats.fixed(high, 1)} dB</span>
             </span>
             <span class="rule">${rule === 'percentiles' ? t('2nd–98th percentile') : t('minimum–maximum')}</span>
             ${this.renderToggle()}

@@ -22,8 +22,8 @@ export function noticesOf({ run, result }: Snapshot, formats: Formats, now: numb
     }
     const seconds = silence(run, now);
     if (seconds !== null) {
-        const line = t('It last wrote at {0}. It may have stopped; its log tells more.', formats.time(run.updated));
-        notices.push({ severity: 'warning', title: t('No news from the run for {0}', formats.duration(seconds)), lines: [line], action: log });
+        const line = t('It last wrote at {0}, and is busy with a long step or hangs. Its log tells more.', formats.time(run.updated));
+        notices.push({ severity: 'information', title: t('No news from the run for {0}', formats.duration(seconds)), lines: [line], action: log });
     }
     const fallen = result?.layers.filter((layer) => layer.fallback !== null) ?? [];
     if (fallen.length > 0) {

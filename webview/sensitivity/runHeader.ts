@@ -118,8 +118,13 @@ export class RunHeader extends LitElement {
     private facts(): string[] {
         const { run, result, formats } = this;
         const facts: string[] = [];
-        if (isLive(run)) facts.push(t('started {0}', formats.time(run.created)));
-        else facts.push(formats.time(run.finished ?? run.updated));
+        if (isLive(run)) {
+            const { doing, seconds_left: left } = run.progress ?? {};
+            if (doing) facts.push(doing);
+            // Below that it is over before it is read.
+            if (typeof left === 'number' && left >= 10) facts.push(t('about {0} left', formats.duration(left)));
+            facts.push(t('started {0}', formats.time(run.created)));
+        } else facts.push(formats.time(run.finished ?? run.updated));
         if (result && !isLive(run)) {
             const seconds = Object.values(result.seconds).reduce((sum, value) => sum + value, 0);
             facts.push(t('took {0}', formats.duration(seconds)));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -54,6 +55,23 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise broken(file, "it is not a JSON object")
     return document
+
+
+_FOREIGN_CARD = (
+    "> These are quantized weights, written by quant-engine. What follows is the card of the original checkpoint: its sizes and scores are "
+    "not those of this one.\n\n"
+)
+_FRONT_MATTER = re.compile(rb"---\r?\n.*?\n---\r?\n+", re.DOTALL)
+
+
+def carried(file: Path) -> bytes:
+    """A file of `other_files` as it goes into a quantized copy: unchanged, but a card says whose it is."""
+    content = file.read_bytes()
+    if file.name.lower() != "readme.md":
+        return content
+    front = _FRONT_MATTER.match(content)
+    start = front.end() if front else 0
+    return content[:start] + _FOREIGN_CARD.encode() + content[start:]
 
 
 def other_files(folder: Path) -> list[Path]:

@@ -44,6 +44,9 @@ class TensorInfo:
         return prod(self.shape)
 
 
+_LFS = b"https://git-lfs"
+
+
 def broken(file: Path, what: str) -> QuantError:
     return QuantError(
         f"{file} is broken: {what}",
@@ -94,6 +97,8 @@ def _header_text(file: Path) -> tuple[bytes, int, int]:
             prefix = stream.read(8)
             if len(prefix) < 8:
                 raise broken(file, f"it has {size} bytes, too few for a safetensors header")
+            if prefix == b"version " and stream.read(len(_LFS)) == _LFS:
+                raise broken(file, "it is a Git LFS pointer, not the weights; git lfs pull, in its repository, fetches them")
             length = int.from_bytes(prefix, "little")
             if length > MAX_HEADER_BYTES:
                 raise broken(file, f"its header claims {length} bytes, the limit is {MAX_HEADER_BYTES}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.checkpoint.durable import no_room, save_tensors, sync_folder, write_bytes, write_failure
-from quant_engine.checkpoint.files import CONFIG, INDEX, SINGLE
+from quant_engine.checkpoint.files import CONFIG, INDEX, SINGLE, carried
 from quant_engine.checkpoint.header import TensorInfo, read_header
 from quant_engine.checkpoint.shards import plan, write_shard
 from quant_engine.errors import QuantError
@@ -107,7 +107,7 @@ class CheckpointWriter:
             write_bytes(folder / INDEX, index_document(shards))
         write_bytes(folder / CONFIG, config_document(self.source, config))
         for file in self.source.other_files:
-            write_bytes(folder / file.name, file.read_bytes())
+            write_bytes(folder / file.name, carried(file))
         sync_folder(folder)
 
     def _refuse_existing(self) -> None:

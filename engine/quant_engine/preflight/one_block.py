@@ -55,7 +55,7 @@ class OneBlock(DecoderModel):
     def mark(self, often: str, *what: str) -> None:
         self._recorder.mark((often, self.stage, *what))
 
-    def tick(self) -> None:
+    def tick(self, doing: str = "") -> None:
         """For the walk to call; it does so before each pass, and before each part of what it does with some layers."""
         if self._inputs_left:
             self._inputs_left -= 1

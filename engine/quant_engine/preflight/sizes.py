@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quant_engine.architectures.folds import folds_of
+from quant_engine.checkpoint.files import carried
 from quant_engine.checkpoint.header import TensorInfo
 from quant_engine.checkpoint.linears import config_layers
 from quant_engine.checkpoint.quantization import quantization_config
@@ -51,7 +52,7 @@ def output_of(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses)
     files = sum(shard_bytes(shard) for shard in shards.values())
     files += len(index_document(shards)) if len(shards) > 1 else 0
     files += len(config_document(checkpoint, quantization_config(config_layers(checkpoint, dict(uses)))))
-    files += sum(file.stat().st_size for file in checkpoint.other_files)
+    files += sum(len(carried(file)) for file in checkpoint.other_files)
     total = sum(tensor.bytes for tensor in tensors)
     count = len(shards) + (len(shards) > 1) + 1 + len(checkpoint.other_files)
     return Output(total, files, count, _bits(checkpoint, linears, uses), 8.0 * total / checkpoint.parameters)

@@ -6,6 +6,8 @@ import { root, type Workbench } from '../../rig';
 export async function keepPicture(test: Context, workbench: Workbench | undefined): Promise<void> {
     if (test.currentTest?.state !== 'failed' || !workbench) return;
     const name = test.currentTest.fullTitle().replaceAll(/[^a-z0-9]+/gi, '-').slice(0, 80);
+    // What was said and has faded away is seen there.
+    await workbench.command('Notifications: Show Notifications').catch(() => undefined);
     const file = await workbench.screenshot(path.join(root, 'out', 'results', `${name}.png`));
     console.log(`      picture: ${path.relative(root, file)}`);
 }

@@ -21,6 +21,7 @@ describe('the safetensors header reader', () => {
     const entry = (shape: unknown, offsets: unknown, dtype: unknown = 'F32'): object => ({ dtype, shape, data_offsets: offsets });
     const one = (name: string, value: unknown): object => ({ [name]: value });
     const hostile: readonly (readonly [string, Buffer, RegExp])[] = [
+        ['a Git LFS pointer', Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n'), /is a Git LFS pointer, not the weights; git lfs pull/],
         ['an empty file', Buffer.alloc(0), /has 0 bytes, too few for a safetensors header/],
         ['a length that does not fit the file', safetensors({}, 0, 500n), /header claims 500 bytes, the file has 10/],
         ['a length beyond the limit', safetensors({}, 0, BigInt(MAX_HEADER_BYTES) + 1n), /header claims 100000001 bytes, the limit is/],

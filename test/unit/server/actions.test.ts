@@ -25,10 +25,22 @@ function fixed(text: string, title: string): string {
 describe('quick fixes', () => {
     it('write the nearest key, value and pattern', () => {
         assert.equal(fixed('modle: tiny\n', 'Change to model'), 'model: tiny\n');
+        assert.equal(fixed(whole('  default: GPTQ-W4A16'), 'Change to gptq-w4a16'), whole('  default: gptq-w4a16'));
         assert.equal(fixed(whole('  default: gptq-w4a61'), 'Change to gptq-w4a16'), whole('  default: gptq-w4a16'));
         const rule = (pattern: string): string => whole(`  default: none\n  rules:\n    - { layers: ${pattern}, use: none }`);
         assert.equal(fixed(rule('"*.mlp.down_prj"'), 'Change to "*.mlp.down_proj"'), rule('"*.mlp.down_proj"'));
         assert.equal(fixed(rule("'*.mlp.down_prj'"), 'Change to "*.mlp.down_proj"'), rule("'*.mlp.down_proj'"));
+    });
+
+    it('put a pattern in quotes that YAML takes for an alias', () => {
+        const rule = (pattern: string): string => whole(`  default: none\n  rules:\n    - { layers: ${pattern}, use: none }`);
+        for (const [written, alias, right] of [
+            ['*.mlp.down_proj', '*.mlp.down_proj', '"*.mlp.down_proj"'], ['*_proj', '*_proj', '"*_proj"'], ['*', '*', '"*"'],
+            ['[*.q_proj, "x"]', '*.q_proj', '["*.q_proj", "x"]'], ['**.q_proj', '**.q_proj', '"**.q_proj"'],
+        ] as const) {
+            assert.equal(fixed(rule(written), `Change to "${alias}"`), rule(right));
+            assert.equal(actions(rule(written)).filter(({ isPreferred }) => isPreferred).length, 1);
+        }
     });
 
     it('prefer exactly one fix of each finding', () => {

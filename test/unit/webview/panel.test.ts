@@ -291,7 +291,7 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         const newer = (about: NewerRun | null): Promise<void> => panel.send({ type: 'newer', version: 1, runDirectory, newer: about });
         const notice = panel.page.locator('quant-notice', { hasText: 'newer run' });
         const text = notice.locator('.text');
-        await newer({ state: 'running', progress: { phase: 'quantize', done: 2, total: 6, unit: 'blocks' } });
+        await newer({ state: 'running', progress: { phase: 'quantize', done: 2, total: 6, unit: 'blocks', doing: '', seconds_left: null } });
         assert.match((await text.innerText()).replaceAll(/\s+/g, ' '), /A newer run of this recipe is in progress Quantizing: 2 of 6 blocks/);
         assert.equal(await panel.page.locator('quant-heat-map').count(), 1, 'the older result stays');
         await notice.locator('vscode-button').click();

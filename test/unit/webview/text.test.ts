@@ -112,7 +112,7 @@ describe('copies of the table', () => {
 
 describe('the state of a run', () => {
     it('is told with its phase and counter', () => {
-        const run = runOf({ state: 'running', progress: { phase: 'measure', done: 3, total: 6, unit: 'blocks' } });
+        const run = runOf({ state: 'running', progress: { phase: 'measure', done: 3, total: 6, unit: 'blocks', doing: '', seconds_left: null } });
         assert.equal(progressText(run, formats), 'Measuring candidates: 3 of 6 blocks');
         assert.match(progressText({ ...run, state: 'cancelling' }, formats), /next layer/);
         assert.equal(progressText(runOf({ state: 'starting' }), formats), 'Starting');

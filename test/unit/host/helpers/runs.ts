@@ -12,7 +12,7 @@ export function temporaryFolder(): { readonly folder: string; readonly remove: (
 export function record(change: Partial<RunRecord> = {}): RunRecord {
     return {
         format: 1, run: 'a-run', action: 'run', recipe: '/ws/a.quant.yaml', model: '/ws/model', output: '/ws/output', state: 'running',
-        progress: { phase: 'quantize', done: 3, total: 6, unit: 'blocks' }, created: '2026-11-22T07:06:50.000Z', updated: '2026-11-22T07:07:00.000Z',
+        progress: { phase: 'quantize', done: 3, total: 6, unit: 'blocks', doing: '', seconds_left: null }, created: '2026-11-22T07:06:50.000Z', updated: '2026-11-22T07:07:00.000Z',
         finished: null, pid: process.pid, pid_started: 1, host: hostname(), device: 'cpu', environment: { python: '3.12.1' }, measurement: null,
         resumable: true, error: null, advice: null, log: 'engine.log', ...change,
     };
