@@ -68,6 +68,10 @@ class WeightFormat:
             return -(-columns // self.block[1])
         return 1 if self.group_size is None or self.per_tensor else columns // self.group_size
 
+    def has_order(self, columns: int) -> bool:
+        """Whether it makes a difference which group each of `columns` columns belongs to."""
+        return self.strategy == "group" and self.groups(columns) > 1
+
     def fits(self, columns: int) -> bool:
         return self.group_size is None or columns % self.group_size == 0
 

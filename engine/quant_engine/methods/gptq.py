@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -34,18 +34,21 @@ class GptqArguments(Arguments):
             "Doubled as often as the factorisation fails; what was used is recorded for each layer. Default: 0.01."
         ),
     )
-    actorder: Literal["weight", "none"] = Field(
+    actorder: Literal["weight", "group", "none"] = Field(
         default="weight",
         description=(
             "`weight`: columns with the largest activations are quantized first, groups stay where they are, nothing "
-            "extra is stored (llm-compressor's `static`). `none`: left to right. Default: weight."
+            "extra is stored (llm-compressor's `static`). `group`: groups too are made in that order, of columns whose activations are "
+            "about as large (GPTQModel's `desc_act`, llm-compressor's `dynamic`); which group a column belongs to is stored, which takes "
+            "`output_format: gptq` or `gptq_v2`. `none`: left to right. Default: weight."
         ),
     )
     groups: Literal["static", "dynamic"] = Field(
         default="static",
         description=(
             "`static`: each group's scale is found before anything is quantized. `dynamic`: when its first column is reached, from the "
-            "weights as they are then; with actorder `weight` groups then stay together, those with the largest activations first. "
+            "weights as they are then; with actorder `weight` the columns of a group then stay together, groups with the largest "
+            "activations first. "
             "Default: static."
         ),
     )
@@ -79,19 +82,30 @@ def gptq_on_grid(
 ) -> Quantized:
     """GPTQ with scales in `dtype` on ranges that are clipped as `find_grid` says (out × groups); dynamic groups know no clipping."""
     dynamic = arguments.groups == "dynamic" and weight_format.strategy in ("group", "tensor_group")
-    width = weight_format.group_size if dynamic else None
-    found = factor(statistics, arguments.damping, arguments.actorder == "weight", width)
+    width = weight_format.group_size if dynamic and arguments.actorder == "weight" else None
+    found = factor(statistics, arguments.damping, arguments.actorder != "none", width)
     if found is None:
         grid = find_grid(weight, weight_format, dtype, clip=clip)
         reason = "no damping up to 1 made the input statistics invertible; inputs that are all zero are one cause"
         return Quantized(encode(weight, grid), grid, Report(fallback=reason, applied="rtn"))
     W = weight.to(compute_dtype(weight), copy=True)
     W[:, found.dead] = 0
-    grid = find_grid(W, weight_format, dtype, clip=clip)
+    if arguments.actorder == "group" and weight_format.has_order(W.shape[1]) and found.order is not None:
+        grid = find_grid(W[:, found.order], weight_format, dtype, clip=clip)
+        grid = replace(grid, order=_groups_in(found.order, grid.width(W.shape[1])))
+    else:
+        grid = find_grid(W, weight_format, dtype, clip=clip)
     codes, losses = _columns(W, found, grid, arguments.block_size, dynamic)
     # The factor is relative to the mean diagonal of G; H = 2G.
     report = Report(damping=found.damping, damping_tried=found.tried, row_losses=losses * (2 * found.mean_diagonal))
     return Quantized(codes, grid, report)
+
+
+def _groups_in(order: Tensor, width: int) -> Tensor:
+    """The group of each column, int32 (in,), when `width` columns that follow one another in `order` are one."""
+    groups = torch.empty(len(order), dtype=torch.int32, device=order.device)
+    groups[order] = torch.arange(len(order), dtype=torch.int32, device=order.device) // width
+    return groups
 
 
 @dataclass
@@ -131,7 +145,7 @@ def _columns(W: Tensor, found: Factor, grid: Grid, block_size: int, dynamic: boo
     """
     rows, columns = W.shape
     weight_format = grid.weight_format
-    group_of = torch.arange(columns, device=W.device) // grid.width(columns)
+    group_of = torch.arange(columns, device=W.device) // grid.width(columns) if grid.order is None else grid.order
     U = found.upper.to(W.dtype)
     Wt = W.t().contiguous()
     if found.order is not None:
