@@ -18,7 +18,7 @@ def bfloat16_only(values: RightValues, dtype: str) -> Iterator[Finding]:
         return
     for key in _places(values):
         use, node = values.use(key), values.node(key)
-        if isinstance(use, Use) and use.weight_format.scale != "weight" and node is not None:
+        if isinstance(use, Use) and use.weight_format.scale in ("float8", "power") and node is not None:
             message = f"{use.scheme} loads as bfloat16 and the model's dtype is {dtype}"
             message += ": transformers runs it with dtype=torch.bfloat16 alone"
             yield Finding("bfloat16-only", message, node.span, "warning")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quant_engine.formats.numbers import compute_dtype, read, round_, store
-from quant_engine.formats.scales import scales_of
+from quant_engine.formats.scales import scales_of, storable
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class Grid:
     """Where the codes of a weight matrix lie: w ≈ (code − zero) · scale.
 
     scales: (out × groups), (1 × 1) for the tensor strategy, (row blocks × column blocks) for blocks; in the dtype the checkpoint stores,
-    except that powers of two and E4M3 scales are kept decoded in float32. zeros: int8, shaped like scales, None when symmetric.
+    except that powers of two and E4M3 scales are kept decoded in float32, and float16 ones of GPTQ's layout in the model's dtype. zeros:
+    int8, shaped like scales, None when symmetric.
     factor: NVFP4's float32 factor (1,), by which every scale is divided. order: the group of each column, int32 (in,), every group with as
     many columns as the others (GPTQ's g_idx); None: consecutive columns.
     """
@@ -111,7 +112,7 @@ def find_grid(
     if clip is not None:
         limit = torch.maximum(-low, high) * clip
         low, high = torch.maximum(low, -limit), torch.minimum(high, limit)
-    scales = _storable((high - low) / (highest - lowest), dtype)
+    scales = storable((high - low) / (highest - lowest), weight_format, dtype)
     zeros = (lowest - low / scales.to(low.dtype)).clamp(lowest, highest).round()
     return Grid(weight_format, scales, zeros.to(torch.int8))
 
@@ -130,7 +131,7 @@ def decode(codes: Tensor, grid: Grid) -> Tensor:
     """The weights (out × in) exactly as a loader of the checkpoint computes them, in the stored scales' dtype (bfloat16 for the 4-bit float
     formats, whose loaders know no other)."""
     rows, columns = codes.shape
-    own = grid.weight_format.scale == "weight"
+    own = grid.weight_format.scale in ("weight", "half")
     kind = grid.scales.dtype if own else torch.float32
     values = grid.grouped(read(codes, grid.weight_format, kind))
     if grid.zeros is not None:
@@ -149,8 +150,3 @@ def _largest(W: Tensor, weight_format: WeightFormat) -> Tensor:
         padded = torch.nn.functional.pad(W, (0, -columns % wide, 0, -rows % high))
         return padded.reshape(-(-rows // high), high, -1, wide).abs().amax((1, 3))
     return W.reshape(rows, weight_format.groups(columns), -1).abs().amax(-1)
-
-
-def _storable(scales: Tensor, dtype: torch.dtype) -> Tensor:
-    stored = scales.to(dtype)
-    return torch.where(stored == 0, torch.finfo(dtype).eps, stored)

@@ -14,7 +14,7 @@ from quant_engine.formats.scheme import OTHER_SCHEMES
 from quant_engine.lazy import torch
 from quant_engine.linalg.factor import Factor, factor
 from quant_engine.linalg.threads import one_thread
-from quant_engine.methods.registry import Arguments, method
+from quant_engine.methods.registry import NEEDS_OUTPUT, Arguments, method
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class GptqArguments(Arguments):
             "about as large (GPTQModel's `desc_act`, llm-compressor's `dynamic`); which group a column belongs to is stored, which takes "
             "`output_format: gptq` or `gptq_v2`. `none`: left to right. Default: weight."
         ),
+        json_schema_extra={NEEDS_OUTPUT: {"group": ["gptq", "gptq_v2"]}},
     )
     groups: Literal["static", "dynamic"] = Field(
         default="static",
@@ -58,6 +59,10 @@ class GptqArguments(Arguments):
         le=8192,
         description="Columns after which the remaining ones are updated; changes speed, not the result. Default: 128.",
     )
+
+    @property
+    def orders_groups(self) -> bool:
+        return self.actorder == "group"
 
 
 @method("gptq", title="GPTQ", arguments=GptqArguments, schemes=OTHER_SCHEMES, rank=10)
