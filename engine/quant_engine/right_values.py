@@ -64,6 +64,17 @@ class RightValues:
         value = plain(node)
         return resolve(TypeAdapter(LongUse).validate_python(value) if isinstance(value, dict) else value, self.output_format or COMPRESSED)
 
+    def use_places(self) -> list[Key]:
+        """Where a recipe names ways to quantize: candidates, default, rules."""
+        candidates: list[Key] = [("candidates", index) for index in range(self.count(("candidates",)))]
+        rules: list[Key] = [("quantize", "rules", index, "use") for index in range(self.count(("quantize", "rules")))]
+        return [*candidates, ("quantize", "default"), *rules]
+
+    def scheme_span(self, key: Key) -> Span:
+        """Where a way to quantize names its scheme."""
+        node = self.node((*key, "scheme")) or self.node(key)
+        return node.span if node else self.first_line
+
     @property
     def output_format(self) -> OutputFormat | None:
         """The recipe's; None: it is wrong."""
