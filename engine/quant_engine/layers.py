@@ -14,7 +14,7 @@ from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import attach
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
-from quant_engine.output_format import layer_tensors
+from quant_engine.output_format import doubt, layer_tensors
 from quant_engine.result import Measurement
 from quant_engine.sensitivity import energies, measurement, total
 from quant_engine.stack import Layer, SharedScale, Stack, input_quantizer, instead
@@ -159,7 +159,7 @@ def _record(layer: Layer, use: Use, part: Quantized, tokens: int, signal: float,
         asked=use.label,
         applied=instead(use, report.applied).label if report.applied else use.label,
         fallback=report.fallback,
-        note=report.note,
+        note="; ".join(filter(None, (report.note, doubt(part)))) or None,
         damping=report.damping,
         loss=report.loss,
         achieved=achieved,

@@ -45,6 +45,15 @@ def layer_tensors(name: str, quantized: Quantized) -> dict[str, Tensor]:
     return {f"{name}.{part}": tensor for part, tensor in layout_for(kind.layout).write(layer).items()}
 
 
+def doubt(quantized: Quantized) -> str | None:
+    """What a person should know of how the layer is stored; None: nothing."""
+    kind, zeros = quantized.grid.weight_format, quantized.grid.zeros
+    lowest = 0 if zeros is None or kind.layout != "gptq" else int((zeros == kind.code_range[0]).sum())
+    if not lowest:
+        return None
+    return f"{lowest} zero points are 0, which GPTQ's first version stores as the largest code and some readers misread; prefer gptq_v2"
+
+
 def stored_weight(source: Checkpoint, name: str, parts: Mapping[str, Tensor]) -> Tensor:
     """The weight (out × in) of module `name` of a checkpoint in one of GPTQ's layouts, in the model's dtype; parts by their names without
     the module's. Raises QuantError with code model-broken or conversion-refused."""
