@@ -13,16 +13,20 @@ export interface WeightFormat {
     readonly per_tensor: boolean;
     /** Bits of the layer's rounded inputs; null: they stay as they are. */
     readonly inputs: number | null;
+    /** Stored in GPTQ's layout: float16 scales, zero points in any case, and the group of each input in 32 bits. */
+    readonly is_gptq?: boolean;
 }
 
 /** Stored bits for each weight of a layer (outputs × inputs): codes, scales and, when asymmetric, zero points. */
 export function bitsPerWeight(format: WeightFormat, groupSize: number | null, outputs: number, inputs: number, modelScaleBits = 16): number {
+    if (format.is_gptq) return (8 * gptqBytes(format, groupSize, outputs, inputs)) / (outputs * inputs);
     const overhead = (format.scale_bits ?? modelScaleBits) + (format.symmetric ? 0 : format.num_bits);
     return format.num_bits + (overhead * scales(format, groupSize, outputs, inputs) + factorBits(format)) / (outputs * inputs);
 }
 
 /** Bytes of all tensors that stand for a layer's weight (outputs × inputs) in the written checkpoint, with a stored scale of its inputs. */
 export function storedBytes(format: WeightFormat, groupSize: number | null, outputs: number, inputs: number, scaleBytes: number): number {
+    if (format.is_gptq) return gptqBytes(format, groupSize, outputs, inputs);
     const count = scales(format, groupSize, outputs, inputs);
     const { num_bits: bits } = format;
     // Rounded inputs have a factor of their own beside that of the weights.
@@ -33,6 +37,10 @@ export function storedBytes(format: WeightFormat, groupSize: number | null, outp
     // Packed into 32-bit words; the shape of the matrix is written beside them as two 64-bit numbers.
     const zeros = format.symmetric ? 0 : (4 * Math.ceil((outputs * bits) / 32) * count) / outputs;
     return 4 * outputs * Math.ceil((inputs * bits) / 32) + count * scaleBytes + zeros + 16;
+}
+
+function gptqBytes(format: WeightFormat, groupSize: number | null, outputs: number, inputs: number): number {
+    return (outputs * inputs * format.num_bits + scales(format, groupSize, outputs, inputs) * (16 + format.num_bits)) / 8 + 4 * inputs;
 }
 
 function scales(format: WeightFormat, groupSize: number | null, outputs: number, inputs: number): number {

@@ -17,6 +17,10 @@ export function isCertain(finding: Finding, sound: Sound): boolean {
         // What is left out may be another group size, or a rule that takes the layer.
         case 'group-size':
             return path?.[0] === 'candidates' ? isWholeAt(placeAt(root, path.slice(0, 2))) : isWholeSection('quantize');
+        // So may be the format itself.
+        case 'output-format':
+        case 'argument-format':
+            return childNamed(root, 'output_format') !== undefined && (path?.[0] === 'candidates' ? isWholeAt(placeAt(root, path.slice(0, 2))) : isWholeSection('quantize'));
         case 'rule-shadowed':
         case 'nothing-to-quantize':
             return isWholeSection('quantize');

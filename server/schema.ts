@@ -31,6 +31,8 @@ export interface JsonSchema {
     readonly 'x-exactly-one'?: readonly string[];
     /** Sets of keys of which at most one may be written. */
     readonly 'x-at-most-one'?: readonly (readonly string[])[];
+    /** Of an argument: value → the output formats of which it takes one. */
+    readonly 'x-needs-output'?: Readonly<Record<string, readonly string[]>>;
     /** Architectures that the engine can walk. */
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
     /** Weight format of each scheme, as compressed-tensors' quantization arguments. */
@@ -45,6 +47,8 @@ export interface SchemeFormat extends WeightFormat {
     readonly divides: number | null;
     /** Whether a recipe may choose the group size. */
     readonly regroupable: boolean;
+    /** Formats of a checkpoint that can store it. */
+    readonly outputs: readonly string[];
 }
 
 /** A short form without a group size; `x-short-forms` of the recipe's schema. */

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { childNamed, plainValue, type Place, type Recipe } from './recipe';
+import { childNamed, placeAt, plainValue, type Place, type Recipe } from './recipe';
 import type { SchemeFormat, ShortForm, Slot } from './schema';
 
 /** A way to quantize that a recipe names: `gptq-w4a16-g64` or `{ method: gptq, scheme: W4A16, group_size: 64 }`. */
@@ -11,6 +11,8 @@ export interface Use {
     readonly groupSize: number | null | undefined;
     /** The value that decides the group size. */
     readonly sizePlace: Place;
+    /** Whether groups are made in another order than their columns have, which is stored with the layer. */
+    readonly ordersGroups: boolean;
 }
 
 interface ShortName {
@@ -20,6 +22,25 @@ interface ShortName {
 }
 
 const SUFFIX = /^(.+?)(?:-g(\d+)|-(channel))?$/;
+
+/** The format of the written checkpoint, as far as it is one that the schema knows. */
+export function outputFormat(recipe: Recipe): string {
+    const place = placeAt(recipe.root, ['output_format']);
+    const usual = place?.slot?.default ?? 'compressed-tensors';
+    return String(place?.slot?.alternatives.some(({ schema }) => schema.enum?.includes(place.value)) ? place.value : usual);
+}
+
+/** The output formats of which an argument's value takes one; undefined: it takes any. */
+export function neededOutputs({ slot, text }: Place): readonly string[] | undefined {
+    return slot?.alternatives.flatMap(({ schema }) => (schema['x-needs-output']?.[text] ? [schema['x-needs-output'][text]] : []))[0];
+}
+
+/** What is stored of a scheme's layers; GPTQ's layouts have more than the scheme asks for. */
+function storedFormat(recipe: Recipe, scheme: string): SchemeFormat | undefined {
+    const format = recipe.schema.schemes[scheme];
+    const output = outputFormat(recipe);
+    return format && output !== 'compressed-tensors' && format.outputs.includes(output) ? { ...format, is_gptq: true } : format;
+}
 
 /** What has to divide the input width of a layer with this use: its group size, or that of its inputs. */
 export function dividing({ format, groupSize }: Use): number | null {
@@ -33,13 +54,14 @@ export function readUse(recipe: Recipe, place: Place | undefined): Use | undefin
     if (place.kind === 'text') {
         const short = readShortName(recipe, place.slot, String(place.value));
         if (!short) return undefined;
-        const format = recipe.schema.schemes[short.scheme];
-        return { ...short, format, groupSize: short.groupSize === undefined ? format?.group_size : short.groupSize, sizePlace: place };
+        const format = storedFormat(recipe, short.scheme);
+        const groupSize = short.groupSize === undefined ? format?.group_size : short.groupSize;
+        return { ...short, format, groupSize, sizePlace: place, ordersGroups: false };
     }
     const method = childNamed(place, 'method');
     const scheme = childNamed(place, 'scheme');
     if (!place.shape || typeof method?.value !== 'string' || typeof scheme?.value !== 'string') return undefined;
-    const format = recipe.schema.schemes[scheme.value];
+    const format = storedFormat(recipe, scheme.value);
     const size = childNamed(place, 'group_size');
     const written = size?.kind === 'integer' ? Number(size.value) : size?.value === 'channel' ? null : undefined;
     const isDefault = size === undefined || size.kind === 'nothing';
@@ -49,6 +71,7 @@ export function readUse(recipe: Recipe, place: Place | undefined): Use | undefin
         format,
         groupSize: isDefault ? format?.group_size : written,
         sizePlace: isDefault ? scheme : size,
+        ordersGroups: place.children.some((child) => neededOutputs(child) !== undefined),
     };
 }
 

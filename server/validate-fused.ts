@@ -44,7 +44,7 @@ function restSchemes(decisions: Decisions): string[] {
 
 /** What has to be the same for layers that are served as one; the method that found the codes is not part of it. */
 function storedAs(use: Use | null | undefined): string {
-    return use ? `${use.scheme} ${String(use.groupSize)}` : '';
+    return use ? `${use.scheme} ${String(use.groupSize)} ${use.ordersGroups}` : '';
 }
 
 function kindOf({ name }: Unit[number]): string {

@@ -6,6 +6,7 @@ import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { placeAt, type Place, type Recipe } from './recipe';
 import { budgetFindings } from './validate-budget';
 import { fusedFindings } from './validate-fused';
+import { unstorableLayerFindings } from './validate-output';
 import { nothingFindings, ruleFindings } from './validate-rules';
 import { groupSizeFindings } from './validate-sizes';
 
@@ -30,6 +31,7 @@ function layerFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPla
         ...ruleFindings(recipe, header, wrong),
         ...nothingFindings(recipe, decisions),
         ...groupSizeFindings(recipe, decisions, wrong),
+        ...unstorableLayerFindings(recipe, decisions, wrong),
         ...fusedFindings(recipe, decisions),
         ...budgetFindings(recipe, decisions, wrong),
     ];

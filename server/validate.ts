@@ -4,6 +4,7 @@ import { WrongPlaces, type Finding } from './finding';
 import type { Recipe } from './recipe';
 import { soundPart } from './sound';
 import { candidateFindings } from './validate-candidates';
+import { unstorableFindings } from './validate-output';
 import { worldFindings } from './validate-world';
 import { schemaFindings } from './validate-schema';
 import { fixedGroupFindings } from './validate-sizes';
@@ -13,7 +14,7 @@ export function validate(recipe: Recipe, facts: Facts): Finding[] {
     const sound = soundPart(recipe);
     const schema = [...schemaFindings(sound.recipe), ...fixedGroupFindings(sound.recipe)];
     const wrong = new WrongPlaces(schema);
-    const world = [...candidateFindings(sound.recipe, wrong), ...worldFindings(sound.recipe, facts, wrong)];
+    const world = [...candidateFindings(sound.recipe, wrong), ...unstorableFindings(sound.recipe, wrong), ...worldFindings(sound.recipe, facts, wrong)];
     const syntax = sound.faults.map(({ span, message }): Finding => ({ code: 'yaml-syntax', severity: 'error', span, message }));
     return distinct([...syntax, ...[...schema, ...world].filter((finding) => isCertain(finding, sound))]).sort((a, b) => a.span.start - b.span.start);
 }

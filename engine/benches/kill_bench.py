@@ -41,6 +41,7 @@ candidates: {candidates}
 quantize: {quantize}
 evaluate: {{ data: held-out.txt, samples: 4, sequence_length: 32 }}
 output: unused
+output_format: {output}
 """
 
 
@@ -48,6 +49,8 @@ def write_recipes(folder: Path) -> list[Path]:
     make_workspace(folder, 2, hidden_size=WIDTH, intermediate_size=2 * WIDTH)
     make_workspace(folder / "experts", 1, "mixtral")
     texts = {f"{use['method']} {parsed(use).label}": ("model", "[]", json.dumps({"default": use})) for use in every_use(WIDTH)}
+    ordered = {"method": "gptq", "scheme": "W4A16", "group_size": 32, "actorder": "group"}
+    texts["gptq output"] = ("model", json.dumps([ordered, "rtn-w8a16-channel"]), json.dumps({"default": ordered}))
     every = json.dumps([next(iter(uses_of(method, WIDTH))) for method in METHODS.values()])
     for objective in ("noise", "importance"):
         budget = {"default": "rtn-w4a16", "budget": {"bits_per_weight": 6, "objective": objective}}
@@ -59,7 +62,8 @@ def write_recipes(folder: Path) -> list[Path]:
     recipes = []
     for name, (model, candidates, quantize) in texts.items():
         recipes.append(folder / f"{name}.quant.yaml")
-        recipes[-1].write_text(RECIPE.format(model=model, candidates=candidates, quantize=quantize))
+        output = "gptq" if name == "gptq output" else "compressed-tensors"
+        recipes[-1].write_text(RECIPE.format(model=model, candidates=candidates, quantize=quantize, output=output))
     return recipes
 
 

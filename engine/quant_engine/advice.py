@@ -26,6 +26,8 @@ ADVICE = {
     "nothing-to-quantize": "Write a method and scheme as the default or in a rule, or a budget, unless you only want to measure.",
     "fused-layers": "Let one rule name all of them, unless only transformers will load the checkpoint.",
     "group-size": "Choose a size that fits, a scheme with one scale for each channel, or a rule for that layer.",
+    "output-format": "Write output_format: compressed-tensors, another scheme, or a rule that keeps the layers that it names.",
+    "argument-format": "Write one of these as output_format, or another value here.",
     "experts-mixed": "Give all experts one scheme and group size, by the default or by one rule for *.experts.*.",
     "bfloat16-only": "Load the result with dtype=torch.bfloat16, take a bfloat16 checkpoint, or another scheme.",
     "output-exists": "Choose another folder, or remove that one.",

@@ -13,6 +13,7 @@ from quant_engine.assignment.units import Unit, stored_as, torn_messages, units_
 from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.formats.scheme import GROUP_SIZES, SCHEMES
 from quant_engine.nearest import nearest
+from quant_engine.output_format import layer_refusal
 from quant_engine.patterns import matches
 from quant_engine.recipe import LIMITS, parse_size
 from quant_engine.right_values import RightValues
@@ -145,13 +146,17 @@ class LayerCheck:
 
     def _candidates(self) -> Iterator[Finding]:
         for index in range(self._values.count(("candidates",))):
-            yield from self._misfits(("candidates", index), self._values.use(("candidates", index)), self._blocks)
+            key: Key = ("candidates", index)
+            use = self._values.use(key)
+            yield from self._misfits(key, use, self._blocks)
+            yield from self._unstorable(key, use, self._blocks)
 
     def _decide(self, key: Key, linears: list[LinearInfo]) -> Iterator[Finding]:
         use = self._values.use(key)
         if use != "unknown":
             self.assignment.update({linear.name: use for linear in linears})
         yield from self._misfits(key, use, linears)
+        yield from self._unstorable(key, use, linears)
 
     def _misfits(self, key: Key, use: object, linears: list[LinearInfo]) -> Iterator[Finding]:
         if not isinstance(use, Use):
@@ -166,6 +171,15 @@ class LayerCheck:
         choice = f"; sizes that fit: {', '.join(fitting)}" if fitting else ""
         advice = _CANDIDATE if key[0] == "candidates" else ""
         yield Finding("group-size", message + choice, self._size_span(key), advice=advice)
+
+    def _unstorable(self, key: Key, use: object, linears: list[LinearInfo]) -> Iterator[Finding]:
+        """The first layer whose shape the output's format cannot hold."""
+        for linear in linears if isinstance(use, Use) else ():
+            refusal = layer_refusal(use, linear)
+            if refusal:
+                message = f"{linear.name} cannot be stored in GPTQ's format: {refusal}"
+                yield Finding("output-format", message, self._values.scheme_span(key))
+                return
 
     def _size_span(self, key: Key) -> Span:
         node = self._values.node(key)

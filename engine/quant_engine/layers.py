@@ -12,9 +12,9 @@ from quant_engine.advice import ADVICE
 from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import attach
-from quant_engine.formats.stored import checkpoint_tensors
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
+from quant_engine.output_format import doubt, layer_tensors
 from quant_engine.result import Measurement
 from quant_engine.sensitivity import energies, measurement, total
 from quant_engine.stack import Layer, SharedScale, Stack, input_quantizer, instead
@@ -142,7 +142,7 @@ def quantize_group(
 
 def store_layer(layer: Layer, part: Quantized, quantizer: InputQuantizer | None, tensors: dict[str, Tensor]) -> None:
     """Add what the checkpoint stores to `tensors`; the layer computes from now on what a loader of it will compute."""
-    tensors.update(checkpoint_tensors(layer.name, part))
+    tensors.update(layer_tensors(layer.name, part))
     layer.weight.data.copy_(part.effective())
     if quantizer is None:
         return
@@ -161,7 +161,7 @@ def _record(layer: Layer, use: Use, part: Quantized, tokens: int, signal: float,
         asked=use.label,
         applied=instead(use, report.applied).label if report.applied else use.label,
         fallback=report.fallback,
-        note=report.note,
+        note="; ".join(filter(None, (report.note, doubt(part)))) or None,
         damping=report.damping,
         loss=report.loss,
         achieved=achieved,

@@ -6,9 +6,10 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from quant_engine.formats.scheme import COMPRESSED, OutputFormat
 from quant_engine.result import Objective
 from quant_engine.uses import Keep, LongUse, ShortUse, Use, parse_short, resolve
 
@@ -135,10 +136,6 @@ class Rule(Section):
     def patterns(self) -> list[str]:
         return [self.layers] if isinstance(self.layers, str) else list(self.layers)
 
-    @property
-    def resolved(self) -> Use | None:
-        return resolve(self.use)
-
 
 class Quantize(Section):
     """Which layer is quantized how."""
@@ -153,6 +150,23 @@ class Quantize(Section):
     rules: list[Rule] = Field(default=[], description="Exceptions from the default; the first rule that matches a layer wins.")
 
     _short = field_validator("default", mode="before")(_check_short)
+    _output: OutputFormat = PrivateAttr(default=COMPRESSED)
+
+    @property
+    def default_use(self) -> Use | None:
+        """None: layers stay as they are."""
+        return resolve(self.default, self._output)
+
+    @property
+    def rule_uses(self) -> list[Use | None]:
+        """Of each rule what `default_use` is of the default."""
+        return [resolve(rule.use, self._output) for rule in self.rules]
+
+    def stored_as(self, output: OutputFormat) -> Quantize:
+        """The same decisions for a checkpoint in that format."""
+        section = self.model_copy()
+        section._output = output
+        return section
 
 
 class Evaluate(Section):
@@ -168,6 +182,13 @@ class Evaluate(Section):
         default=True,
         description="Also run the original on the same text: its perplexity, KL divergence and same-top-token rate need it. Default: true.",
     )
+
+
+OUTPUT_FORMATS: dict[str, str] = {
+    "compressed-tensors": "Loads in transformers, vLLM and SGLang as it is. Holds every scheme, and several in one checkpoint.",
+    "gptq": "GPTQ's own layout, first version, which most GPTQ readers take: zero points stored minus one.",
+    "gptq_v2": "GPTQ's layout with zero points as they are, for GPTQModel and readers that know it.",
+}
 
 
 class Recipe(Section):
@@ -186,6 +207,19 @@ class Recipe(Section):
     output: str = Field(
         description="Folder for the quantized checkpoint, relative to the recipe; must not exist.", json_schema_extra={"format": "output"}
     )
+    output_format: OutputFormat = Field(
+        default=COMPRESSED,
+        description=(
+            "How the checkpoint stores quantized layers. `compressed-tensors` holds every scheme. `gptq` and `gptq_v2` hold integer "
+            "weights of 2, 3, 4 and 8 bits, and they alone groups in processing order (actorder `group`). Default: compressed-tensors."
+        ),
+        json_schema_extra={"enumDescriptions": OUTPUT_FORMATS},  # type: ignore[dict-item]
+    )
+
+    @model_validator(mode="after")
+    def _format_of_all(self) -> Recipe:
+        object.__setattr__(self, "quantize", self.quantize.stored_as(self.output_format))
+        return self
 
     @field_validator("candidates", mode="before")
     @classmethod
@@ -197,5 +231,5 @@ class Recipe(Section):
     @property
     def resolved_candidates(self) -> list[Use]:
         """Each once, however often and in whichever form it is written."""
-        uses = [resolve(value) for value in self.candidates]
+        uses = [resolve(value, self.output_format) for value in self.candidates]
         return list({use.label: use for use in uses if use is not None}.values())

@@ -1,8 +1,8 @@
 """Measurements of earlier runs: what another run has measured on the same data with the same code is not measured again.
 
-A measurement of a candidate depends on the checkpoint, the calibration tokens, the code with its libraries and the kind of device, and on
-nothing else that a recipe says; its label is its method, scheme and arguments. All of that is a run's measurement identity, kept in its
-result.json beside the numbers, which JSON keeps to the last bit.
+A measurement of a candidate depends on the checkpoint, the calibration tokens, the code with its libraries, the kind of device and the
+format of the output, and on nothing else that a recipe says; its label is its method, scheme and arguments. All of that is a run's
+measurement identity, kept in its result.json beside the numbers, which JSON keeps to the last bit.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ class Reused:
     importance: bool = False
 
 
-def measurement_identity(shared: Mapping[str, str], checkpoint: Checkpoint, seed: int) -> dict[str, str]:
+def measurement_identity(shared: Mapping[str, str], checkpoint: Checkpoint, seed: int, output: str) -> dict[str, str]:
     """shared: what a resume compares of data, code and device. Weight files count with their time too, because a resume comes soon and a
-    reuse perhaps years later, and a resume compares samples of large files. seed: of the tokens, known by them, and of the importance."""
+    reuse perhaps years later, and a resume compares samples of large files. seed: of the tokens, known by them, and of the importance.
+    output: the format that candidates are stored in, which has a say in their scales and bits."""
     files = sorted({tensor.file for tensor in checkpoint.tensors.values()})
     modified = {f"checkpoint.{file.name}.modified": json.dumps(file.stat().st_mtime_ns) for file in files}
-    return {**shared, **modified, "calibration seed": json.dumps(seed)}
+    return {**shared, **modified, "calibration seed": json.dumps(seed), "output format": output}
 
 
 def digest(identity: Mapping[str, str]) -> str:

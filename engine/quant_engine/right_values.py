@@ -7,6 +7,7 @@ from typing import Any, Literal, overload
 
 from pydantic import TypeAdapter
 
+from quant_engine.formats.scheme import COMPRESSED, OutputFormat
 from quant_engine.uses import LongUse, Use, resolve
 from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar, Source, Span, plain
 
@@ -61,7 +62,27 @@ class RightValues:
         if node is None or not self.is_wholly_right(key):
             return "unknown"
         value = plain(node)
-        return TypeAdapter(LongUse).validate_python(value) if isinstance(value, dict) else resolve(value)
+        return resolve(TypeAdapter(LongUse).validate_python(value) if isinstance(value, dict) else value, self.output_format or COMPRESSED)
+
+    def use_places(self) -> list[Key]:
+        """Where a recipe names ways to quantize: candidates, default, rules."""
+        candidates: list[Key] = [("candidates", index) for index in range(self.count(("candidates",)))]
+        rules: list[Key] = [("quantize", "rules", index, "use") for index in range(self.count(("quantize", "rules")))]
+        return [*candidates, ("quantize", "default"), *rules]
+
+    def scheme_span(self, key: Key) -> Span:
+        """Where a way to quantize names its scheme."""
+        node = self.node((*key, "scheme")) or self.node(key)
+        return node.span if node else self.first_line
+
+    @property
+    def output_format(self) -> OutputFormat | None:
+        """The recipe's; None: it is wrong."""
+        key: Key = ("output_format",)
+        if not self.is_written(key):
+            return COMPRESSED
+        found = self.scalar(key, str)
+        return TypeAdapter(OutputFormat).validate_python(found[0]) if found else None
 
     def is_written(self, key: Key) -> bool:
         """Whether something stands at a key path, right or wrong; a key without a value counts as absent."""

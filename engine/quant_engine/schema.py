@@ -59,13 +59,14 @@ def recipe_facts() -> dict[str, Any]:
 def _facts(scheme: Scheme) -> dict[str, Any]:
     """num_bits: stored for each weight. group_size: inputs that share a scale, null when no such groups. scale_bits: null, those of the
     model's dtype. divides: what has to divide the input width. regroupable: whether a recipe may choose the group size. block: rows and
-    columns that share a scale. per_tensor: one scale for the matrix."""
+    columns that share a scale. per_tensor: one scale for the matrix. outputs: formats of a checkpoint that can store it."""
     weights = scheme.weights
     return {
         "num_bits": weights.stored_bits,
         "symmetric": weights.symmetric,
         "group_size": weights.group_size,
         "scale_bits": None if weights.scale == "weight" else 8,
+        "outputs": list(scheme.outputs),
         "divides": weights.group_size or (scheme.inputs.group_size if scheme.inputs else None),
         "regroupable": scheme.regroupable,
         "block": list(weights.block) if weights.block else None,

@@ -133,7 +133,7 @@ def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype, smooth
 
 def instead(use: Use, method: str) -> Use:
     """The same scheme and groups with another method."""
-    return USE_MODELS[method](method=method, scheme=use.scheme, group_size=use.group_size)
+    return USE_MODELS[method](method=method, scheme=use.scheme, group_size=use.group_size).stored_as(use.output_format)
 
 
 def _noise(statistics: Statistics, quantizer: InputQuantizer) -> Noise:

@@ -18,7 +18,6 @@ from quant_engine.methods import METHODS
 from quant_engine.result import Measurement
 from quant_engine.retry import fitted, smaller_batches
 from quant_engine.run_directory import IMPORTANCE
-from quant_engine.uses import resolve
 from quant_engine.work import Work
 from quant_engine.yaml_source import Key
 
@@ -72,7 +71,7 @@ def prepare(work: Work) -> None:
         # Where the checkpoint goes changes none of its bytes: a resumed run may choose another place.
         own = flatten(recipe.model_dump(mode="json", exclude={"output"}), "recipe")
         hold_identity(work.directory.state_folder / "identity.json", {"action": work.action, **shared, **own})
-        work.identity = reuse.measurement_identity(shared, work.checkpoint, section.seed)
+        work.identity = reuse.measurement_identity(shared, work.checkpoint, section.seed, recipe.output_format)
         work.directory.update(resumable=True, measurement=reuse.digest(work.identity))
         work.tick("calibration tokens")
 
@@ -201,7 +200,7 @@ def quantize(work: Work) -> None:
 
 def write(work: Work) -> None:
     """The checkpoint appears at the output, complete, by one renaming."""
-    from quant_engine.checkpoint import config_layers, quantization_config
+    from quant_engine.output_format import output_config
 
     layers: dict[str, Use | None] = {}
     for linear in work.model.linears:
@@ -211,8 +210,9 @@ def write(work: Work) -> None:
         if is_published(work.directory.state_folder, work.output):
             work.published = work.output
         else:
+            config = output_config(work.checkpoint, work.model.linears, layers)
             mark = partial(_mark_published, work.directory.state_folder)
-            work.published = _writer(work).publish(quantization_config(config_layers(work.checkpoint, layers)), complete=mark)
+            work.published = _writer(work).publish(config, complete=mark)
         work.tick("checkpoint written")
 
 
@@ -249,7 +249,7 @@ def _note_short(work: Work, data: TokenData, key: Key) -> None:
 def _note_few(work: Work) -> None:
     """With fewer tokens than a layer has inputs its Gram matrix is singular, whatever the text."""
     quantize = work.recipe.quantize
-    uses = [*work.candidates, resolve(quantize.default), *(rule.resolved for rule in quantize.rules)]
+    uses = [*work.candidates, quantize.default_use, *quantize.rule_uses]
     if not any(use is not None and METHODS[use.method].needs_calibration for use in uses):
         return
     widest = max(work.model.linears, key=lambda linear: linear.inputs)

@@ -10,10 +10,10 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, create_model, model_validator
 from typing_extensions import TypeAliasType
 
-from quant_engine.formats.scheme import DEFAULT_GROUP_SIZE, GROUP_SIZES, SCHEMES, InputFormat, WeightFormat
+from quant_engine.formats.scheme import COMPRESSED, DEFAULT_GROUP_SIZE, GROUP_SIZES, SCHEMES, InputFormat, OutputFormat, WeightFormat
 from quant_engine.methods import METHODS, Method
 from quant_engine.methods.registry import Arguments
 
@@ -36,12 +36,32 @@ class Use(BaseModel):
         ),
     )
 
+    _output: OutputFormat = PrivateAttr(default=COMPRESSED)
+
+    @property
+    def output_format(self) -> OutputFormat:
+        """Whose tensors the layer is stored in: the recipe says it once for all."""
+        return self._output
+
+    def stored_as(self, output: OutputFormat) -> Use:
+        """The same way to quantize for a checkpoint in that format."""
+        if output == self._output:
+            return self
+        use = self.model_copy()
+        use._output = output
+        return use
+
     @property
     def weight_format(self) -> WeightFormat:
-        weights = SCHEMES[self.scheme].weights
-        if self.group_size is None:
-            return weights
-        return weights.with_group_size(None if self.group_size == "channel" else self.group_size)
+        scheme = SCHEMES[self.scheme]
+        weights = scheme.weights
+        if self.group_size is not None:
+            weights = weights.with_group_size(None if self.group_size == "channel" else self.group_size)
+        return weights.stored_as(self._output) if scheme.inputs is None else weights
+
+    def orders_groups(self, columns: int) -> bool:
+        """Whether a layer of that input width gets groups in processing order."""
+        return self.arguments.orders_groups and self.weight_format.has_order(columns)
 
     @property
     def input_format(self) -> InputFormat | None:
@@ -161,8 +181,8 @@ Keep = TypeAliasType(
 )
 
 
-def resolve(value: str | Use) -> Use | None:
-    """The way to quantize that a recipe's value names; None for `none`."""
-    if isinstance(value, Use):
-        return value
-    return None if value == KEEP else parse_short(value)
+def resolve(value: str | Use, output: OutputFormat = COMPRESSED) -> Use | None:
+    """The way to quantize that a recipe's value names, for a checkpoint in that format; None for `none`."""
+    if value == KEEP:
+        return None
+    return (value if isinstance(value, Use) else parse_short(value)).stored_as(output)

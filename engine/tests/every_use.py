@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.methods import METHODS, Method
+from quant_engine.methods.registry import NEEDS_OUTPUT
 from quant_engine.uses import USE_MODELS, Use
 
 
@@ -15,7 +16,8 @@ def every_use(width: int) -> list[dict[str, Any]]:
 
 
 def uses_of(method: Method, width: int) -> list[dict[str, Any]]:
-    """The method with each kind of format that it writes, and then with each other value of an argument that names its values."""
+    """The method with each kind of format that it writes, and then with each other value of an argument that names its values, as far as
+    compressed-tensors stores it."""
     found: dict[Any, dict[str, Any]] = {}
     for name in method.schemes:
         scheme = SCHEMES[name]
@@ -27,7 +29,8 @@ def uses_of(method: Method, width: int) -> list[dict[str, Any]]:
     others = []
     for name, info in method.arguments.model_fields.items():
         values = [False, True] if info.annotation is bool else get_args(info.annotation) if get_origin(info.annotation) is Literal else []
-        others += [{**first, name: value} for value in values if value != info.default]
+        elsewhere = info.json_schema_extra.get(NEEDS_OUTPUT, {}) if isinstance(info.json_schema_extra, dict) else {}
+        others += [{**first, name: value} for value in values if value != info.default and value not in elsewhere]
     return [*found.values(), *others]
 
 

@@ -19,7 +19,7 @@ from quant_engine.errors import QuantError
 from quant_engine.recipe import Budget, Quantize, Rule
 from quant_engine.result import Measurement
 from quant_engine.sensitivity import sqnr_db
-from quant_engine.uses import Use, parse_short
+from quant_engine.uses import Use, parse_short, resolve
 from small_workspace import environment
 
 NAMES = ("rtn-w2a16", "rtn-w3a16-g64", "gptq-w4a16-channel", "gptq-w5a16-g32", "gptq-w8a16")
@@ -53,7 +53,7 @@ class Instance:
 
     def every(self) -> Iterator[dict[str, Use]]:
         """All choices, as the use of each quantized layer."""
-        fixed = {name: rule.resolved for rule in self.rules for name in rule.patterns if rule.resolved}
+        fixed = {name: resolve(rule.use) for rule in self.rules for name in rule.patterns if resolve(rule.use)}
         for choice in itertools.product(self.candidates, repeat=len(self.units)):
             yield fixed | {layer.name: use for unit, use in zip(self.units, choice, strict=True) for layer in unit}
 

@@ -10,7 +10,7 @@ import pytest
 from quant_engine.assignment import pareto_front
 from quant_engine.recipe import Quantize
 from quant_engine.result import ParetoFront
-from quant_engine.uses import Use
+from quant_engine.uses import Use, resolve
 from test_budget import Instance, instance, large, uses_of
 
 
@@ -22,7 +22,7 @@ def front_of(made: Instance, wanted: int) -> ParetoFront:
 
 
 def uses_at(made: Instance, front: ParetoFront, index: int) -> dict[str, Use]:
-    fixed = {name: rule.resolved for rule in made.rules for name in rule.patterns if rule.resolved}
+    fixed = {name: resolve(rule.use) for rule in made.rules for name in rule.patterns if resolve(rule.use)}
     chosen = zip(front.units, front.points[index].assignment, strict=True)
     return fixed | {name: made.candidates[candidate] for unit, candidate in chosen for name in unit}
 

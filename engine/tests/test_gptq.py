@@ -7,8 +7,9 @@ import torch
 
 from quant_engine.formats.grid import Grid, encode, find_grid
 from quant_engine.formats.scheme import WeightFormat
+from quant_engine.linalg.columns import quantize_columns
 from quant_engine.linalg.factor import Factor, factor
-from quant_engine.methods.gptq import GptqArguments, _columns, gptq
+from quant_engine.methods.gptq import GptqArguments, gptq
 from quant_engine.methods.rtn import RtnArguments, rtn
 from quant_engine.methods.types import Statistics
 
@@ -28,7 +29,7 @@ def fixed_grid(row: list[float], order: list[int] | None = None) -> tuple[list[f
         permuted = factor(Statistics(statistics.gram[ordered][:, ordered], 4), 0.01, ordered=False)
         assert permuted is not None
         found = Factor(permuted.upper, ordered, 0.01, (0.01,), found.dead, found.mean_diagonal)
-    codes, losses = _columns(torch.tensor([row], dtype=torch.float64), found, Grid(EIGHT, STEP), 128)
+    codes, losses = quantize_columns(torch.tensor([row], dtype=torch.float64), found, Grid(EIGHT, STEP), 128)
     return (codes[0].double() * 0.1).tolist(), float(losses) * 2 * found.mean_diagonal
 
 
@@ -138,7 +139,7 @@ def test_weights_on_the_grid_are_kept_without_loss():
     on_grid[:, 0] = 7 * 0.125
     found = factor(statistics, 0.01, ordered=True)
     assert found is not None
-    result, losses = _columns(on_grid, found, grid, 128)
+    result, losses = quantize_columns(on_grid, found, grid, 128)
     assert torch.equal(result.float() * 0.125, on_grid)
     assert float(losses.sum()) == 0
 
@@ -208,7 +209,7 @@ def test_less_output_error_than_rtn():
     rows = (torch.rand(3000, 3, generator=generator, dtype=torch.float64) - 0.5) * 2
     found = factor(Statistics(X.t() @ X, 4), 0.01, ordered=False)
     assert found is not None
-    codes, _ = _columns(rows, found, Grid(EIGHT, STEP.expand(3000, 1)), 128)
+    codes, _ = quantize_columns(rows, found, Grid(EIGHT, STEP.expand(3000, 1)), 128)
     plain = encode(rows, Grid(EIGHT, STEP.expand(3000, 1)))
     errors = [((c.double() * 0.1 - rows) @ X.t()).square().sum() for c in (codes, plain)]
     assert float(errors[0] / errors[1]) == pytest.approx(0.66, abs=0.02)

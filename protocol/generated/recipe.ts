@@ -112,6 +112,10 @@ export interface Recipe {
      * Folder for the quantized checkpoint, relative to the recipe; must not exist.
      */
     output: string;
+    /**
+     * How the checkpoint stores quantized layers. `compressed-tensors` holds every scheme. `gptq` and `gptq_v2` hold integer weights of 2, 3, 4 and 8 bits, and they alone groups in processing order (actorder `group`). Default: compressed-tensors.
+     */
+    output_format?: 'compressed-tensors' | 'gptq' | 'gptq_v2';
 }
 /**
  * Calibration data.
@@ -175,11 +179,11 @@ export interface GptqUse {
      */
     damping?: number;
     /**
-     * `weight`: columns with the largest activations are quantized first, groups stay where they are, nothing extra is stored (llm-compressor's `static`). `none`: left to right. Default: weight.
+     * `weight`: columns with the largest activations are quantized first, groups stay where they are, nothing extra is stored (llm-compressor's `static`). `group`: groups too are made in that order, of columns whose activations are about as large (GPTQModel's `desc_act`, llm-compressor's `dynamic`); which group a column belongs to is stored, which takes `output_format: gptq` or `gptq_v2`. `none`: left to right. Default: weight.
      */
-    actorder?: 'weight' | 'none';
+    actorder?: 'weight' | 'group' | 'none';
     /**
-     * `static`: each group's scale is found before anything is quantized. `dynamic`: when its first column is reached, from the weights as they are then; with actorder `weight` groups then stay together, those with the largest activations first. Default: static.
+     * `static`: each group's scale is found before anything is quantized. `dynamic`: when its first column is reached, from the weights as they are then; with actorder `weight` the columns of a group then stay together, groups with the largest activations first. Default: static.
      */
     groups?: 'static' | 'dynamic';
     /**

@@ -19,6 +19,7 @@ from quant_engine.checkpoint.linears import LinearInfo, list_linears
 from quant_engine.checkpoint.quantization import READABLE
 from quant_engine.errors import QuantError
 from quant_engine.folding import FoldTarget, fold_for
+from quant_engine.formats.scheme import COMPRESSED, GPTQ_LAYOUTS
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
@@ -243,7 +244,8 @@ def _first_line(error: Exception) -> str:
 
 def _readable(checkpoint: Checkpoint) -> bool:
     found = checkpoint.quantization
-    return found is not None and found.method == "compressed-tensors" and found.format in READABLE
+    formats: dict[str, tuple[str, ...]] = {COMPRESSED: READABLE, "gptq": GPTQ_LAYOUTS}
+    return found is not None and found.format in formats.get(found.method, ())
 
 
 def _skeleton(checkpoint: Checkpoint, family: DecoderFamily, device: str) -> nn.Module:

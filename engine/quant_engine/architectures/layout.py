@@ -38,7 +38,7 @@ class Layout:
         """Whether the checkpoint has the tensor, packed or as it is."""
         tensors = self.source.tensors
         stem, _, part = tensor.rpartition(".")
-        return tensor in tensors or (part == "weight" and f"{stem}.weight_packed" in tensors)
+        return tensor in tensors or (part == "weight" and any(f"{stem}.{packed}" in tensors for packed in ("weight_packed", "qweight")))
 
     def _experts(self, full: str, shape: Sequence[int]) -> list[Piece]:
         experts = self._family.experts

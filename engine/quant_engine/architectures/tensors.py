@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import InputQuantizer, attach
-from quant_engine.formats.stored import PARTS, broken_group, decompressed, formats_of
+from quant_engine.formats.stored import broken_group, decompressed, formats_of
 from quant_engine.lazy import torch
+from quant_engine.output_format import ALL_PARTS, stored_weight
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,14 +94,18 @@ def _other_shape(source: Checkpoint, name: str, found: Sequence[int], expected: 
 
 def _is_quantized(source: Checkpoint, full: str) -> bool:
     stem, _, part = full.rpartition(".")
-    return part == "weight" and f"{stem}.weight_scale" in source.tensors
+    return part == "weight" and (f"{stem}.weight_scale" in source.tensors or _is_gptq(source, stem))
+
+
+def _is_gptq(source: Checkpoint, stem: str) -> bool:
+    return f"{stem}.qweight" in source.tensors
 
 
 def _parts(source: Checkpoint, full: str) -> list[str]:
     """Names of the stored tensors that a parameter is made of."""
     if _is_quantized(source, full):
         stem = full.rpartition(".")[0]
-        return [f"{stem}.{part}" for part in (*PARTS, "weight") if f"{stem}.{part}" in source.tensors]
+        return [f"{stem}.{part}" for part in ALL_PARTS if f"{stem}.{part}" in source.tensors]
     if full in source.tensors:
         return [full]
     raise _missing(source, full)
@@ -115,8 +120,12 @@ def _missing(source: Checkpoint, full: str) -> QuantError:
 
 
 def _decompressed(source: Checkpoint, full: str, loaded: dict[str, Tensor]) -> Tensor:
-    weights, _ = stored_formats(source, full.rpartition(".")[0])
-    return decompressed({name.rpartition(".")[2]: loaded[name] for name in _parts(source, full)}, weights)
+    stem = full.rpartition(".")[0]
+    parts = {name.rpartition(".")[2]: loaded[name] for name in _parts(source, full)}
+    if _is_gptq(source, stem):
+        return stored_weight(source, stem, parts)
+    weights, _ = stored_formats(source, stem)
+    return decompressed(parts, weights)
 
 
 def stored_formats(source: Checkpoint, stem: str) -> tuple[WeightFormat, InputFormat | None]:
@@ -130,9 +139,9 @@ def stored_formats(source: Checkpoint, stem: str) -> tuple[WeightFormat, InputFo
 def _quantize_inputs(module: nn.Module, name: str, source: Checkpoint, pieces: Sequence[Piece], device: str) -> None:
     """The layer whose weight is `name` rounds its inputs as its format says."""
     stored = pieces[0].stored
-    if not _is_quantized(source, stored):
-        return
     stem = stored.rpartition(".")[0]
+    if not _is_quantized(source, stored) or _is_gptq(source, stem):
+        return
     _, inputs = stored_formats(source, stem)
     if inputs is None:
         return

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from quant_engine.errors import QuantError
 from quant_engine.patterns import matches
-from quant_engine.uses import resolve
 from quant_engine.yaml_source import Key
 
 if TYPE_CHECKING:
@@ -35,17 +34,18 @@ def decide(
     """
     decided: dict[str, Assigned] = {}
     left: list[LinearInfo] = []
+    uses = section.rule_uses
     for linear in linears:
         index = next((index for index, rule in enumerate(section.rules) if matches(rule.patterns, linear.name)), None)
         if index is not None:
-            use = fitting(linear, section.rules[index].resolved, ("quantize", "rules", index, "use"))
+            use = fitting(linear, uses[index], ("quantize", "rules", index, "use"))
             decided[linear.name] = Assigned(use, index)
         elif linear.block is None:
             decided[linear.name] = Assigned(None, None)
         elif leave_open:
             left.append(linear)
         else:
-            use = fitting(linear, resolve(section.default), ("quantize", "default"))
+            use = fitting(linear, section.default_use, ("quantize", "default"))
             decided[linear.name] = Assigned(use, "default")
     return decided, left
 

@@ -53,7 +53,8 @@ def torn(fused: Iterable[Unit], uses: Mapping[str, Use | None]) -> list[Unit]:
 
 def stored_as(use: Use | None) -> object:
     """What has to be the same for layers that are served as one; the method that found the codes is not part of it."""
-    return None if use is None else (use.scheme, use.weight_format)
+    # Layers that are served as one have one order of columns too.
+    return None if use is None else (use.scheme, use.weight_format, use.arguments.orders_groups)
 
 
 def torn_messages(found: Iterable[tuple[int, Unit]]) -> list[tuple[int, Unit, str]]:

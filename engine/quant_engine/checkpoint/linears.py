@@ -82,14 +82,14 @@ def _expert_count(checkpoint: Checkpoint, family: DecoderFamily) -> Counter[int]
     count: Counter[int] = Counter()
     if family.experts is not None:
         stem = re.escape(f"{family.blocks}.") + r"(\d+)\." + re.escape(family.experts.stored) + r"\.(\d+)\."
-        down = re.compile(stem + re.escape(family.experts.down) + r"\.weight(_packed)?")
+        down = re.compile(stem + re.escape(family.experts.down) + r"\.(weight(_packed)?|qweight)")
         count.update(int(match[1]) for match in map(down.fullmatch, checkpoint.tensors) if match)
     return count
 
 
 def _stored_head(checkpoint: Checkpoint, family: DecoderFamily) -> str:
     tensors = checkpoint.tensors
-    return family.on_disk(family.head, lambda name: f"{name}.weight" in tensors or f"{name}.weight_packed" in tensors)
+    return family.on_disk(family.head, lambda name: any(f"{name}.{part}" in tensors for part in ("weight", "weight_packed", "qweight")))
 
 
 def _linear(checkpoint: Checkpoint, name: str, block: int | None) -> LinearInfo | None:

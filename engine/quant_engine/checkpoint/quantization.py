@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 from quant_engine.checkpoint.linears import EXPERT
-from quant_engine.formats.scheme import Layout
+from quant_engine.formats.scheme import CompressedLayout
 
 if TYPE_CHECKING:
     from quant_engine.formats.scheme import InputFormat, WeightFormat
     from quant_engine.uses import Use
 
 MIXED = "mixed-precision"
-READABLE = (*get_args(Layout), MIXED)
-"""Formats that the engine reads as well as writes."""
+READABLE = (*get_args(CompressedLayout), MIXED)
+"""compressed-tensors' formats that the engine reads as well as writes."""
 _EXPERTS = r"re:.*\.experts\.\d+\..*"
 """transformers takes the experts' format from the group that has a pattern with this word, and there is one for all of them."""
 

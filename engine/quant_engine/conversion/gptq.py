@@ -16,6 +16,7 @@ from quant_engine.conversion.dynamic import overrides, rules
 from quant_engine.conversion.layer import Layer, LayerFormat, plain_order
 from quant_engine.conversion.registry import Layout, commonest, expect, refused, register
 from quant_engine.formats.packing import pack, unpack
+from quant_engine.formats.scheme import GPTQ_BITS
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from quant_engine.checkpoint import Checkpoint
     from quant_engine.protocol import Quantization
 
-WIDTHS = (2, 3, 4, 8)
 FLOATS = ("F16", "BF16", "F32")
 _BORROWED = "some tools add and subtract 1 in whole words instead, and change the neighbour too."
 
@@ -44,7 +44,7 @@ class Gptq(Layout):
 
     def layers(self, source: Checkpoint) -> list[LayerFormat]:
         packed = [name.removesuffix(".qweight") for name in source.tensors if name.endswith(".qweight")]
-        return [_layer(source, name) for name in packed]
+        return [described(source, name) for name in packed]
 
     def zeros(self, layer: LayerFormat, parts: Mapping[str, Tensor]) -> Tensor:
         stored = unpack(parts["qzeros"], layer.bits, layer.outputs).t()
@@ -63,7 +63,7 @@ class Gptq(Layout):
         )
 
     def refusal(self, layer: LayerFormat, head: bool) -> str | None:
-        if layer.bits not in WIDTHS:
+        if layer.bits not in GPTQ_BITS:
             return f"GPTQ has 2, 3, 4 and 8 bits, and the layer has {layer.bits}"
         if layer.inputs % 32:
             return f"GPTQ packs 32 inputs at a time, and 32 does not divide the layer's {layer.inputs}"
@@ -111,12 +111,12 @@ class Gptq(Layout):
         return found
 
 
-def _layer(source: Checkpoint, name: str) -> LayerFormat:
-    """One layer as headers and config describe it."""
+def described(source: Checkpoint, name: str) -> LayerFormat:
+    """One layer as headers and config describe it. Raises QuantError with code model-broken or conversion-refused."""
     section = source.quantization_section
     changes = overrides(source, name)
     bits, size, symmetric = (changes.get(key, setting(section, key)) for key in ("bits", "group_size", "sym"))
-    if bits not in WIDTHS or type(size) is not int or not (size > 0 or size == WHOLE_ROW):
+    if bits not in GPTQ_BITS or type(size) is not int or not (size > 0 or size == WHOLE_ROW):
         raise refused(f'"{source.path}" cannot be converted: its config gives {name} {bits} bits and the group size {size}')
     if section.get("is_marlin_format"):
         raise refused(f'"{source.path}" cannot be converted: its weights are rearranged for the Marlin kernel')
@@ -148,5 +148,13 @@ def _shifted(zeros: Tensor, by: int, bits: int) -> Tensor:
     return (((zeros.to(torch.int16) + half + by) & ((1 << bits) - 1)) - half).to(torch.int8)
 
 
-register(Gptq(1))
-register(Gptq(2))
+_VERSIONS = (Gptq(1), Gptq(2))
+
+
+def layout_for(name: str) -> Gptq:
+    """`gptq` or `gptq_v2`."""
+    return next(layout for layout in _VERSIONS if layout.name == name)
+
+
+for _layout in _VERSIONS:
+    register(_layout)

@@ -56,6 +56,14 @@ class Layer:
         """Zero points for a layout that stores them always."""
         return torch.zeros_like(self.scales, dtype=torch.int8) if self.zeros is None else self.zeros
 
+    def decoded(self, dtype: torch.dtype) -> Tensor:
+        """The weight (out × in), as a loader that computes in `dtype` has it."""
+        group_of = (plain_order(self.format) if self.order is None else self.order).long()
+        values = self.codes.to(dtype)
+        if self.zeros is not None:
+            values = values - self.zeros.to(dtype)[:, group_of]
+        return values * self.scales.to(dtype)[:, group_of]
+
 
 def plain_order(layer: LayerFormat) -> Tensor:
     """The group of each column where groups are consecutive, int32 (in,)."""

@@ -47,9 +47,9 @@ def make_plan(source: Checkpoint, target: Layout, progress: Progress) -> Plan:
     if not declared:
         raise refused(f'"{source.path}" cannot be converted: config says {found.name}, and no layer is stored so')
     layers, lowest = _looked_at(source, found, declared, progress)
-    head = _head(source)
+    head = head_of(source)
     names = {layer.name for layer in layers}
-    kept = [name for name in [*_linears(source), head] if name not in names]
+    kept = [name for name in [*linears_of(source), head] if name not in names]
     plan = Plan(source, found, target, layers, list(dict.fromkeys(kept)), head, lowest)
     _refuse(plan)
     return plan
@@ -71,12 +71,13 @@ def _looked_at(
         zeros = found.zeros(layer, parts)
         centred[layer.kind] = centred.get(layer.kind, True) and (zeros is None or not bool(zeros.any()))
         lowest += 0 if zeros is None else int((zeros == -(1 << (layer.bits - 1))).sum())
-        ordered[layer.name] = _is_ordered(source, layer, found.order(layer, parts))
+        ordered[layer.name] = is_ordered(source, layer, found.order(layer, parts))
         progress("read", number, len(declared), layer.name)
     return [layer.with_(symmetric=centred[layer.kind], ordered=ordered[layer.name]) for layer in declared], lowest
 
 
-def _is_ordered(source: Checkpoint, layer: LayerFormat, order: Tensor | None) -> bool:
+def is_ordered(source: Checkpoint, layer: LayerFormat, order: Tensor | None) -> bool:
+    """Whether columns belong to other groups than their places say. Raises QuantError(code="model-broken") for groups that are none."""
     if order is None or torch.equal(order.to(torch.int32), plain_order(layer)):
         return False
     if int(order.min()) < 0 or int(order.max()) >= layer.groups:
@@ -102,12 +103,13 @@ def _refuse(plan: Plan) -> None:
         raise refused(f'"{plan.source.path}" cannot be converted: {together}')
 
 
-def _head(source: Checkpoint) -> str:
+def head_of(source: Checkpoint) -> str:
+    """Name of the output layer."""
     family = family_of(source.architecture)
     return family.head if family else _HEAD
 
 
-def _linears(source: Checkpoint) -> list[str]:
+def linears_of(source: Checkpoint) -> list[str]:
     """Modules whose weight is a floating-point matrix and no embedding: everything that a config's `Linear` could mean, routers and
     towers of other architectures too."""
     family = family_of(source.architecture)

@@ -6,11 +6,11 @@ Notation: W (out × in), groups of consecutive input columns of one row, b bits,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quant_engine.formats.numbers import compute_dtype, read, round_, store
-from quant_engine.formats.scales import scales_of
+from quant_engine.formats.scales import scales_of, storable
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
@@ -24,14 +24,17 @@ class Grid:
     """Where the codes of a weight matrix lie: w ≈ (code − zero) · scale.
 
     scales: (out × groups), (1 × 1) for the tensor strategy, (row blocks × column blocks) for blocks; in the dtype the checkpoint stores,
-    except that powers of two and E4M3 scales are kept decoded in float32. zeros: int8, shaped like scales, None when symmetric.
-    factor: NVFP4's float32 factor (1,), by which every scale is divided.
+    except that powers of two and E4M3 scales are kept decoded in float32, and float16 ones of GPTQ's layout in the model's dtype. zeros:
+    int8, shaped like scales, None when symmetric.
+    factor: NVFP4's float32 factor (1,), by which every scale is divided. order: the group of each column, int32 (in,), every group with as
+    many columns as the others (GPTQ's g_idx); None: consecutive columns.
     """
 
     weight_format: WeightFormat
     scales: Tensor
     zeros: Tensor | None = None
     factor: Tensor | None = None
+    order: Tensor | None = None
 
     def steps(self, rows: int, dtype: torch.dtype) -> Tensor:
         """What a code is multiplied by, (rows × groups) in `dtype`: one column for each group of columns."""
@@ -46,6 +49,19 @@ class Grid:
         """Columns that share a step."""
         return self.weight_format.block[1] if self.weight_format.block else columns // self.scales.shape[1]
 
+    def grouped(self, values: Tensor) -> Tensor:
+        """(out × in) → (out × groups × columns that share a step); a last block of fewer columns is filled up with 0."""
+        if self.order is not None:
+            values = values[:, torch.argsort(self.order, stable=True)]
+        rows, columns = values.shape
+        width = self.width(columns)
+        return torch.nn.functional.pad(values, (0, -columns % width)).reshape(rows, -1, width)
+
+    def flat(self, values: Tensor, columns: int) -> Tensor:
+        """The inverse of `grouped`."""
+        values = values.reshape(len(values), -1)[:, :columns]
+        return values if self.order is None else values[:, torch.argsort(torch.argsort(self.order, stable=True))]
+
     def gather(self, values: Tensor) -> Tensor:
         """Σ of (out × in) values over what shares each scale, shaped like the scales."""
         rows, columns = values.shape
@@ -55,19 +71,19 @@ class Grid:
             high, wide = self.weight_format.block
             padded = torch.nn.functional.pad(values, (0, -columns % wide, 0, -rows % high))
             return padded.reshape(-(-rows // high), high, -1, wide).sum((1, 3))
-        return values.reshape(rows, self.scales.shape[1], -1).sum(-1)
+        return self.grouped(values).sum(-1)
 
     def rows(self, start: int, stop: int) -> Grid:
         """The grid of some rows, which must not share scales with others."""
         zeros = None if self.zeros is None else self.zeros[start:stop]
-        return Grid(self.weight_format, self.scales[start:stop], zeros, self.factor)
+        return replace(self, scales=self.scales[start:stop], zeros=zeros)
 
     @classmethod
     def stack(cls, parts: Sequence[Grid]) -> Grid:
-        """The grid of the parts' rows, one after the other."""
+        """The grid of the parts' rows, one after the other; the parts have one order of columns."""
         zeros = [part.zeros for part in parts if part.zeros is not None]
         scales = torch.cat([part.scales for part in parts])
-        return cls(parts[0].weight_format, scales, torch.cat(zeros) if zeros else None)
+        return cls(parts[0].weight_format, scales, torch.cat(zeros) if zeros else None, order=parts[0].order)
 
 
 def find_grid(
@@ -96,7 +112,7 @@ def find_grid(
     if clip is not None:
         limit = torch.maximum(-low, high) * clip
         low, high = torch.maximum(low, -limit), torch.minimum(high, limit)
-    scales = _storable((high - low) / (highest - lowest), dtype)
+    scales = storable((high - low) / (highest - lowest), weight_format, dtype)
     zeros = (lowest - low / scales.to(low.dtype)).clamp(lowest, highest).round()
     return Grid(weight_format, scales, zeros.to(torch.int8))
 
@@ -105,26 +121,22 @@ def encode(weight: Tensor, grid: Grid) -> Tensor:
     """Codes of W (out × in): round(w/s + z), ties to even, at the ends of the range what lies outside."""
     rows, columns = weight.shape
     kind = compute_dtype(weight)
-    width = grid.width(columns)
-    # The last block of columns may be narrower than the others.
-    padded = torch.nn.functional.pad(weight.to(kind), (0, -columns % width)).reshape(rows, -1, width)
-    scaled = padded / grid.steps(rows, kind).unsqueeze(-1)
+    scaled = grid.grouped(weight.to(kind)) / grid.steps(rows, kind).unsqueeze(-1)
     if grid.zeros is not None:
         scaled += grid.zeros.to(kind).unsqueeze(-1)
-    return store(round_(scaled, grid.weight_format), grid.weight_format).reshape(rows, -1)[:, :columns].contiguous()
+    return store(grid.flat(round_(scaled, grid.weight_format), columns), grid.weight_format).contiguous()
 
 
 def decode(codes: Tensor, grid: Grid) -> Tensor:
     """The weights (out × in) exactly as a loader of the checkpoint computes them, in the stored scales' dtype (bfloat16 for the 4-bit float
     formats, whose loaders know no other)."""
     rows, columns = codes.shape
-    own = grid.weight_format.scale == "weight"
+    own = grid.weight_format.scale in ("weight", "half")
     kind = grid.scales.dtype if own else torch.float32
-    width = grid.width(columns)
-    values = torch.nn.functional.pad(read(codes, grid.weight_format, kind), (0, -columns % width)).reshape(rows, -1, width)
+    values = grid.grouped(read(codes, grid.weight_format, kind))
     if grid.zeros is not None:
         values = values - grid.zeros.unsqueeze(-1).to(kind)
-    decoded = (values * grid.steps(rows, kind).unsqueeze(-1)).reshape(rows, -1)[:, :columns]
+    decoded = grid.flat(values * grid.steps(rows, kind).unsqueeze(-1), columns)
     return decoded if own else decoded.to(torch.bfloat16)
 
 
@@ -138,8 +150,3 @@ def _largest(W: Tensor, weight_format: WeightFormat) -> Tensor:
         padded = torch.nn.functional.pad(W, (0, -columns % wide, 0, -rows % high))
         return padded.reshape(-(-rows // high), high, -1, wide).abs().amax((1, 3))
     return W.reshape(rows, weight_format.groups(columns), -1).abs().amax(-1)
-
-
-def _storable(scales: Tensor, dtype: torch.dtype) -> Tensor:
-    stored = scales.to(dtype)
-    return torch.where(stored == 0, torch.finfo(dtype).eps, stored)

@@ -24,9 +24,20 @@ def scales_of(
         factor = factor_of(largest) if factor is None else factor
         return under_factor(largest.float() / LARGEST_FLOAT[4], factor), None, factor
     half = LARGEST_FLOAT[weight_format.num_bits] if weight_format.type == "float" else ((1 << weight_format.num_bits) - 1) / 2
-    stored = (largest / half).to(dtype)
+    return storable(largest / half, weight_format, dtype), None, None
+
+
+def storable(scales: Tensor, weight_format: WeightFormat, dtype: torch.dtype) -> Tensor:
+    """Scales in `dtype` as the checkpoint will hold them, so that codes are made for what a loader multiplies with."""
+    stored = rounded(scales, weight_format, dtype)
     # compressed-tensors' choice for what is all zero.
-    return torch.where(stored == 0, torch.finfo(dtype).eps, stored), None, None
+    return torch.where(stored == 0, torch.finfo(torch.float16 if weight_format.scale == "half" else dtype).eps, stored)
+
+
+def rounded(scales: Tensor, weight_format: WeightFormat, dtype: torch.dtype) -> Tensor:
+    """In `dtype`; of GPTQ's layout then to what float16 has too: readers take its scales in either dtype, and get the same number."""
+    stored = scales.to(dtype)
+    return stored.to(torch.float16).to(dtype) if weight_format.scale == "half" else stored
 
 
 def factor_of(largest: Tensor) -> Tensor:

@@ -6,12 +6,18 @@ Importing this module must stay cheap (no torch): recipe checking and the schema
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 GROUP_SIZES = (32, 64, 128, 256)
 DEFAULT_GROUP_SIZE = 128
 
-Layout = Literal["pack-quantized", "int-quantized", "float-quantized", "nvfp4-pack-quantized", "mxfp4-pack-quantized"]
+OutputFormat = Literal["compressed-tensors", "gptq", "gptq_v2"]
+"""Whose tensors and words a written checkpoint has; GPTQ's versions differ in how a zero point is stored."""
+COMPRESSED: OutputFormat = "compressed-tensors"
+CompressedLayout = Literal["pack-quantized", "int-quantized", "float-quantized", "nvfp4-pack-quantized", "mxfp4-pack-quantized"]
+Layout = CompressedLayout | Literal["gptq", "gptq_v2"]
+GPTQ_LAYOUTS = ("gptq", "gptq_v2")
+GPTQ_BITS = (2, 3, 4, 8)
 LARGEST_FLOAT = {8: 448.0, 4: 6.0}
 """Largest E4M3 and E2M1 values."""
 
@@ -30,8 +36,9 @@ class WeightFormat:
     """Rows and columns of the rectangles that share a scale, in place of group_size."""
     per_tensor: bool = False
     """One scale for the whole matrix, in place of group_size."""
-    scale: Literal["weight", "float8", "power"] = "weight"
-    """Dtype of a stored scale: the weight's; E4M3 under one float32 factor of the tensor (NVFP4); an exponent of 2 in one byte (MX)."""
+    scale: Literal["weight", "half", "float8", "power"] = "weight"
+    """Dtype of a stored scale: the weight's; float16, of values that the weight's dtype has too (GPTQ's layout); E4M3 under one float32
+    factor of the tensor (NVFP4); an exponent of 2 in one byte (MX)."""
     layout: Layout = "pack-quantized"
 
     @property
@@ -68,12 +75,19 @@ class WeightFormat:
             return -(-columns // self.block[1])
         return 1 if self.group_size is None or self.per_tensor else columns // self.group_size
 
+    def has_order(self, columns: int) -> bool:
+        """Whether it makes a difference which group each of `columns` columns belongs to."""
+        return self.strategy == "group" and self.groups(columns) > 1
+
     def fits(self, columns: int) -> bool:
         return self.group_size is None or columns % self.group_size == 0
 
     def bits_per_weight(self, columns: int, scale_bits: int = 16, rows: int = 4096) -> float:
-        """Stored bits for each weight: codes, scales and, when asymmetric, zero points. rows: matter to scales that rows share."""
+        """Stored bits for each weight: codes, scales and, when asymmetric, zero points; GPTQ's layout has zero points always, and the group
+        of each column. rows: matter to what rows share."""
         stored = self.stored_bits
+        if self.is_gptq:
+            return stored + (16 + self.num_bits) * self.groups(columns) / columns + 32 / rows
         if self.per_tensor:
             return stored + scale_bits / (rows * columns)
         if self.block:
@@ -85,6 +99,9 @@ class WeightFormat:
     def stored_bytes(self, rows: int, columns: int, scale_bytes: int) -> int:
         """Bytes of all tensors that stand for a weight (rows × columns) in a checkpoint (quant_engine.formats.stored)."""
         groups = self.groups(columns)
+        if self.is_gptq:
+            words = columns * self.num_bits // 32 * rows + groups * (rows * self.num_bits // 32)
+            return 4 * words + 2 * groups * rows + 4 * columns
         if self.layout == "pack-quantized":
             zeros = 0 if self.symmetric else 4 * -(-rows * self.num_bits // 32) * groups
             return 4 * rows * -(-columns * self.num_bits // 32) + rows * groups * scale_bytes + zeros + 16
@@ -110,8 +127,18 @@ class WeightFormat:
     def with_group_size(self, group_size: int | None) -> WeightFormat:
         return replace(self, group_size=group_size)
 
+    @property
+    def is_gptq(self) -> bool:
+        return self.layout in GPTQ_LAYOUTS
 
-def _scale_dtypes(scale: Literal["weight", "float8", "power"]) -> dict[str, str]:
+    def stored_as(self, output: OutputFormat) -> WeightFormat:
+        """The same numbers in another format; what GPTQ's cannot hold at all stays as it is."""
+        if output == "compressed-tensors" or self.layout != "pack-quantized":
+            return self
+        return replace(self, layout=output, scale="half")
+
+
+def _scale_dtypes(scale: str) -> dict[str, str]:
     dtypes = {"float8": "torch.float8_e4m3fn", "power": "torch.uint8"}
     return dict.fromkeys(("scale_dtype", "zp_dtype"), dtypes[scale]) if scale in dtypes else {}
 
@@ -174,6 +201,12 @@ class Scheme:
     """None: inputs stay as they are."""
     regroupable: bool = True
     """Whether a recipe may choose the group size."""
+
+    @property
+    def outputs(self) -> tuple[OutputFormat, ...]:
+        """Formats that can store it; what a format asks of single layers is another question."""
+        packed = self.weights.layout == "pack-quantized" and self.weights.num_bits in GPTQ_BITS and self.inputs is None
+        return get_args(OutputFormat) if packed else (COMPRESSED,)
 
 
 def _weight_only(bits: int) -> Scheme:

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from quant_engine.formats.grid import Grid, encode, find_grid
-from quant_engine.formats.numbers import compute_dtype, round_, store
+from quant_engine.formats.grid import encode, find_grid
+from quant_engine.formats.numbers import compute_dtype
 from quant_engine.formats.scheme import OTHER_SCHEMES
 from quant_engine.lazy import torch
-from quant_engine.linalg.factor import Factor, factor
-from quant_engine.linalg.threads import one_thread
-from quant_engine.methods.registry import Arguments, method
+from quant_engine.linalg.columns import quantize_columns
+from quant_engine.linalg.factor import factor
+from quant_engine.methods.registry import NEEDS_OUTPUT, Arguments, method
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
@@ -34,18 +34,22 @@ class GptqArguments(Arguments):
             "Doubled as often as the factorisation fails; what was used is recorded for each layer. Default: 0.01."
         ),
     )
-    actorder: Literal["weight", "none"] = Field(
+    actorder: Literal["weight", "group", "none"] = Field(
         default="weight",
         description=(
             "`weight`: columns with the largest activations are quantized first, groups stay where they are, nothing "
-            "extra is stored (llm-compressor's `static`). `none`: left to right. Default: weight."
+            "extra is stored (llm-compressor's `static`). `group`: groups too are made in that order, of columns whose activations are "
+            "about as large (GPTQModel's `desc_act`, llm-compressor's `dynamic`); which group a column belongs to is stored, which takes "
+            "`output_format: gptq` or `gptq_v2`. `none`: left to right. Default: weight."
         ),
+        json_schema_extra={NEEDS_OUTPUT: {"group": ["gptq", "gptq_v2"]}},
     )
     groups: Literal["static", "dynamic"] = Field(
         default="static",
         description=(
             "`static`: each group's scale is found before anything is quantized. `dynamic`: when its first column is reached, from the "
-            "weights as they are then; with actorder `weight` groups then stay together, those with the largest activations first. "
+            "weights as they are then; with actorder `weight` the columns of a group then stay together, groups with the largest "
+            "activations first. "
             "Default: static."
         ),
     )
@@ -55,6 +59,10 @@ class GptqArguments(Arguments):
         le=8192,
         description="Columns after which the remaining ones are updated; changes speed, not the result. Default: 128.",
     )
+
+    @property
+    def orders_groups(self) -> bool:
+        return self.actorder == "group"
 
 
 @method("gptq", title="GPTQ", arguments=GptqArguments, schemes=OTHER_SCHEMES, rank=10)
@@ -79,89 +87,27 @@ def gptq_on_grid(
 ) -> Quantized:
     """GPTQ with scales in `dtype` on ranges that are clipped as `find_grid` says (out × groups); dynamic groups know no clipping."""
     dynamic = arguments.groups == "dynamic" and weight_format.strategy in ("group", "tensor_group")
-    width = weight_format.group_size if dynamic else None
-    found = factor(statistics, arguments.damping, arguments.actorder == "weight", width)
+    width = weight_format.group_size if dynamic and arguments.actorder == "weight" else None
+    found = factor(statistics, arguments.damping, arguments.actorder != "none", width)
     if found is None:
         grid = find_grid(weight, weight_format, dtype, clip=clip)
         reason = "no damping up to 1 made the input statistics invertible; inputs that are all zero are one cause"
         return Quantized(encode(weight, grid), grid, Report(fallback=reason, applied="rtn"))
     W = weight.to(compute_dtype(weight), copy=True)
     W[:, found.dead] = 0
-    grid = find_grid(W, weight_format, dtype, clip=clip)
-    codes, losses = _columns(W, found, grid, arguments.block_size, dynamic)
+    if arguments.actorder == "group" and weight_format.has_order(W.shape[1]) and found.order is not None:
+        grid = find_grid(W[:, found.order], weight_format, dtype, clip=clip)
+        grid = replace(grid, order=_groups_in(found.order, grid.width(W.shape[1])))
+    else:
+        grid = find_grid(W, weight_format, dtype, clip=clip)
+    codes, losses = quantize_columns(W, found, grid, arguments.block_size, dynamic)
     # The factor is relative to the mean diagonal of G; H = 2G.
     report = Report(damping=found.damping, damping_tried=found.tried, row_losses=losses * (2 * found.mean_diagonal))
     return Quantized(codes, grid, report)
 
 
-@dataclass
-class _Levels:
-    """A grid as the loop reads it: steps and zero points by group, (groups × rows); width: columns of a group."""
-
-    grid: Grid
-    width: int
-    steps: Tensor
-    zeros: Tensor | None
-
-    @classmethod
-    def of(cls, grid: Grid, rows: int, columns: int, dtype: torch.dtype) -> _Levels:
-        zeros = None if grid.zeros is None else grid.zeros.t().to(dtype).contiguous()
-        return cls(grid, grid.width(columns), grid.steps(rows, dtype).t().contiguous(), zeros)
-
-    def renew(self, group: int, weights: Tensor) -> None:
-        """Find one group again for its weights (rows × width), here and in the grid."""
-        grid = self.grid
-        found = find_grid(weights, grid.weight_format, grid.scales.dtype, factor=grid.factor)
-        grid.scales[:, group] = found.scales[:, 0]
-        self.steps[group] = found.steps(len(weights), self.steps.dtype)[:, 0]
-        if grid.zeros is not None and found.zeros is not None and self.zeros is not None:
-            grid.zeros[:, group] = found.zeros[:, 0]
-            self.zeros[group] = found.zeros[:, 0].to(self.zeros.dtype)
-
-
-def _columns(W: Tensor, found: Factor, grid: Grid, block_size: int, dynamic: bool = False) -> tuple[Tensor, Tensor]:
-    """The column loop over all rows at once: codes (out × in) and each row's Σ e²/2 (float64).
-
-    dynamic: the grid's groups, which the order keeps together, are found again in place as the loop reaches them. All errors so far count,
-    where the reference leaves out those of the block that the loop stands in: block_size must not change the result.
-
-    Everything is kept transposed (a column is one contiguous run). Within a block column i first receives what columns
-    before it in the block propagate, −Σ_k U[k,i]·e_k, in one product; the block's errors reach all later columns at its
-    end.
-    """
-    rows, columns = W.shape
-    weight_format = grid.weight_format
-    group_of = torch.arange(columns, device=W.device) // grid.width(columns)
-    U = found.upper.to(W.dtype)
-    Wt = W.t().contiguous()
-    if found.order is not None:
-        Wt, group_of = Wt[found.order], group_of[found.order]
-    levels = _Levels.of(grid, rows, columns, W.dtype)
-    codes = store(torch.empty(columns, rows, dtype=W.dtype, device=W.device), weight_format)
-    losses = torch.zeros(rows, dtype=torch.float64, device=W.device)
-    diagonal, groups = U.diagonal().tolist(), group_of.tolist()
-    for start in range(0, columns, block_size):
-        stop = min(start + block_size, columns)
-        E, Q = torch.empty(2, stop - start, rows, dtype=W.dtype, device=W.device)
-        with one_thread():
-            for i in range(start, stop):
-                done = i - start
-                if dynamic and i % levels.width == 0:
-                    group = torch.addmm(Wt[i : i + levels.width], U[start:i, i : i + levels.width].t(), E[:done], alpha=-1)
-                    levels.renew(groups[i], group.t())
-                w = Wt[i] if done == 0 else torch.addmv(Wt[i], E[:done].t(), U[start:i, i], alpha=-1)
-                s, z = levels.steps[groups[i]], None if levels.zeros is None else levels.zeros[groups[i]]
-                q = torch.div(w, s, out=Q[done])
-                if z is not None:
-                    q += z
-                round_(q, weight_format)
-                torch.addcmul(w, q if z is None else q - z, s, value=-1, out=E[done]).div_(diagonal[i])
-        codes[start:stop] = store(Q, weight_format)
-        losses += E.double().square_().sum(0).div_(2)
-        if stop < columns:
-            Wt[stop:].addmm_(U[start:stop, stop:].t(), E, alpha=-1)
-    if found.order is not None:
-        back = torch.empty_like(found.order)
-        back[found.order] = torch.arange(columns, device=W.device)
-        codes = codes[back]
-    return codes.t().contiguous(), losses
+def _groups_in(order: Tensor, width: int) -> Tensor:
+    """The group of each column, int32 (in,), when `width` columns that follow one another in `order` are one."""
+    groups = torch.empty(len(order), dtype=torch.int32, device=order.device)
+    groups[order] = torch.arange(len(order), dtype=torch.int32, device=order.device) // width
+    return groups

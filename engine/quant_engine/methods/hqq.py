@@ -8,6 +8,7 @@ from pydantic import Field
 
 from quant_engine.formats.grid import Grid, encode, find_grid
 from quant_engine.formats.numbers import compute_dtype
+from quant_engine.formats.scales import rounded
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.lazy import torch
 from quant_engine.methods.registry import Arguments, method
@@ -67,7 +68,7 @@ def fit(weight: Tensor, start: Grid, norm: float, iterations: int) -> Grid:
         if grid.zeros is not None:
             lowest, highest = grid.weight_format.code_range
             zeros = zero_step(target, codes, scales).round_().clamp_(lowest, highest)
-        scales = _scale_step(target, codes - zeros, grid.scales)
+        scales = _scale_step(target, codes - zeros, grid)
         grid = Grid(grid.weight_format, scales, None if grid.zeros is None else zeros.squeeze(-1).to(torch.int8))
         beta *= GROWTH
     return best
@@ -84,11 +85,11 @@ def zero_step(target: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
     return (codes - target / scales).mean(-1, keepdim=True)
 
 
-def _scale_step(target: Tensor, levels: Tensor, scales: Tensor) -> Tensor:
-    """The scales (rows × groups, in the stored dtype) with the least Σ(target − levels·s)²; unchanged where that is no positive number."""
+def _scale_step(target: Tensor, levels: Tensor, grid: Grid) -> Tensor:
+    """The scales (rows × groups, as they are stored) with the least Σ(target − levels·s)²; unchanged where that is no positive number."""
     squares = levels.square().sum(-1)
-    found = ((target * levels).sum(-1) / squares).to(scales.dtype)
-    return torch.where((found > 0) & torch.isfinite(found), found, scales)
+    found = rounded((target * levels).sum(-1) / squares, grid.weight_format, grid.scales.dtype)
+    return torch.where((found > 0) & torch.isfinite(found), found, grid.scales)
 
 
 def _zeros(grid: Grid, like: Tensor) -> Tensor:

@@ -25,10 +25,19 @@ if TYPE_CHECKING:
     from quant_engine.methods.types import Quantized, Statistics
 
 
+NEEDS_OUTPUT = "x-needs-output"
+"""In an argument's schema: value → the output formats that it takes one of."""
+
+
 class Arguments(BaseModel):
     """Base of every method's arguments; each field needs a description, which becomes completion and hover text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def orders_groups(self) -> bool:
+        """Whether groups may hold other columns than their place says, which only GPTQ's layout can store."""
+        return False
 
 
 QuantizeFunction = Callable[["Tensor", "Statistics", WeightFormat, Any], "Quantized"]

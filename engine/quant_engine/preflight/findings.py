@@ -14,7 +14,6 @@ from quant_engine.methods.types import Ranges, Statistics
 from quant_engine.preflight.disk import format_bytes
 from quant_engine.protocol import Diagnostic
 from quant_engine.retry import is_out_of_memory
-from quant_engine.uses import resolve
 
 if TYPE_CHECKING:
     from quant_engine.preflight.phases import Forecast
@@ -78,8 +77,8 @@ class Findings:
         recipe = self._work.recipe
         named: list[tuple[Key, Use | None]] = [(("candidates", index), use) for index, use in enumerate(recipe.resolved_candidates)]
         if recipe.quantize.budget is None:
-            named.append((("quantize", "default"), resolve(recipe.quantize.default)))
-        named += [(("quantize", "rules", index, "use"), rule.resolved) for index, rule in enumerate(recipe.quantize.rules)]
+            named.append((("quantize", "default"), recipe.quantize.default_use))
+        named += [(("quantize", "rules", index, "use"), use) for index, use in enumerate(recipe.quantize.rule_uses)]
         return ((key, use) for key, use in named if use is not None)
 
     def _add(self, code: str, severity: Literal["error", "warning"], message: str, key: Key) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quant_engine.checkpoint import CheckpointWriter
-from quant_engine.formats.stored import PARTS, decompressed
 from quant_engine.journal import Journal
+from quant_engine.lazy import torch
 from quant_engine.linalg.memory import release_freed
+from quant_engine.output_format import ALL_PARTS, decoded
 from quant_engine.preflight.fit import Cost, Label, Probed, costs
 from quant_engine.preflight.one_block import HEAD, OneBlock
 from quant_engine.preflight.recorder import Recorder, resident
@@ -113,7 +114,7 @@ class Probe:
                 journal.add(block.block, [], block.hidden)
                 if block.block is not None:
                     one.mark("block", "decompress")
-                    _decompress(folder / "pieces" / f"{piece_name(index)}.safetensors", named)
+                    _decompress(folder / "pieces" / f"{piece_name(index)}.safetensors", named, self.model.dtype)
                     one.mark("block", "store")
         return Probed(len(some), recorder.spans), one.groups
 
@@ -179,12 +180,12 @@ def _other_ways(usual: Uses, blocks: Sequence[Uses], groups: Sequence[Sequence[s
         yield changed
 
 
-def _decompress(piece: Path, uses: Uses) -> None:
+def _decompress(piece: Path, uses: Uses, dtype: torch.dtype) -> None:
     """As the evaluation reads what was written."""
     from safetensors.torch import load_file
 
     stored = load_file(piece)
     for name, use in uses.items():
-        parts = {part: stored[f"{name}.{part}"] for part in (*PARTS, "weight") if f"{name}.{part}" in stored}
-        if use is not None and "weight_scale" in parts:
-            decompressed(parts, use.weight_format)
+        parts = {part: stored[f"{name}.{part}"] for part in ALL_PARTS if f"{name}.{part}" in stored}
+        if use is not None and parts.keys() - {"weight"}:
+            decoded(parts, use.weight_format, dtype)

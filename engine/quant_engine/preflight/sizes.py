@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from quant_engine.architectures.folds import folds_of
 from quant_engine.checkpoint.files import carried
 from quant_engine.checkpoint.header import TensorInfo
-from quant_engine.checkpoint.linears import config_layers
-from quant_engine.checkpoint.quantization import quantization_config
 from quant_engine.checkpoint.read import DTYPE_NAMES
 from quant_engine.checkpoint.shards import shard_bytes
 from quant_engine.checkpoint.write import assembled, config_document, index_document, named_shards
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
+from quant_engine.output_format import layer_tensors, output_config
 
 if TYPE_CHECKING:
     from quant_engine.checkpoint import Checkpoint, LinearInfo
@@ -51,7 +50,7 @@ def output_of(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses)
     shards = named_shards(tensors)
     files = sum(shard_bytes(shard) for shard in shards.values())
     files += len(index_document(shards)) if len(shards) > 1 else 0
-    files += len(config_document(checkpoint, quantization_config(config_layers(checkpoint, dict(uses)))))
+    files += len(config_document(checkpoint, output_config(checkpoint, linears, uses)))
     files += sum(len(carried(file)) for file in checkpoint.other_files)
     total = sum(tensor.bytes for tensor in tensors)
     count = len(shards) + (len(shards) > 1) + 1 + len(checkpoint.other_files)
@@ -89,12 +88,11 @@ def quantized_tensors(linears: Sequence[LinearInfo], uses: Uses, dtype: str) -> 
 def _parts(weight_format: WeightFormat, rows: int, columns: int, dtype: str) -> list[tuple[str, str, tuple[int, ...], int]]:
     """Name, dtype, shape and bytes of each tensor that stands for a weight, by going through the real steps without data."""
     from quant_engine.formats.grid import encode, find_grid
-    from quant_engine.formats.stored import checkpoint_tensors
     from quant_engine.methods.types import Quantized, Report
 
     weight = torch.empty(rows, columns, dtype=getattr(torch, dtype), device="meta")
     grid = find_grid(weight, weight_format, weight.dtype)
-    tensors = checkpoint_tensors("x", Quantized(encode(weight, grid), grid, Report()))
+    tensors = layer_tensors("x", Quantized(encode(weight, grid), grid, Report()))
     return [(name[2:], _STORED[str(tensor.dtype)], tuple(tensor.shape), tensor.nbytes) for name, tensor in tensors.items()]
 
 

@@ -1,0 +1,71 @@
+import type { Linear } from '../protocol/checkpoint';
+import type { Decisions } from './decisions';
+import { errorAt, type Finding, type WrongPlaces } from './finding';
+import { rulePlaces } from './layers';
+import { childNamed, placeAt, type Place, type Recipe } from './recipe';
+import { neededOutputs, outputFormat, readUse } from './uses';
+
+const HOLDS = 'which has integer weights of 2, 3, 4 or 8 bits and inputs as they are';
+
+/** Schemes that the output's format does not have, and values of arguments that take another format: as far as the recipe alone tells. */
+export function unstorableFindings(recipe: Recipe, wrong: WrongPlaces): Finding[] {
+    const output = writtenFormat(recipe, wrong);
+    if (output === undefined) return [];
+    return usePlaces(recipe).flatMap((place): Finding[] => {
+        const use = wrong.isWhollyRight(place) ? readUse(recipe, place) : undefined;
+        if (!use) return [];
+        const refused = use.format && !use.format.outputs.includes(output);
+        const findings = refused ? [errorAt('output-format', schemePlace(place), `${use.scheme} cannot be stored in GPTQ's format, ${HOLDS}`)] : [];
+        const misplaced = place.children.flatMap((child): Finding[] => {
+            const needed = neededOutputs(child);
+            if (!needed || needed.includes(output)) return [];
+            const message = `${child.key?.name} "${child.text}" needs the output format ${needed.join(' or ')}, and this recipe's is ${output}`;
+            return [errorAt('argument-format', child, message, [String(child.slot?.default)])];
+        });
+        return [...findings, ...misplaced];
+    });
+}
+
+/** Of each way to quantize the first layer whose shape the output's format cannot hold. */
+export function unstorableLayerFindings(recipe: Recipe, decisions: Decisions, wrong: WrongPlaces): Finding[] {
+    const output = writtenFormat(recipe, wrong);
+    if (output === undefined || output === 'compressed-tensors') return [];
+    const blocks = decisions.header.linears.filter(({ block }) => block !== null);
+    const deciders = ['default' as const, ...rulePlaces(recipe).keys()];
+    const uses: [Place | undefined, readonly Linear[]][] = [
+        ...decisions.candidatePlaces.map((place): [Place, Linear[]] => [place, blocks]),
+        ...deciders.map((decider): [Place | undefined, readonly Linear[]] => [decisions.placeOf(decider), decisions.layers.get(decider) ?? []]),
+    ];
+    return uses.flatMap(([place, layers]): Finding[] => {
+        const use = place && wrong.isWhollyRight(place) ? readUse(recipe, place) : undefined;
+        if (!place || !use?.format?.outputs.includes(output)) return [];
+        const bits = use.format.num_bits;
+        const layer = layers.find((linear) => layerRefusal(linear, bits) !== undefined);
+        return layer ? [errorAt('output-format', schemePlace(place), `${layer.name} cannot be stored in GPTQ's format: ${layerRefusal(layer, bits)}`)] : [];
+    });
+}
+
+function layerRefusal({ inputs, outputs }: Linear, bits: number): string | undefined {
+    if (inputs % 32 !== 0) return `GPTQ packs 32 inputs at a time, and 32 does not divide the layer's ${inputs}`;
+    if ((outputs * bits) % 32 === 0) return undefined;
+    return `GPTQ packs the zero points of all outputs into whole 32-bit words, and ${outputs} of ${bits} bits are none`;
+}
+
+/** undefined: what is written is wrong. */
+function writtenFormat(recipe: Recipe, wrong: WrongPlaces): string | undefined {
+    const place = placeAt(recipe.root, ['output_format']);
+    return place && !wrong.isRight(place) ? undefined : outputFormat(recipe);
+}
+
+/** Where a recipe names ways to quantize. */
+function usePlaces(recipe: Recipe): Place[] {
+    const candidates = placeAt(recipe.root, ['candidates']);
+    const fallback = placeAt(recipe.root, ['quantize', 'default']);
+    const rules = rulePlaces(recipe).flatMap((rule) => childNamed(rule, 'use') ?? []);
+    return [...(candidates?.kind === 'list' ? candidates.children : []), ...(fallback ? [fallback] : []), ...rules];
+}
+
+/** Where a way to quantize names its scheme. */
+function schemePlace(place: Place): Place {
+    return childNamed(place, 'scheme') ?? place;
+}
