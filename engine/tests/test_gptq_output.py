@@ -22,6 +22,8 @@ from quant_engine.assignment import Storage
 from quant_engine.benchmarks.perplexity import Evaluated, evaluate
 from quant_engine.check import check
 from quant_engine.checkpoint import Checkpoint, list_linears
+from quant_engine.conversion.gptq import layout_for
+from quant_engine.conversion.layer import LayerFormat
 from quant_engine.formats.grid import encode, find_grid
 from quant_engine.formats.scheme import SCHEMES, OutputFormat
 from quant_engine.methods.types import Quantized, Report
@@ -140,9 +142,18 @@ def test_the_config_says_what_readers_ask(whole: tuple[str, Path, Result]) -> No
     kept, *others = config["dynamic"].items()
     assert kept[0].startswith("-:") and "model\\.layers\\.1\\.self_attn\\.o_proj" in kept[0]
     entries = [entry for pattern, entry in others if "down_proj" in pattern or "lm_head" in pattern]
-    assert {"bits": 3, "group_size": 32, "sym": False} in entries and {"bits": 8, "group_size": -1, "sym": True} in entries
+    head = {"bits": 8, "group_size": -1, "sym": True, "desc_act": False}
+    assert {"bits": 3, "group_size": 32, "sym": False} in entries and head in entries
     found = quant_engine("inspect", workspace / "quantized", "--json")
     assert json.loads(found.stdout)["quantization"]["format"] == version
+
+
+def test_an_order_among_layers_without_groups_is_said_for_its_layers() -> None:
+    """vLLM takes desc_act of a config with one scale for each output for no; rules override both."""
+    wide = [LayerFormat(name, 64, 64, 8, None, True) for name in ("a", "b")]
+    config = layout_for("gptq").config([*wide, LayerFormat("c", 64, 64, 4, 32, True, ordered=True)], [], "lm_head")
+    assert (config["group_size"], config["desc_act"]) == (-1, True)
+    assert config["dynamic"] == {"+:(?:c)$": {"bits": 4, "group_size": 32, "sym": True, "desc_act": True}}
 
 
 def test_every_byte_is_known_before(whole: tuple[str, Path, Result]) -> None:
@@ -198,11 +209,10 @@ def test_without_an_order_it_is_the_conversion_of_the_usual_output(tmp_path: Pat
     first, second = files(tmp_path / "quantized"), files(tmp_path / "converted")
     configs = [json.loads(one.pop("config.json")) for one in (first, second)]
     assert configs[0] == configs[1]
-    weights = [one.pop("model.safetensors") for one in (first, second)]
-    assert first == second
+    # In a file tensors lie in the order of the source's.
+    assert len(first.pop("model.safetensors")) == len(second.pop("model.safetensors")) and first == second
     stored = [load_file(tmp_path / name / "model.safetensors") for name in ("quantized", "converted")]
     assert stored[0].keys() == stored[1].keys() and all(torch.equal(tensor, stored[1][name]) for name, tensor in stored[0].items())
-    assert len(weights[0]) == len(weights[1])
 
 
 def test_an_ordered_output_has_no_way_back_and_another_version(whole: tuple[str, Path, Result], tmp_path: Path) -> None:
