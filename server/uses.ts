@@ -26,8 +26,8 @@ const SUFFIX = /^(.+?)(?:-g(\d+)|-(channel))?$/;
 /** The format of the written checkpoint, as far as it is one that the schema knows. */
 export function outputFormat(recipe: Recipe): string {
     const place = placeAt(recipe.root, ['output_format']);
-    const usual = place?.slot?.default ?? 'compressed-tensors';
-    return String(place?.slot?.alternatives.some(({ schema }) => schema.enum?.includes(place.value)) ? place.value : usual);
+    const isKnown = place?.slot?.alternatives.some(({ schema }) => schema.enum?.includes(place.value)) === true;
+    return isKnown && typeof place.value === 'string' ? place.value : 'compressed-tensors';
 }
 
 /** The output formats of which an argument's value takes one; undefined: it takes any. */

@@ -174,7 +174,9 @@ class LayerCheck:
 
     def _unstorable(self, key: Key, use: object, linears: list[LinearInfo]) -> Iterator[Finding]:
         """The first layer whose shape the output's format cannot hold."""
-        for linear in linears if isinstance(use, Use) else ():
+        if not isinstance(use, Use):
+            return
+        for linear in linears:
             refusal = layer_refusal(use, linear)
             if refusal:
                 message = f"{linear.name} cannot be stored in GPTQ's format: {refusal}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from quant_engine.methods.registry import NEEDS_OUTPUT
+from quant_engine.methods.registry import needed_outputs
 from quant_engine.output_format import scheme_refusal
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
@@ -25,8 +25,8 @@ def unstorable(values: RightValues) -> Iterator[Finding]:
         node = values.node(key)
         for entry in node.entries if isinstance(node, Mapping) else ():
             name = entry.key.text
-            extra = type(use).model_fields[name].json_schema_extra if name in type(use).model_fields else None
-            needed = extra.get(NEEDS_OUTPUT, {}).get(getattr(use, name)) if isinstance(extra, dict) else None  # type: ignore[union-attr]
+            value = getattr(use, name)
+            needed = needed_outputs(type(use), name, value)
             if needed and output not in needed:
-                message = f'{name} "{getattr(use, name)}" needs the output format {" or ".join(needed)}, and this recipe\'s is {output}'
+                message = f'{name} "{value}" needs the output format {" or ".join(needed)}, and this recipe\'s is {output}'
                 yield Finding("argument-format", message, entry.value.span)

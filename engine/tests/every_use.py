@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.methods import METHODS, Method
-from quant_engine.methods.registry import NEEDS_OUTPUT
+from quant_engine.methods.registry import needed_outputs
 from quant_engine.uses import USE_MODELS, Use
 
 
@@ -29,8 +29,8 @@ def uses_of(method: Method, width: int) -> list[dict[str, Any]]:
     others = []
     for name, info in method.arguments.model_fields.items():
         values = [False, True] if info.annotation is bool else get_args(info.annotation) if get_origin(info.annotation) is Literal else []
-        elsewhere = info.json_schema_extra.get(NEEDS_OUTPUT, {}) if isinstance(info.json_schema_extra, dict) else {}
-        others += [{**first, name: value} for value in values if value != info.default and value not in elsewhere]
+        usual = [value for value in values if value != info.default and not needed_outputs(method.arguments, name, value)]
+        others += [{**first, name: value} for value in usual]
     return [*found.values(), *others]
 
 

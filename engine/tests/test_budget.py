@@ -53,7 +53,7 @@ class Instance:
 
     def every(self) -> Iterator[dict[str, Use]]:
         """All choices, as the use of each quantized layer."""
-        fixed = {name: resolve(rule.use) for rule in self.rules for name in rule.patterns if resolve(rule.use)}
+        fixed = {name: use for rule in self.rules for name in rule.patterns if (use := resolve(rule.use))}
         for choice in itertools.product(self.candidates, repeat=len(self.units)):
             yield fixed | {layer.name: use for unit, use in zip(self.units, choice, strict=True) for layer in unit}
 

@@ -22,7 +22,7 @@ def front_of(made: Instance, wanted: int) -> ParetoFront:
 
 
 def uses_at(made: Instance, front: ParetoFront, index: int) -> dict[str, Use]:
-    fixed = {name: resolve(rule.use) for rule in made.rules for name in rule.patterns if resolve(rule.use)}
+    fixed = {name: use for rule in made.rules for name in rule.patterns if (use := resolve(rule.use))}
     chosen = zip(front.units, front.points[index].assignment, strict=True)
     return fixed | {name: made.candidates[candidate] for unit, candidate in chosen for name in unit}
 

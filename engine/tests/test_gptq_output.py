@@ -20,10 +20,18 @@ import tiny
 from quant_engine.architectures.decoder import open_model
 from quant_engine.assignment import Storage
 from quant_engine.benchmarks.perplexity import Evaluated, evaluate
+from quant_engine.check import check
 from quant_engine.checkpoint import Checkpoint, list_linears
+from quant_engine.conversion.gptq import layout_for
+from quant_engine.conversion.layer import LayerFormat
+from quant_engine.formats.grid import encode, find_grid
+from quant_engine.formats.scheme import SCHEMES, OutputFormat
+from quant_engine.methods.types import Quantized, Report
+from quant_engine.output_format import doubt
 from quant_engine.recipe import Recipe
 from quant_engine.result import Result, Scores
 from quant_engine.tokens import held_out_tokens, load_tokenizer
+from quant_engine.uses import Use
 from quant_engine.yaml_source import Source, plain
 from small_workspace import environment, files, make_workspace, quant_engine
 
@@ -110,7 +118,8 @@ def test_the_figures_are_those_of_the_decoded_weights(whole: tuple[str, Path, Re
     decoded = decoded_copy(workspace, version)
     expected = scores_of(workspace, decoded)
     assert (scores.perplexity, scores.kl, scores.same_top) == (expected.perplexity, expected.kl, expected.same_top)
-    written, read = (open_model(checkpoint).read_block(1).state_dict() for checkpoint in (Checkpoint.open(workspace / "quantized"), decoded))
+    both = Checkpoint.open(workspace / "quantized"), decoded
+    written, read = (open_model(checkpoint).read_block(1).state_dict() for checkpoint in both)
     assert written.keys() == read.keys() and all(torch.equal(tensor, read[name]) for name, tensor in written.items())
 
 
@@ -133,9 +142,18 @@ def test_the_config_says_what_readers_ask(whole: tuple[str, Path, Result]) -> No
     kept, *others = config["dynamic"].items()
     assert kept[0].startswith("-:") and "model\\.layers\\.1\\.self_attn\\.o_proj" in kept[0]
     entries = [entry for pattern, entry in others if "down_proj" in pattern or "lm_head" in pattern]
-    assert {"bits": 3, "group_size": 32, "sym": False} in entries and {"bits": 8, "group_size": -1, "sym": True} in entries
+    head = {"bits": 8, "group_size": -1, "sym": True, "desc_act": False}
+    assert {"bits": 3, "group_size": 32, "sym": False} in entries and head in entries
     found = quant_engine("inspect", workspace / "quantized", "--json")
     assert json.loads(found.stdout)["quantization"]["format"] == version
+
+
+def test_an_order_among_layers_without_groups_is_said_for_its_layers() -> None:
+    """vLLM takes desc_act of a config with one scale for each output for no; rules override both."""
+    wide = [LayerFormat(name, 64, 64, 8, None, True) for name in ("a", "b")]
+    config = layout_for("gptq").config([*wide, LayerFormat("c", 64, 64, 4, 32, True, ordered=True)], [], "lm_head")
+    assert (config["group_size"], config["desc_act"]) == (-1, True)
+    assert config["dynamic"] == {"+:(?:c)$": {"bits": 4, "group_size": 32, "sym": True, "desc_act": True}}
 
 
 def test_every_byte_is_known_before(whole: tuple[str, Path, Result]) -> None:
@@ -145,7 +163,7 @@ def test_every_byte_is_known_before(whole: tuple[str, Path, Result]) -> None:
     linears = list_linears(checkpoint)
     storage = Storage.of(checkpoint, linears)
     deciders = {layer.name: layer.rule for layer in result.layers}
-    given = {"default": recipe.quantize.default_use} | dict(enumerate(recipe.quantize.rule_uses))
+    given: dict[str | int | None, Use | None] = {"default": recipe.quantize.default_use, **dict(enumerate(recipe.quantize.rule_uses))}
     chosen = [(linear, use) for linear in linears if (use := given.get(deciders[linear.name])) is not None]
     assert result.sizes.quantized_bytes == storage.tensor_bytes + sum(storage.added_bytes(linear, use) for linear, use in chosen)
     stored = Checkpoint.open(workspace / "quantized").tensors
@@ -191,11 +209,10 @@ def test_without_an_order_it_is_the_conversion_of_the_usual_output(tmp_path: Pat
     first, second = files(tmp_path / "quantized"), files(tmp_path / "converted")
     configs = [json.loads(one.pop("config.json")) for one in (first, second)]
     assert configs[0] == configs[1]
-    weights = [one.pop("model.safetensors") for one in (first, second)]
-    assert first == second
+    # In a file tensors lie in the order of the source's.
+    assert len(first.pop("model.safetensors")) == len(second.pop("model.safetensors")) and first == second
     stored = [load_file(tmp_path / name / "model.safetensors") for name in ("quantized", "converted")]
     assert stored[0].keys() == stored[1].keys() and all(torch.equal(tensor, stored[1][name]) for name, tensor in stored[0].items())
-    assert len(weights[0]) == len(weights[1])
 
 
 def test_an_ordered_output_has_no_way_back_and_another_version(whole: tuple[str, Path, Result], tmp_path: Path) -> None:
@@ -240,6 +257,47 @@ def test_a_measurement_for_another_format_is_not_reused(whole: tuple[str, Path, 
     fresh = quant_engine("sensitivity", workspace / "small.quant.yaml", "--json", "--set", f"output_format={other}")
     found = json.loads(fresh.stdout)
     assert all(run == found["run"] for run in found["measured_by"].values())
+
+
+@pytest.mark.parametrize(("layout", "noted"), [("gptq", True), ("gptq_v2", False), ("compressed-tensors", False)])
+def test_zero_points_that_readers_of_the_first_version_may_misread_are_noted(layout: OutputFormat, noted: bool) -> None:
+    """Weights that are all positive have the lowest code as their zero point."""
+    weight = torch.rand(32, 64, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16) + 0.1
+    grid = find_grid(weight, SCHEMES["W4A16_ASYM"].weights.with_group_size(32).stored_as(layout), weight.dtype)
+    note = doubt(Quantized(encode(weight, grid), grid, Report()))
+    assert (note or "").startswith("64 zero points are 0") is noted
+
+
+def test_what_a_layer_is_too_narrow_for_is_said_before(tmp_path: Path) -> None:
+    """Widths that 32 does not divide, and zero points that do not fill words: of candidates, the default and rules."""
+    recipe = make_workspace(tmp_path, 2, intermediate_size=72)
+    recipe.write_text("""\
+model: model
+calibration: { data: calibration.jsonl, samples: 16, sequence_length: 32 }
+candidates: [rtn-w4a16-channel]
+quantize:
+  default: { method: gptq, scheme: W4A16, group_size: channel }
+  rules:
+    - { layers: lm_head, use: rtn-w8a16-channel }
+    - { layers: "*.up_proj", use: rtn-w3a16-channel }
+    - { layers: "*.o_proj", use: { method: rtn, scheme: W8A16, group_size: 32 } }
+output: quantized
+output_format: gptq
+""")
+    found = [(one.line, one.column, one.message) for one in check(recipe).diagnostics if one.code == "output-format"]
+    reason = "GPTQ packs 32 inputs at a time, and 32 does not divide the layer's 72"
+    down = f"model.layers.0.mlp.down_proj cannot be stored in GPTQ's format: {reason}"
+    assert found == [
+        (3, 14, down),
+        (5, 36, down),
+        (7, 31, words("lm_head", 257, 8)),
+        (8, 35, words("model.layers.0.mlp.up_proj", 72, 3)),
+    ]
+
+
+def words(layer: str, outputs: int, bits: int) -> str:
+    reason = f"GPTQ packs the zero points of all outputs into whole 32-bit words, and {outputs} of {bits} bits are none"
+    return f"{layer} cannot be stored in GPTQ's format: {reason}"
 
 
 def test_experts_too(tmp_path: Path) -> None:

@@ -83,12 +83,13 @@ class Gptq(Layout):
 
     def config(self, layers: Sequence[LayerFormat], kept: Sequence[str], head: str) -> dict[str, Any]:
         base = commonest(layers)
-        changes = {layer.name: _entry(layer.kind) for layer in layers if layer.kind != base}
+        ordered = any(layer.ordered for layer in layers)
+        changes = {layer.name: _entry(layer.kind) | _order(layer, ordered, base[1]) for layer in layers if layer.kind != base}
         dynamic = rules(changes, [name for name in kept if name != head])
         return {
             "quant_method": "gptq",
             **_entry(base),
-            "desc_act": any(layer.ordered for layer in layers),
+            "desc_act": ordered,
             "lm_head": any(layer.name == head for layer in layers),
             "format": self.name,
             "checkpoint_format": self.name,
@@ -140,6 +141,12 @@ def _compare(source: Checkpoint, layer: LayerFormat, qweight: TensorInfo) -> Non
 def _entry(kind: tuple[int, int | None, bool]) -> dict[str, Any]:
     bits, size, symmetric = kind
     return {"bits": bits, "group_size": size or WHOLE_ROW, "sym": symmetric}
+
+
+def _order(layer: LayerFormat, ordered: bool, base_size: int | None) -> dict[str, Any]:
+    """What a rule says of the order where the config as a whole (`ordered`) says otherwise, or is not believed, being of whole rows."""
+    differs = layer.ordered != ordered or (layer.ordered and base_size is None)
+    return {"desc_act": layer.ordered} if differs else {}
 
 
 def _shifted(zeros: Tensor, by: int, bits: int) -> Tensor:

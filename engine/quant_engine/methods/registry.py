@@ -40,6 +40,14 @@ class Arguments(BaseModel):
         return False
 
 
+def needed_outputs(model: type[BaseModel], name: str, value: object) -> list[str]:
+    """The output formats of which that value of an argument takes one; empty: it takes any."""
+    info = model.model_fields.get(name)
+    extra = info.json_schema_extra if info else None
+    needed: Any = extra.get(NEEDS_OUTPUT) if isinstance(extra, dict) else None
+    return (needed or {}).get(value, [])
+
+
 QuantizeFunction = Callable[["Tensor", "Statistics", WeightFormat, Any], "Quantized"]
 
 

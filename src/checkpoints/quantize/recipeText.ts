@@ -44,6 +44,8 @@ quantize:
 ${evaluation(choices.heldOut === undefined ? undefined : relative(choices.heldOut), tokens)}
 # The quantized checkpoint; this folder must not exist yet.
 output: ${relative(choices.output)}
+# GPTQ's own format instead of compressed-tensors; it alone can store GPTQ's dynamic act-order (actorder: group).
+# output_format: gptq
 `;
 }
 

@@ -19,6 +19,8 @@ export interface SchemeFormat extends WeightFormat {
     readonly divides: number | null;
     /** Whether the group size can be chosen. */
     readonly regroupable: boolean;
+    /** Formats of a checkpoint that can store it. */
+    readonly outputs: readonly string[];
 }
 
 /** What the recipe's schema says that the questions need. */

@@ -126,6 +126,29 @@ describe('validation', () => {
         assert.deepEqual(found(whole(`  default: gptq-w4a16-channel\n${rule.replace('80', '96')}`)), ['group-size: 96']);
     });
 
+    it("refuses layers that GPTQ's format cannot store, for their shape or for what they hold", () => {
+        const gptq = 'output_format: gptq\n';
+        const rule = (use: string): string => `  default: gptq-w4a16-g32\n  rules:\n    - { layers: lm_head, use: ${use} }`;
+        assert.deepEqual(found(whole(rule('rtn-w8a16-g32'), gptq)), []);
+        assert.deepEqual(found(whole(rule('rtn-w3a16-g32'))), []);
+        const words = "lm_head cannot be stored in GPTQ's format: GPTQ packs the zero points of all outputs into whole 32-bit words, and 100 of 3 bits are none";
+        assert.deepEqual(messages(whole(rule('{ method: rtn, scheme: W3A16, group_size: 32 }'), gptq)), [words]);
+        assert.deepEqual(found(whole(rule('{ method: rtn, scheme: W3A16, group_size: 32 }'), gptq)), ['output-format: W3A16']);
+        const odd = header({ linears: [{ name: 'model.layers.0.mlp.down_proj', block: 0, outputs: 64, inputs: 72, bytes: 9216 }] });
+        const inputs = "model.layers.0.mlp.down_proj cannot be stored in GPTQ's format: GPTQ packs 32 inputs at a time, and 32 does not divide the layer's 72";
+        const text = whole('  default: rtn-w4a16-channel', `candidates: [rtn-w8a16-channel]\n${gptq}`);
+        assert.deepEqual(messages(text, model({ state: 'read', header: odd })), [inputs, inputs]);
+        assert.deepEqual(found(text.replace('gptq\n', 'compressed-tensors\n'), model({ state: 'read', header: odd })), []);
+    });
+
+    it('marks an argument that takes another output format, unless the format may be what a broken line says', () => {
+        const text = whole('  default: { method: gptq, scheme: W4A16, group_size: 32, actorder: group }');
+        assert.deepEqual(found(text), ['argument-format: group']);
+        assert.deepEqual(validate(recipe(text), facts())[0]?.replacements, ['weight']);
+        assert.deepEqual(found(`${text}output_format: gptq_v2\n`), []);
+        assert.deepEqual(found(`${text} output_format: gptq_v2\n`).map((one) => one.split(':')[0]), ['yaml-syntax']);
+    });
+
     it('refuses a budget that no choice can meet', () => {
         const candidates = 'candidates: [gptq-w4a16-g32]\n';
         assert.match(messages(whole('  default: none\n  budget: { bits_per_weight: 4 }', candidates))[0]!, /needs only 4 bits per weight; the smallest needs 4\.500/);
