@@ -48,12 +48,13 @@ class Reused:
     importance: bool = False
 
 
-def measurement_identity(shared: Mapping[str, str], checkpoint: Checkpoint, seed: int) -> dict[str, str]:
+def measurement_identity(shared: Mapping[str, str], checkpoint: Checkpoint, seed: int | None) -> dict[str, str]:
     """shared: what a resume compares of data, code and device. Weight files count with their time too, because a resume comes soon and a
-    reuse perhaps years later, and a resume compares samples of large files. seed: of the tokens, known by them, and of the importance."""
+    reuse perhaps years later, and a resume compares samples of large files. seed: of the tokens, known by them, and of the importance;
+    None: there are no calibration data, and only measurements without them are alike."""
     files = sorted({tensor.file for tensor in checkpoint.tensors.values()})
     modified = {f"checkpoint.{file.name}.modified": json.dumps(file.stat().st_mtime_ns) for file in files}
-    return {**shared, **modified, "calibration seed": json.dumps(seed)}
+    return {**shared, **modified, **({} if seed is None else {"calibration seed": json.dumps(seed)})}
 
 
 def digest(identity: Mapping[str, str]) -> str:

@@ -50,6 +50,15 @@ def checkpoint_tensors(name: str, quantized: Quantized) -> dict[str, Tensor]:
     return {f"{name}.{part}": tensor.contiguous() for part, tensor in tensors.items()}
 
 
+def row_in(part: str, weight_format: WeightFormat, row: int) -> int:
+    """Where in a part's first dimension the entries of the weight's row `row` begin; of rows that share scales or words the first."""
+    if part == "weight_zero_point":
+        return row * weight_format.num_bits // 32
+    if part == "weight_scale" and weight_format.block:
+        return row // weight_format.block[0]
+    return 0 if part == "weight_shape" else row
+
+
 def decompressed(parts: Mapping[str, Tensor], weight_format: WeightFormat) -> Tensor:
     """The weight (out × in) that `checkpoint_tensors` stored; `parts` by their names without the module's."""
     if weight_format.layout == "pack-quantized":
