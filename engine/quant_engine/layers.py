@@ -92,7 +92,7 @@ def measure_group(
         noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale))
         for layer, entry, signal, noise, part, price in zip(layers, found, signals, noises, parts, prices, strict=True):
             bits = stack.bits_per_weight(use, part)
-            refuse_no_number(layer.name, use, signal, noise)
+            refuse_no_number(layer.name, use, signal, float(noise.sum()))
             entry[use.label] = measurement(signal, total(noise), bits, part.report, None if price is None else total(noise * price))
     return [
         MeasuredLayer(layer.name, layer.group, statistics.tokens, signal, entry)
@@ -126,7 +126,7 @@ def quantize_group(
         signals = energies(stack.weight, statistics.gram, stack.sizes)
         noises = stack.noises(parts, statistics, quantizer)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
-            refuse_no_number(layer.name, use, signal, noise)
+            refuse_no_number(layer.name, use, signal, float(noise.sum()))
             achieved = measurement(signal, total(noise), stack.bits_per_weight(use, part), part.report)
             done[layer.name] = record(layer.name, layer.group, use, part.report, statistics.tokens, signal, achieved)
             store_layer(layer, part, quantizer, tensors)
@@ -198,8 +198,8 @@ def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:
         )
 
 
-def refuse_no_number(name: str, use: Use, signal: float, noise: Tensor) -> None:
+def refuse_no_number(name: str, use: Use, signal: float, noise: float) -> None:
     """A result with such numbers could not be read again: JSON has none of them."""
-    if not (math.isfinite(signal) and bool(torch.isfinite(noise).all())):
+    if not (math.isfinite(signal) and math.isfinite(noise)):
         what = f"the error of {use.label} on {name}" if math.isfinite(signal) else f"the output of {name}"
         raise QuantError(f"{what} is infinite or no number", code="not-finite", advice=_OVERFLOW)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from quant_engine.lazy import torch
+from quant_engine.linalg.memory import keep_freed
 from quant_engine.linalg.threads import one_thread
 
 T, U = TypeVar("T"), TypeVar("U")
@@ -28,6 +29,7 @@ def in_order(
 ) -> Iterator[tuple[U, list[T]]]:
     """Each unit with the results of its tasks. tick: called after each task; what it or a task raises ends the work, and tasks that have not
     begun never do."""
+    keep_freed()
     with one_thread():
         pool = ThreadPoolExecutor(threads)
         waiting: deque[tuple[U, list[Future[T]]]] = deque()

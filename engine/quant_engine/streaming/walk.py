@@ -13,7 +13,7 @@ from quant_engine.layers import MeasuredLayer, QuantizedLayer, check_fits, recor
 from quant_engine.lazy import torch
 from quant_engine.preflight import dtype_bytes
 from quant_engine.streaming.files import Files
-from quant_engine.streaming.layer import Piece, joined, one_at_a_time, pieces, quantize_piece, weight_measurements
+from quant_engine.streaming.layer import Piece, one_at_a_time, pieces, quantize_piece, weight_measurements
 from quant_engine.streaming.pool import in_order, workers
 from quant_engine.walk import piece_name
 
@@ -68,7 +68,7 @@ class Stream:
         """What each candidate does to the weights of each layer alone. Raises QuantError("group-size", "model-broken")."""
         check_fits([layer for unit in units for layer in unit.layers], lambda _: candidates)
         for unit, done in self._run(units, lambda layer: candidates, None):
-            yield unit, [self._measured(layer, candidates, whole) for layer, whole in zip(unit.layers, done, strict=True)]
+            yield unit, [self._measured(layer, candidates, parts) for layer, parts in zip(unit.layers, done, strict=True)]
 
     def quantize(
         self, units: Sequence[Unit], assignment: Mapping[str, Use], writer: ShardWriter
@@ -79,12 +79,12 @@ class Stream:
         check_fits(layers, lambda name: [assignment[name]])
         for unit, done in self._run(units, lambda layer: [assignment[layer.name]], writer):
             writer.sync([tensor.name for tensor in unit.copied] + writer.names_of(unit.layers))
-            yield unit, [self._quantized(layer, assignment[layer.name], whole) for layer, whole in zip(unit.layers, done, strict=True)]
+            yield unit, [self._quantized(layer, assignment[layer.name], parts) for layer, parts in zip(unit.layers, done, strict=True)]
 
     def _run(
         self, units: Sequence[Unit], uses_of: Callable[[LinearInfo], Sequence[Use]], writer: ShardWriter | None
-    ) -> Iterator[tuple[Unit, list[Piece]]]:
-        """Each unit with one result for each of its layers."""
+    ) -> Iterator[tuple[Unit, list[list[Piece]]]]:
+        """Each unit with the pieces of each of its layers."""
         with closing(Files()) as files:
             tasks = ((unit, self._tasks(files, unit, uses_of, writer)) for unit in units)
             with closing(in_order(tasks, workers(self.device), self.tick)) as results:
@@ -92,7 +92,7 @@ class Stream:
                     by_layer: dict[str, list[Piece]] = {}
                     for name, piece in filter(None, done):
                         by_layer.setdefault(name, []).append(piece)
-                    yield unit, [joined(by_layer[layer.name]) for layer in unit.layers]
+                    yield unit, [by_layer[layer.name] for layer in unit.layers]
 
     def _tasks(
         self, files: Files, unit: Unit, uses_of: Callable[[LinearInfo], Sequence[Use]], writer: ShardWriter | None
@@ -116,14 +116,14 @@ class Stream:
             weight = weight.to(self.device, getattr(torch, self.source.dtype))
             return layer.name, quantize_piece(layer.name, weight, uses, store)
 
-    def _measured(self, layer: LinearInfo, candidates: Sequence[Use], whole: Piece) -> MeasuredLayer:
-        signal, found = weight_measurements(layer, candidates, whole, self._scale_bits)
+    def _measured(self, layer: LinearInfo, candidates: Sequence[Use], done: Sequence[Piece]) -> MeasuredLayer:
+        signal, found, _ = weight_measurements(layer, candidates, done, self._scale_bits)
         by_label = {use.label: one for use, one in zip(candidates, found, strict=True)}
         return MeasuredLayer(layer.name, layer.name, 0, signal, by_label)
 
-    def _quantized(self, layer: LinearInfo, use: Use, whole: Piece) -> QuantizedLayer:
-        signal, (achieved,) = weight_measurements(layer, [use], whole, self._scale_bits)
-        return record(layer.name, layer.name, use, whole.reports[0], 0, signal, achieved)
+    def _quantized(self, layer: LinearInfo, use: Use, done: Sequence[Piece]) -> QuantizedLayer:
+        signal, (achieved,), (report,) = weight_measurements(layer, [use], done, self._scale_bits)
+        return record(layer.name, layer.name, use, report, 0, signal, achieved)
 
     @property
     def _scale_bits(self) -> int:
