@@ -185,8 +185,10 @@ class Recipe(Section):
     )
     candidates: list[ShortUse | LongUse] = Field(
         default=[],
-        description="What the sensitivity panel compares on every layer, from one calibration pass. Absent: nothing is measured before. Without "
-            "calibration data the weights alone are compared.",
+        description=(
+            "What the sensitivity panel compares on every layer, from one calibration pass; without calibration data on its weights alone. "
+            "Absent: nothing is measured before."
+        ),
     )
     quantize: Quantize = Field(description="Which layer is quantized how.")
     evaluate: Evaluate | None = Field(default=None, description="End-to-end quality on held-out text. Absent: not measured.")
