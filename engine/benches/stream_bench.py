@@ -2,8 +2,8 @@
 
     python engine/benches/stream_bench.py [--work DIR] [--rounds N] [--blocks N]
 
-The checkpoint has a Llama's shapes of width 2048, random bfloat16 weights and several files. The copy is `shutil.copyfile` of each weight file
-to the same disk, flushed; the runs are those of the command, which flushes too. Rates count the bytes of the source.
+The checkpoint has a Llama's shapes of width 2048, random bfloat16 weights and several files. The copy is `shutil.copyfile` of each file to
+the same disk, flushed; the runs are those of the command, which flushes too. Rates count the bytes of the source.
 """
 
 from __future__ import annotations
@@ -105,15 +105,16 @@ def measure(checkpoint: Path, work: Path, rounds: int) -> None:
             runs[title].append(stream(checkpoint, work, use))
             print(f"round {index + 1}: copy {copies[-1]:.2f} s, {title} {runs[title][-1]}", file=sys.stderr, flush=True)
     rate = size / statistics.median(copies) / 1e6
-    print(f"\n{size / 1e9:.2f} GB in {len(list(checkpoint.glob('*.safetensors')))} files, {torch.get_num_threads()} threads, {rounds} rounds\n")
+    count = len(list(checkpoint.glob("*.safetensors")))
+    print(f"\n{size / 1e9:.2f} GB in {count} files, {torch.get_num_threads()} threads, {rounds} rounds\n")
     print("| | MB/s | of the copy | with the start of the process, MB/s | of the copy | peak memory, MB |\n|---|---|---|---|---|---|")
     print(f"| plain copy | {rate:.0f} | | | | |")
     for title, found in runs.items():
         cells = []
         for kind in (0, 1):
             ratios = [copied / one[kind] for copied, one in zip(copies, found, strict=True)]
-            middle = statistics.median(ratios)
-            cells += [f"{size / statistics.median(one[kind] for one in found) / 1e6:.0f}", f"{middle:.0%} ({min(ratios):.0%}–{max(ratios):.0%})"]
+            spread = f"{statistics.median(ratios):.0%} ({min(ratios):.0%}–{max(ratios):.0%})"
+            cells += [f"{size / statistics.median(one[kind] for one in found) / 1e6:.0f}", spread]
         print(f"| {title} | {' | '.join(cells)} | {statistics.median(one[2] for one in found) / 1e6:.0f} |", flush=True)
 
 

@@ -19,7 +19,7 @@ Objective = Literal["noise", "importance"]
 
 
 class Measurement(Model):
-    """One candidate on one layer: at the layer's output, over all calibration tokens; of a run without calibration data on its weights alone."""
+    """One candidate on one layer: at the layer's output, over all calibration tokens; without calibration data on its weights alone."""
 
     of: Literal["outputs", "weights"] = Field(
         default="outputs",

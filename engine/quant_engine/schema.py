@@ -55,13 +55,15 @@ def recipe_facts() -> dict[str, Any]:
     schemes = {name: _facts(scheme) for name, scheme in SCHEMES.items()}
     short = {name: {"method": method, "scheme": scheme} for name, (method, scheme) in SHORT_USES.items()}
     methods = {method.name: {"needs_calibration": method.needs_calibration} for method in METHODS.values()}
-    return {"x-architectures": architectures, "x-methods": methods, "x-schemes": schemes, "x-short-forms": short, "x-group-sizes": list(GROUP_SIZES)}
+    facts = {"x-architectures": architectures, "x-methods": methods, "x-schemes": schemes, "x-short-forms": short}
+    return {**facts, "x-group-sizes": list(GROUP_SIZES)}
 
 
 def _facts(scheme: Scheme) -> dict[str, Any]:
     """num_bits: stored for each weight. group_size: inputs that share a scale, null when no such groups. scale_bits: null, those of the
     model's dtype. divides: what has to divide the input width. regroupable: whether a recipe may choose the group size. block: rows and
-    columns that share a scale. per_tensor: one scale for the matrix. calibrated_inputs: whether a scale of the inputs is stored."""
+    columns that share a scale. per_tensor: one scale for the matrix.
+    calibrated_inputs: whether a scale of the inputs is stored."""
     weights = scheme.weights
     return {
         "num_bits": weights.stored_bits,

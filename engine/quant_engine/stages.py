@@ -337,7 +337,7 @@ def _json(measurement: Measurement | None) -> dict[str, object] | None:
 
 
 def quantized_json(layer: QuantizedLayer) -> dict[str, object]:
-    return asdict(layer) | {"achieved": _json(layer.achieved)}
+    return {**asdict(layer), "achieved": _json(layer.achieved)}
 
 
 def measured_json(layer: MeasuredLayer) -> dict[str, object]:

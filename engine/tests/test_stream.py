@@ -131,7 +131,8 @@ def test_the_record_says_what_became_of_the_weights(workspace: Path) -> None:
             continue
         assert layer.achieved is not None and layer.achieved.of == "weights" and layer.tokens == 0
         W = source[f"{layer.name}.weight"].double()
-        parts = {name.rpartition(".")[2]: tensor for name, tensor in written.load(n for n in written.tensors if n.startswith(layer.name)).items()}
+        stored = written.load(name for name in written.tensors if name.startswith(layer.name))
+        parts = {name.rpartition(".")[2]: tensor for name, tensor in stored.items()}
         formats = formats_of(config, layer.name)
         assert formats is not None
         noise = (decompressed(parts, formats[0]).double() - W).square().sum()
@@ -141,7 +142,8 @@ def test_the_record_says_what_became_of_the_weights(workspace: Path) -> None:
 
 
 def test_the_command_evaluates_on_held_out_text_and_says_that_sqnr_is_of_weights(workspace: Path) -> None:
-    recipe = write(workspace, "evaluated", "  default: rtn-w8a16-channel\n", "evaluate: { data: held-out.txt, samples: 4, sequence_length: 32 }\n")
+    section = "evaluate: { data: held-out.txt, samples: 4, sequence_length: 32 }\n"
+    recipe = write(workspace, "evaluated", "  default: rtn-w8a16-channel\n", section)
     done = quant_engine("run", recipe, "--device", "cpu", cwd=workspace)
     assert done.returncode == 0, done.stderr
     assert "weights" in done.stdout and "achieved" not in done.stdout and "says nothing of a layer's output" in done.stdout

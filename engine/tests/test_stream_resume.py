@@ -44,7 +44,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_killed_run_continues_to_the_same_bytes(workspace: Path, tmp_path: Path, phase: str, done: int) -> None:
     out, runs = tmp_path / "out", tmp_path / "runs"
-    command = [sys.executable, ENGINE / "tests" / "interrupted.py", "SIGKILL", phase, done, "start", workspace / "small.quant.yaml", out, runs]
+    recipe = workspace / "small.quant.yaml"
+    command = [sys.executable, ENGINE / "tests" / "interrupted.py", "SIGKILL", phase, done, "start", recipe, out, runs]
     killed = subprocess.run([*map(str, command)], env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert killed.returncode == -9, killed.stderr
     assert out.exists() == (phase == "write") and not list(tmp_path.glob(".out*"))
@@ -125,7 +126,8 @@ def test_preflight_knows_the_bytes_and_finds_what_needs_data(workspace: Path) ->
     assert [phase["phase"] for phase in said["phases"]] == ["prepare", "measure", "quantize", "write", "evaluate"]
     assert (said["calibration_tokens"], said["held_out_tokens"]) == (0, 128)
     assert all(phase["seconds"] > 0 and phase["host_bytes"] > 0 for phase in said["phases"])
-    refused = quant_engine("preflight", "small.quant.yaml", "--set", "quantize.default=gptq-w4a16-g32", "--set", "output=other", cwd=workspace)
+    fitted = ("--set", "quantize.default=gptq-w4a16-g32", "--set", "output=other")
+    refused = quant_engine("preflight", "small.quant.yaml", *fitted, cwd=workspace)
     assert refused.returncode == 2 and "[calibration-missing]" in refused.stderr
 
 

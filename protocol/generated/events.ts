@@ -103,7 +103,7 @@ export interface LayerMeasured {
     };
 }
 /**
- * One candidate on one layer: at the layer's output, over all calibration tokens; of a run without calibration data on its weights alone.
+ * One candidate on one layer: at the layer's output, over all calibration tokens; without calibration data on its weights alone.
  */
 export interface Measurement {
     /**

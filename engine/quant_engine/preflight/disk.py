@@ -37,7 +37,8 @@ def needs(
 ) -> Needs:
     """Quantized layers at their stored bits, the rest as it is; the hidden state of each calibration token twice, while it is replaced.
 
-    tokens: 0, there are no calibration data. weighs: importance is measured, for which hidden states before every block and the head are kept, and gradients once."""
+    tokens: 0, there are no calibration data.
+    weighs: importance is measured, for which hidden states before every block and the head are kept, and gradients once."""
     scale_bits = 8 * dtype_bytes(checkpoint.dtype)
     pieces, replaced = 0.0, 0
     for linear in linears:

@@ -112,7 +112,8 @@ class Forecast:
         found = self.probe.evaluate(data.batches, section.baseline)
         unpacking = {label: cost for label, cost in walked[0].items() if label[2] == "decompress"}
         by_kind: ByKind = {0: {**found, **unpacking}}
-        self.walked["evaluate"] = Phase("evaluate", by_kind, full_batches(data.batches), lambda _, label: size if label[0] == "block" else 1.0)
+        count = full_batches(data.batches)
+        self.walked["evaluate"] = Phase("evaluate", by_kind, count, lambda _, label: size if label[0] == "block" else 1.0)
 
     def _within(self, block: int) -> dict[str, Use | None]:
         linears = (linear.name for linear in self.probe.model.linears if linear.block == block)

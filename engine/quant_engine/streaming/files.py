@@ -26,7 +26,7 @@ class Files:
         self._lock = threading.Lock()
 
     def rows(self, tensor: TensorInfo, start: int, stop: int) -> Tensor:
-        """Rows start…stop of a matrix, in the dtype of the file. Raises QuantError(code="model-broken") when the file has become shorter."""
+        """Rows start…stop of a matrix, in the file's dtype. Raises QuantError(code="model-broken") when the file has become shorter."""
         dtype: torch.dtype = getattr(torch, DTYPE_NAMES[tensor.dtype])
         width = tensor.bytes // tensor.shape[0]
         return self.read(tensor, start * width, stop * width).view(dtype).reshape(stop - start, *tensor.shape[1:])
@@ -34,7 +34,7 @@ class Files:
     def read(self, tensor: TensorInfo, start: int, stop: int) -> Tensor:
         """Bytes start…stop of a tensor, uint8, in memory of their own: of a mapped file every page that was read would count as in use."""
         data = torch.empty(stop - start, dtype=torch.uint8)
-        left = memoryview(data.numpy())
+        left = data.numpy().data
         stream = self._open(tensor.file, "rb")
         stream.seek(tensor.start + start)
         while left:
@@ -46,7 +46,7 @@ class Files:
 
     def write(self, file: Path, position: int, tensor: Tensor) -> None:
         """The tensor's bytes to a file that exists. Raises QuantError(code="disk-space") or ("output-write")."""
-        left = memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        left = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
         try:
             stream = self._open(file, "r+b")
             stream.seek(position)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from quant_engine.uses import Use
 
 _WEIGHTS = 1 << 18
-"""That a CPU takes at once: 1 MB of float32, which stays in a core's cache from step to step, and enough to be worth some fifty calls."""
+"""That a CPU takes at once: 1 MB of float32, which stays in a core's cache from step to step and is worth some fifty calls."""
 _WEIGHTS_ELSEWHERE = 1 << 24
 _BY_ROWS = ("pack-quantized", "int-quantized", "float-quantized", "mxfp4-pack-quantized")
 """Layouts whose tensors have the rows of the weight, in their order."""
@@ -36,8 +36,8 @@ _ONE = threading.Lock()
 
 @dataclass(frozen=True)
 class Piece:
-    """Of some rows: Σw², Σ(ŵ − w)² with every use, and the methods' reports. Numbers and no tensors: what is kept of every piece between the
-    large tensors of the next ones would keep the memory from being used again."""
+    """Of some rows: Σw², Σ(ŵ − w)² with every use, and the methods' reports. Numbers and no tensors: what is kept of every piece between
+    the large tensors of the next ones would keep the memory from being used again."""
 
     signal: float
     noises: list[float]

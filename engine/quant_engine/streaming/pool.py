@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,8 @@ from quant_engine.lazy import torch
 from quant_engine.linalg.memory import keep_freed
 from quant_engine.linalg.threads import one_thread
 
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
+U = TypeVar("U")
 _MOST = 16
 """Threads beyond which Python's own part of each task, which runs in one of them at a time, leaves nothing to gain."""
 _AHEAD = 2
@@ -26,9 +27,9 @@ def workers(device: str) -> int:
 
 def in_order(
     units: Iterable[tuple[U, Iterable[Callable[[], T]]]], threads: int, tick: Callable[[], None]
-) -> Iterator[tuple[U, list[T]]]:
-    """Each unit with the results of its tasks. tick: called after each task; what it or a task raises ends the work, and tasks that have not
-    begun never do."""
+) -> Generator[tuple[U, list[T]], None, None]:
+    """Each unit with the results of its tasks. tick: called after each task; what it or a task raises ends the work, and tasks that have
+    not begun never do."""
     keep_freed()
     with one_thread():
         pool = ThreadPoolExecutor(threads)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -125,7 +124,7 @@ def _allocated(file: Path) -> int:
     """Bytes of a file that the disk has given already; a file may be longer than that."""
     if not file.exists():
         return 0
-    found = os.stat(file)
+    found = file.stat()
     return min(found.st_size, getattr(found, "st_blocks", found.st_size // _BLOCK) * _BLOCK)
 
 
