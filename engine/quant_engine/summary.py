@@ -123,7 +123,7 @@ def _sizes(work: Work, layers: list[LayerResult]) -> Sizes:
 
 
 def peak_memory() -> int:
-    """Peak resident memory of this process in bytes. On Linux getrusage would give that of the process which started it, if that is more."""
+    """Peak resident memory of this process in bytes. On Linux getrusage would give that of the process that started it, if that is more."""
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return 1024 * int(status.partition("VmHWM:")[2].split(maxsplit=1)[0])
