@@ -19,6 +19,8 @@ export interface SchemeFormat extends WeightFormat {
     readonly divides: number | null;
     /** Whether the group size can be chosen. */
     readonly regroupable: boolean;
+    /** Whether it stores a scale of a layer's inputs, which calibration data give. */
+    readonly calibrated_inputs: boolean;
 }
 
 /** What the recipe's schema says that the questions need. */
