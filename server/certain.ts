@@ -12,6 +12,9 @@ export function isCertain(finding: Finding, sound: Sound): boolean {
     switch (code) {
         case 'missing-key':
             return isWholeAt(finding.missing?.owner);
+        // The section, or the budget's objective, may be what was left out.
+        case 'calibration-missing':
+            return isWholeAt(root);
         case 'wrong-type':
             return isMeant(path && placeAt(root, path), isWholeAt);
         // What is left out may be another group size, or a rule that takes the layer.

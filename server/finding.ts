@@ -5,7 +5,7 @@ export type Code =
     | 'model-missing' | 'model-broken' | 'model-not-safetensors' | 'model-unsupported' | 'model-quantized'
     | 'data-missing' | 'data-empty' | 'data-broken' | 'budget-unreachable' | 'sequence-too-long' | 'no-layer-matches' | 'rule-shadowed'
     | 'group-size' | 'fused-layers' | 'duplicate-candidate' | 'nothing-to-quantize' | 'output-format' | 'argument-format'
-    | 'output-exists' | 'output-unwritable' | 'output-is-model';
+    | 'output-exists' | 'output-unwritable' | 'output-is-model' | 'calibration-missing';
 
 /** One entry of docs/diagnostics.md at one place of the recipe. */
 export interface Finding {

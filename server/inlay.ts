@@ -34,6 +34,7 @@ const LINE_ROOM = 43;
 /** A pattern's hint stands in the same line. */
 const LONGEST_LABEL = 20;
 const SQNR = 'SQNR is the ratio of a layer’s output to the noise that quantization adds to it; higher is better.';
+const WEIGHT_SQNR = 'Without calibration data SQNR is the ratio of a layer’s weights to what quantization changes in them; it says nothing of outputs.';
 
 interface Hint {
     readonly at: number;
@@ -78,13 +79,18 @@ function outcomeHint(run: LastRun, place: Place | undefined, layers: readonly La
         summary.count === 1
             ? `**${decibels(summary.smallest)}** is the SQNR of \`${summary.worstLayer}\` as the last run wrote it.`
             : `**${decibels(summary.smallest)}** is the lowest SQNR of ${countOfLayers(summary.count)} as the last run wrote them (\`${summary.worstLayer}\`), the mean is ${decibels(summary.mean)}.`,
-        SQNR,
+        explanation(layers),
         ...[...applied(layers)].map(([label, count]) => `\`${label}\` on ${countOfLayers(count)}`),
         ...fallbacks.slice(0, 4).map(({ name, fallback }) => `\`${name}\` — ${fallback}`),
         `Run ${run.name}`,
     ].join('\n\n');
     const how = chosen(place, [...applied(layers).keys()]);
     return [{ at: place.span.end, label: `→ ${how}${quality}${fallbacks.length > 0 ? ' ⚠' : ''}`, tooltip }];
+}
+
+function explanation(layers: readonly LayerResult[]): string {
+    const measurements = layers.flatMap(({ achieved, candidates }) => [achieved, ...Object.values(candidates)]);
+    return measurements.some((measurement) => measurement?.of === 'weights') ? WEIGHT_SQNR : SQNR;
 }
 
 /** What the run chose, unless the recipe says just that before the hint. */
@@ -110,7 +116,7 @@ function candidateHint(run: LastRun, place: Place): Hint[] {
     if (!summary) return [];
     const tooltip = [
         `SQNR over ${countOfLayers(summary.count)}: mean ${decibels(summary.mean)}, lowest **${decibels(summary.smallest)}** (\`${summary.worstLayer}\`).`,
-        SQNR,
+        explanation(run.layers),
         `Run ${run.name}`,
     ].join('\n\n');
     return [{ at: place.span.end, label: candidateLabel(summary, place.parent), tooltip }];

@@ -37,6 +37,7 @@ export interface JsonSchema {
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
     /** Weight format of each scheme, as compressed-tensors' quantization arguments. */
     readonly 'x-group-sizes'?: readonly number[];
+    readonly 'x-methods'?: Readonly<Record<string, MethodFacts>>;
     readonly 'x-schemes'?: Readonly<Record<string, SchemeFormat>>;
     readonly 'x-short-forms'?: Readonly<Record<string, ShortForm>>;
 }
@@ -49,6 +50,13 @@ export interface SchemeFormat extends WeightFormat {
     readonly regroupable: boolean;
     /** Formats of a checkpoint that can store it. */
     readonly outputs: readonly string[];
+    /** Whether it stores a scale of a layer's inputs, which calibration data give. */
+    readonly calibrated_inputs: boolean;
+}
+
+/** What a method needs; `x-methods` of the recipe's schema. */
+export interface MethodFacts {
+    readonly needs_calibration: boolean;
 }
 
 /** A short form without a group size; `x-short-forms` of the recipe's schema. */
@@ -84,6 +92,7 @@ export class RecipeSchema {
     readonly root: Slot;
     readonly architectures: Readonly<Record<string, Family>>;
     readonly schemes: Readonly<Record<string, SchemeFormat>>;
+    readonly methods: Readonly<Record<string, MethodFacts>>;
     /** Group sizes that a short form can name, ascending. */
     readonly groupSizes: readonly number[];
     readonly shortForms: Readonly<Record<string, ShortForm>>;
@@ -96,6 +105,7 @@ export class RecipeSchema {
         this.definitions = document.$defs ?? {};
         this.architectures = document['x-architectures'] ?? {};
         this.schemes = document['x-schemes'] ?? {};
+        this.methods = document['x-methods'] ?? {};
         this.groupSizes = document['x-group-sizes'] ?? [];
         this.shortForms = document['x-short-forms'] ?? {};
         this.root = this.slot(document);

@@ -3,6 +3,7 @@ import type { Facts } from './facts';
 import { WrongPlaces, type Finding } from './finding';
 import type { Recipe } from './recipe';
 import { soundPart } from './sound';
+import { calibrationFindings } from './validate-calibration';
 import { candidateFindings } from './validate-candidates';
 import { unstorableFindings } from './validate-output';
 import { worldFindings } from './validate-world';
@@ -14,7 +15,8 @@ export function validate(recipe: Recipe, facts: Facts): Finding[] {
     const sound = soundPart(recipe);
     const schema = [...schemaFindings(sound.recipe), ...fixedGroupFindings(sound.recipe)];
     const wrong = new WrongPlaces(schema);
-    const world = [...candidateFindings(sound.recipe, wrong), ...unstorableFindings(sound.recipe, wrong), ...worldFindings(sound.recipe, facts, wrong)];
+    const own = [candidateFindings, unstorableFindings, calibrationFindings].flatMap((find) => find(sound.recipe, wrong));
+    const world = [...own, ...worldFindings(sound.recipe, facts, wrong)];
     const syntax = sound.faults.map(({ span, message }): Finding => ({ code: 'yaml-syntax', severity: 'error', span, message }));
     return distinct([...syntax, ...[...schema, ...world].filter((finding) => isCertain(finding, sound))]).sort((a, b) => a.span.start - b.span.start);
 }

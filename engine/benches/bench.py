@@ -148,17 +148,24 @@ def sensitivity(checkpoint: Path, work: Path, samples: int, length: int) -> None
     print(f"\nRatio {found['ratio']:.1f}×, largest SQNR difference {found['largest_difference_db']:.1e} dB.")
 
 
+def stream(work: Path, rounds: int) -> None:
+    note("runs without calibration data beside a plain copy")
+    print("\n### Runs without calibration data, beside a plain copy of the checkpoint")
+    command = [sys.executable, str(HERE / "stream_bench.py"), "--work", str(work / "stream"), "--rounds", str(rounds)]
+    print(run(command, work / "stream.log", ENVIRONMENT).output)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=ROOT / ".bench")
     parser.add_argument("--rival", type=Path, help="Python of an environment that has llm-compressor already")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "sensitivity", "depth"])
+    parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "sensitivity", "depth", "stream"])
     options = parser.parse_args()
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
     print(f"Machine: {platform.machine()}, 2 threads, Python {platform.python_version()}, torch on the CPU.")
-    if options.only not in ("sensitivity", "depth"):
+    if options.only not in ("sensitivity", "depth", "stream"):
         python = options.rival or rival_environment.ensure(work / "rival")
     if options.only in (None, "sample"):
         against_rival(python, SAMPLE, "the sample", work / "sample", 64, 256, options.rounds)
@@ -171,6 +178,8 @@ def main() -> None:
         depth(work, (4, 8, 16), 64, 512)
     if options.only in (None, "sensitivity"):
         sensitivity(SAMPLE, work, 32, 256)
+    if options.only in (None, "stream"):
+        stream(work, options.rounds)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,21 @@ def write_recipes(folder: Path) -> list[Path]:
         recipes.append(folder / f"{name}.quant.yaml")
         output = "gptq" if name == "gptq output" else "compressed-tensors"
         recipes[-1].write_text(RECIPE.format(model=model, candidates=candidates, quantize=quantize, output=output))
-    return recipes
+    return [*recipes, without_calibration(recipes[-1])]
+
+
+def without_calibration(recipe: Path) -> Path:
+    """The recipe on the other model, with what needs no data, streamed."""
+    rules = [
+        {"layers": "lm_head", "use": "rtn-w8a8"}, {"layers": "*.up_proj", "use": "none"}, {"layers": "*.down_proj", "use": "fp8_block"},
+        {"layers": "*.o_proj", "use": "hqq-w4a16_asym-g32"},
+    ]  # fmt: skip
+    quantize = {"default": "rtn-w4a16-g32", "budget": {"bits_per_weight": 6, "objective": "noise"}, "rules": rules}
+    own = {"model": "model", "candidates": "[rtn-w4a16-g32, fp8_dynamic, rtn-w8a16]", "quantize": json.dumps(quantize)}
+    entries = (line.partition(": ") for line in recipe.read_text().splitlines())
+    streamed = recipe.with_name("streamed.quant.yaml")
+    streamed.write_text("".join(f"{key}: {own.get(key, value)}\n" for key, _, value in entries if key != "calibration"))
+    return streamed
 
 
 def moments(whole: Whole, number: int, rng: random.Random) -> list[Moment]:

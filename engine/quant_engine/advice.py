@@ -19,6 +19,7 @@ ADVICE = {
     "data-missing": "Correct the path: it counts from the recipe's folder.",
     "data-empty": 'Give a .txt file with text, or a .jsonl file with {"text": "…"} on each line.',
     "data-broken": 'Repair that line: each one of a .jsonl file is {"text": "…"} in UTF-8.',
+    "calibration-missing": "Add a section calibration, or choose rtn, hqq or fp8 with a scheme that finds scales of inputs at run time.",
     "sequence-too-long": "Choose a shorter sequence_length, or leave it out to take what the model can.",
     "no-layer-matches": "Correct the pattern; quant-engine inspect lists the names of all layers.",
     "rule-shadowed": "Move it above the rules that come first, make them name less, or remove it.",

@@ -16,6 +16,7 @@ import pydantic
 
 from quant_engine import preflight
 from quant_engine.advice import ADVICE
+from quant_engine.check_calibration import missing_calibration
 from quant_engine.check_files import FileCheck
 from quant_engine.check_output import unstorable
 from quant_engine.check_uses import fixed_groups, repeated_candidates
@@ -103,6 +104,7 @@ def check(
     values = RightValues(source, structure.wrong)
     findings += repeated_candidates(values)
     findings += unstorable(values)
+    findings += missing_calibration(values)
     files = FileCheck(values, path.parent, free or preflight.free_bytes, kept)
     findings += files.check(runs or path.parent / "runs", ignore_output)
     if not any(finding.severity == "error" for finding in findings):

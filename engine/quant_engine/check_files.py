@@ -175,6 +175,16 @@ class FileCheck:
         written = self._values.scalar((*_BUDGET, "objective"), str)
         return limited and (written[0] if written else Budget.model_fields["objective"].default) == "importance"
 
+    def _tokens(self, checkpoint: Checkpoint) -> int:
+        """Of the calibration data, at most; 0 without any."""
+        if not self._values.is_written(("calibration",)):
+            return 0
+        samples = self._values.scalar(("calibration", "samples"), float)
+        length = self._values.scalar(("calibration", "sequence_length"), float)
+        fields = Calibration.model_fields
+        most = min(fields["sequence_length"].default, longest_sequence(checkpoint) or 1 << 20)
+        return int((samples[0] if samples else fields["samples"].default) * (length[0] if length else most))
+
     def _disk(
         self, checkpoint: Checkpoint, linears: list[LinearInfo], layers: LayerCheck, runs: Path
     ) -> Iterator[Finding]:
@@ -183,18 +193,13 @@ class FileCheck:
             return
         written, span = found
         path = target(self._folder, written)
-        samples = self._values.scalar(("calibration", "samples"), float)
-        length = self._values.scalar(("calibration", "sequence_length"), float)
-        fields = Calibration.model_fields
-        tokens = (samples[0] if samples else fields["samples"].default) * (
-            length[0] if length else min(fields["sequence_length"].default, longest_sequence(checkpoint) or 1 << 20)
-        )
-        needs = preflight.needs(checkpoint, linears, layers.assignment, int(tokens), self._weighs())
-        state = max(0, needs.state - self._kept)
+        needs = preflight.needs(checkpoint, linears, layers.assignment, self._tokens(checkpoint), self._weighs())
         if preflight.same_disk(path, runs):
-            places = [(path, written, needs.output + state)]
+            # Of a run without calibration data what is kept is a part of the output.
+            kept = needs.output + needs.state if needs.apart == needs.output else needs.state
+            places = [(path, written, needs.output + needs.state - min(kept, self._kept))]
         else:
-            places = [(path, written, needs.output), (runs, str(runs), state)]
+            places = [(path, written, needs.output), (runs, str(runs), max(0, needs.apart - self._kept))]
         for place, shown, needed in places:
             free = self._free(place)
             if needed > free:

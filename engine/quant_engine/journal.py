@@ -69,6 +69,26 @@ class Journal:
         save_tensors(path, path.with_name(f".{path.name}"), {str(n): tensor for n, tensor in enumerate(hidden)})
 
 
+class UnitJournal:
+    """Units of one phase that are done in any order and need nothing of each other: `NAME.json` in `folder` says that NAME is done."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, name: str, layers: Sequence[Any]) -> None:
+        """layers: as JSON objects."""
+        replace_text(self._folder / f"{name}.json", json.dumps(list(layers)))
+
+    def has(self, name: str) -> bool:
+        return (self._folder / f"{name}.json").exists()
+
+    def layers(self, names: Sequence[str]) -> list[Any]:
+        """Of those of the named units that are done."""
+        done = [self._folder / f"{name}.json" for name in names if self.has(name)]
+        return [layer for file in done for layer in json.loads(file.read_text(encoding="utf-8"))]
+
+
 def code_hash() -> str:
     """SHA-256 over the engine's own source files: another version of the code may round differently."""
     folder = Path(__file__).parent

@@ -14,7 +14,7 @@ from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import attach
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
-from quant_engine.output_format import doubt, layer_tensors
+from quant_engine.output_format import layer_tensors, noted
 from quant_engine.result import Measurement
 from quant_engine.sensitivity import energies, measurement, total
 from quant_engine.stack import Layer, SharedScale, Stack, input_quantizer, instead
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from quant_engine.checkpoint import LinearInfo
     from quant_engine.folding import FoldTarget
     from quant_engine.formats.inputs import InputQuantizer
-    from quant_engine.methods.types import Quantized, Statistics
+    from quant_engine.methods.types import Quantized, Report, Statistics
 
 _OVERFLOW = "The checkpoint overflows in its dtype or is damaged: check its weights, or use bfloat16."
 Tick = Callable[..., None]
@@ -94,7 +94,7 @@ def measure_group(
         noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale))
         for layer, entry, signal, noise, part, price in zip(layers, found, signals, noises, parts, prices, strict=True):
             bits = stack.bits_per_weight(use, part)
-            _refuse_no_number(layer, use, signal, noise)
+            refuse_no_number(layer.name, use, signal, float(noise.sum()))
             entry[use.label] = measurement(signal, total(noise), bits, part.report, None if price is None else total(noise * price))
     return [
         MeasuredLayer(layer.name, layer.group, statistics.tokens, signal, entry)
@@ -128,9 +128,9 @@ def quantize_group(
         signals = energies(stack.weight, statistics.gram, stack.sizes)
         noises = stack.noises(parts, statistics, quantizer)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
-            _refuse_no_number(layer, use, signal, noise)
+            refuse_no_number(layer.name, use, signal, float(noise.sum()))
             achieved = measurement(signal, total(noise), stack.bits_per_weight(use, part), part.report)
-            done[layer.name] = _record(layer, use, part, statistics.tokens, signal, achieved)
+            done[layer.name] = record(layer.name, layer.group, use, noted(part), statistics.tokens, signal, achieved)
             store_layer(layer, part, quantizer, tensors)
     if shared.scale is not None and target is not None:
         for layer in layers:
@@ -151,17 +151,19 @@ def store_layer(layer: Layer, part: Quantized, quantizer: InputQuantizer | None,
         tensors[f"{layer.name}.{quantizer.input_format.stored_scale}"] = quantizer.scale.clone()
 
 
-def _record(layer: Layer, use: Use, part: Quantized, tokens: int, signal: float, achieved: Measurement) -> QuantizedLayer:
-    report = part.report
+def record(
+    name: str, group: str, use: Use, report: Report, tokens: int, signal: float, achieved: Measurement
+) -> QuantizedLayer:
+    """What is kept of a layer that was quantized; use: as asked."""
     return QuantizedLayer(
-        name=layer.name,
-        group=layer.group,
+        name=name,
+        group=group,
         tokens=tokens,
         signal=signal,
         asked=use.label,
         applied=instead(use, report.applied).label if report.applied else use.label,
         fallback=report.fallback,
-        note="; ".join(filter(None, (report.note, doubt(part)))) or None,
+        note=report.note,
         damping=report.damping,
         loss=report.loss,
         achieved=achieved,
@@ -206,8 +208,8 @@ def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:
         )
 
 
-def _refuse_no_number(layer: Layer, use: Use, signal: float, noise: Tensor) -> None:
+def refuse_no_number(name: str, use: Use, signal: float, noise: float) -> None:
     """A result with such numbers could not be read again: JSON has none of them."""
-    if not (math.isfinite(signal) and bool(torch.isfinite(noise).all())):
-        what = f"the error of {use.label} on {layer.name}" if math.isfinite(signal) else f"the output of {layer.name}"
+    if not (math.isfinite(signal) and math.isfinite(noise)):
+        what = f"the error of {use.label} on {name}" if math.isfinite(signal) else f"the output of {name}"
         raise QuantError(f"{what} is infinite or no number", code="not-finite", advice=_OVERFLOW)

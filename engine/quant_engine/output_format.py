@@ -7,6 +7,7 @@ of conversions (quant_engine.conversion.gptq).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.checkpoint.linears import config_layers
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from quant_engine.checkpoint import Checkpoint, LinearInfo
     from quant_engine.formats.scheme import WeightFormat
-    from quant_engine.methods.types import Quantized
+    from quant_engine.methods.types import Quantized, Report
     from quant_engine.uses import Use
 
 ALL_PARTS = (*PARTS, *Gptq.parts, "weight")
@@ -45,8 +46,13 @@ def layer_tensors(name: str, quantized: Quantized) -> dict[str, Tensor]:
     return {f"{name}.{part}": tensor for part, tensor in layout_for(kind.layout).write(layer).items()}
 
 
-def doubt(quantized: Quantized) -> str | None:
-    """What a person should know of how the layer is stored; None: nothing."""
+def noted(quantized: Quantized) -> Report:
+    """The method's report, with what a person should know of how the layer is stored."""
+    found = "; ".join(filter(None, (quantized.report.note, _doubt(quantized))))
+    return replace(quantized.report, note=found or None)
+
+
+def _doubt(quantized: Quantized) -> str | None:
     kind, zeros = quantized.grid.weight_format, quantized.grid.zeros
     lowest = 0 if zeros is None or kind.layout != "gptq" else int((zeros == kind.code_range[0]).sum())
     if not lowest:

@@ -197,10 +197,19 @@ class Recipe(Section):
     model: str = Field(
         description="Hugging Face checkpoint folder (safetensors only), relative to the recipe.", json_schema_extra={"format": "checkpoint"}
     )
-    calibration: Calibration = Field(description="Calibration data.")
+    calibration: Calibration | None = Field(
+        default=None,
+        description=(
+            "Calibration data. Absent: only methods and schemes that need none may be used (`rtn`, `hqq`, `fp8` with scales of inputs that "
+            "are found at run time), weights are all that is looked at, and they are written as fast as they can be read."
+        ),
+    )
     candidates: list[ShortUse | LongUse] = Field(
         default=[],
-        description="What the sensitivity panel compares on every layer, from one calibration pass. Absent: nothing is measured before.",
+        description=(
+            "What the sensitivity panel compares on every layer, from one calibration pass; without calibration data on its weights alone. "
+            "Absent: nothing is measured before."
+        ),
     )
     quantize: Quantize = Field(description="Which layer is quantized how.")
     evaluate: Evaluate | None = Field(default=None, description="End-to-end quality on held-out text. Absent: not measured.")

@@ -44,6 +44,8 @@ def print_result(out: Console, result: Result, folder: Path) -> None:
         shown = f"{table.row_count} of {points} points" if table.row_count < points else f"{points} point{'s' if points > 1 else ''}"
         out.print(Text(f"Bits against {against}: {shown} (quant-engine recipe RUN --point N writes one as a recipe)", style="bold"))
         out.print(table)
+    if _of_weights(result):
+        out.print("Without calibration data SQNR is that of the weights alone, and says nothing of a layer's output.", style="dim")
     out.print(summary_table(result))
     if result.output:
         out.print(Text.assemble(("checkpoint     ", "bold"), result.output), soft_wrap=True)
@@ -81,14 +83,15 @@ def _fits(table: Table, out: Console) -> bool:
 
 def _table(result: Result, candidates: Sequence[str], done: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    parts = [f"SQNR of the candidates in dB{' (* = applied)' if done or result.output else ''}"] if candidates else []
+    of = "the weights alone with each candidate" if _of_weights(result) else "the candidates"
+    parts = [f"SQNR of {of} in dB{' (* = applied)' if done or result.output else ''}"] if candidates else []
     table.title = "; ".join(parts + (["what was done"] if done else []))
     table.add_column("block\nlayer", no_wrap=True, vertical="bottom")
     for label in candidates:
         table.add_column(_stacked(label), justify="right", no_wrap=True, vertical="bottom")
     if done:
         table.add_column("applied", no_wrap=True)
-        table.add_column("achieved\ndB", justify="right", no_wrap=True)
+        table.add_column("weights\ndB" if _of_weights(result) else "achieved\ndB", justify="right", no_wrap=True)
         table.add_column("damping", justify="right", no_wrap=True)
         table.add_column("bits", justify="right", no_wrap=True)
     layers = [layer for layer in result.layers if done or layer.candidates]
@@ -96,6 +99,12 @@ def _table(result: Result, candidates: Sequence[str], done: bool) -> Table:
         cells = [_candidate(layer, label) for label in candidates]
         table.add_row(_name(layer), *cells, *(_done(layer) if done else []), end_section=following.block != layer.block)
     return table
+
+
+def _of_weights(result: Result) -> bool:
+    """Whether nothing is known of outputs, for want of calibration data."""
+    measured = (one for layer in result.layers for one in (layer.achieved, *layer.candidates.values()))
+    return any(one is not None and one.of == "weights" for one in measured)
 
 
 def _stacked(label: str) -> str:
@@ -168,6 +177,7 @@ def summary_table(result: Result) -> Table:
     table.add_row("bits per weight", "", bits, f"{sizes.model_bits_per_weight:.3f} with all other tensors")
     if result.pareto is not None and result.predicted_loss is not None:
         what = "nats of KL divergence" if result.pareto.objective == "importance" else "Σ noise / signal of the layers"
+        what += "' weights" if _of_weights(result) else ""
         table.add_row("predicted loss", "", f"{result.predicted_loss:.4g}", what)
     if scores.perplexity:
         table.add_row(

@@ -19,9 +19,16 @@ Objective = Literal["noise", "importance"]
 
 
 class Measurement(Model):
-    """One candidate on one layer, at the layer's output, over all calibration tokens."""
+    """One candidate on one layer: at the layer's output, over all calibration tokens; without calibration data on its weights alone."""
 
-    noise: float = Field(description="Σ‖y − ŷ‖², float64.")
+    of: Literal["outputs", "weights"] = Field(
+        default="outputs",
+        description=(
+            "What signal, noise and SQNR are of. outputs: y and what it becomes. weights: w and what it becomes, without calibration data; "
+            "such an SQNR says nothing of what inputs make of the error, nor of rounded inputs."
+        ),
+    )
+    noise: float = Field(description="Σ‖y − ŷ‖², float64; of weights Σ(w − ŵ)².")
     sqnr_db: float | None = Field(description="10·log10(signal / noise) in dB; null unless state is finite.")
     state: SqnrState = Field(description="finite; infinite: no error at all; zero-signal: the layer's output is zero.")
     bits_per_weight: float = Field(description="Stored bits for each weight, scales and zero points included.")
@@ -42,8 +49,8 @@ class LayerResult(Model):
     outputs: int = Field(description="Rows of the weight matrix.")
     inputs: int = Field(description="Columns of the weight matrix.")
     group: str = Field(description="Layers with the same value read the same input.")
-    tokens: int = Field(description="Calibration tokens that reached the layer.")
-    signal: float = Field(description="Σ‖y‖² of the float layer, float64.")
+    tokens: int = Field(description="Calibration tokens that reached the layer; 0 without calibration data.")
+    signal: float = Field(description="Σ‖y‖² of the float layer, float64; without calibration data Σw².")
     candidates: dict[str, Measurement] = Field(description="Measurements by candidate label, on the float model's inputs.")
     rule: int | Literal["default", "budget"] | None = Field(
         description="Index of the deciding rule, `default`, `budget`; null: not a target."
@@ -55,7 +62,8 @@ class LayerResult(Model):
     damping: float | None = Field(default=None, description="Relative damping used when the layer was quantized.")
     loss: float | None = Field(default=None, description="The method's own loss when the layer was quantized.")
     achieved: Measurement | None = Field(
-        default=None, description="The written weights against the float ones, on the inputs of the quantized network."
+        default=None,
+        description="The written weights against the float ones, on the inputs of the quantized network; see its `of`.",
     )
     bits_per_weight: float = Field(description="Stored bits for each weight as written (16 for kept bf16/fp16 layers).")
 
@@ -147,6 +155,6 @@ class Result(Model):
     identity: dict[str, str] = Field(
         default_factory=dict, description="What the measurements depend on. A run takes those of another one only when all of it is equal."
     )
-    calibration_tokens: int
+    calibration_tokens: int = Field(description="0: the recipe has no calibration data.")
     seconds: dict[str, float] = Field(description="Wall time by phase.")
     peak_memory_bytes: int = Field(description="Peak resident memory of the process.")

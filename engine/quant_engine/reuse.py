@@ -48,13 +48,17 @@ class Reused:
     importance: bool = False
 
 
-def measurement_identity(shared: Mapping[str, str], checkpoint: Checkpoint, seed: int, output: str) -> dict[str, str]:
+def measurement_identity(
+    shared: Mapping[str, str], checkpoint: Checkpoint, seed: int | None, output: str
+) -> dict[str, str]:
     """shared: what a resume compares of data, code and device. Weight files count with their time too, because a resume comes soon and a
-    reuse perhaps years later, and a resume compares samples of large files. seed: of the tokens, known by them, and of the importance.
-    output: the format that candidates are stored in, which has a say in their scales and bits."""
+    reuse perhaps years later, and a resume compares samples of large files. seed: of the tokens, known by them, and of the importance;
+    None: there are no calibration data, and only measurements without them are alike. output: the format that candidates are stored in,
+    which has a say in their scales and bits."""
     files = sorted({tensor.file for tensor in checkpoint.tensors.values()})
     modified = {f"checkpoint.{file.name}.modified": json.dumps(file.stat().st_mtime_ns) for file in files}
-    return {**shared, **modified, "calibration seed": json.dumps(seed), "output format": output}
+    seeds = {} if seed is None else {"calibration seed": json.dumps(seed)}
+    return {**shared, **modified, **seeds, "output format": output}
 
 
 def digest(identity: Mapping[str, str]) -> str:

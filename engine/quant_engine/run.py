@@ -24,6 +24,7 @@ from quant_engine.request import Request, output_override, read_request, write_r
 from quant_engine.result import Problem, Result
 from quant_engine.run_directory import RECIPE, STATE, RunDirectory, create_folder, now, read_record
 from quant_engine.running import check_resumable, held, refuse_same_output
+from quant_engine.streaming import stages as streaming
 from quant_engine.summary import summarize
 from quant_engine.work import Work
 
@@ -36,6 +37,11 @@ STAGES: dict[str, tuple[Stage, ...]] = {
     ),
     "sensitivity": (stages.prepare, stages.recall, stages.importance, stages.measure, stages.choose),
 }
+STREAMED: dict[str, tuple[Stage, ...]] = {
+    "run": (stages.prepare, stages.recall, streaming.measure, stages.choose, streaming.quantize, streaming.write, stages.evaluate),
+    "sensitivity": (stages.prepare, stages.recall, streaming.measure, stages.choose),
+}
+"""Of recipes without calibration data."""
 EXIT = {"done": 0, "failed": 1, "done-with-fallbacks": 3, "cancelled": CANCELLED_EXIT}
 BAD_RECIPE = 2
 _LASTING = {
@@ -178,7 +184,7 @@ def _execute(directory: RunDirectory, request: Request, checked: Checked, resume
         try:
             directory.event(events.Started, pid=os.getpid(), resumed=resumed)
             directory.update(state="running")
-            for stage in STAGES[request.action]:
+            for stage in (STREAMED if work.is_streamed else STAGES)[request.action]:
                 stage(work)
             result = summarize(work)
             code = _done(work, result)

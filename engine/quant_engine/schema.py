@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from quant_engine.architectures.registry import family_of, supported
 from quant_engine.events import AnyEvent, RunRecord
 from quant_engine.formats.scheme import GROUP_SIZES, SCHEMES, Scheme
+from quant_engine.methods import METHODS
 from quant_engine.protocol import Protocol
 from quant_engine.recipe import Recipe
 from quant_engine.result import Result
@@ -53,13 +54,16 @@ def recipe_facts() -> dict[str, Any]:
         }
     schemes = {name: _facts(scheme) for name, scheme in SCHEMES.items()}
     short = {name: {"method": method, "scheme": scheme} for name, (method, scheme) in SHORT_USES.items()}
-    return {"x-architectures": architectures, "x-schemes": schemes, "x-short-forms": short, "x-group-sizes": list(GROUP_SIZES)}
+    methods = {method.name: {"needs_calibration": method.needs_calibration} for method in METHODS.values()}
+    facts = {"x-architectures": architectures, "x-methods": methods, "x-schemes": schemes, "x-short-forms": short}
+    return {**facts, "x-group-sizes": list(GROUP_SIZES)}
 
 
 def _facts(scheme: Scheme) -> dict[str, Any]:
     """num_bits: stored for each weight. group_size: inputs that share a scale, null when no such groups. scale_bits: null, those of the
     model's dtype. divides: what has to divide the input width. regroupable: whether a recipe may choose the group size. block: rows and
-    columns that share a scale. per_tensor: one scale for the matrix. outputs: formats of a checkpoint that can store it."""
+    columns that share a scale. per_tensor: one scale for the matrix. outputs: formats of a checkpoint that can store it.
+    calibrated_inputs: whether a scale of the inputs is stored."""
     weights = scheme.weights
     return {
         "num_bits": weights.stored_bits,
@@ -72,6 +76,7 @@ def _facts(scheme: Scheme) -> dict[str, Any]:
         "block": list(weights.block) if weights.block else None,
         "per_tensor": weights.per_tensor,
         "inputs": scheme.inputs.num_bits if scheme.inputs else None,
+        "calibrated_inputs": scheme.inputs is not None and scheme.inputs.stored_scale is not None,
     }
 
 

@@ -45,11 +45,7 @@ class Stack:
         """Raises QuantError(code="model-broken") for weights that are not finite."""
         for layer in layers:
             if not bool(torch.isfinite(layer.weight).all()):
-                raise QuantError(
-                    f"the weights of {layer.name} are not all finite",
-                    code="model-broken",
-                    advice="The checkpoint is damaged; download it again.",
-                )
+                raise broken_weights(layer.name)
         self._routed = any(layer.routed for layer in layers)
         self.sizes = [layer.weight.shape[0] for layer in layers]
         self.weight = torch.cat([layer.weight for layer in layers]) if len(layers) > 1 else layers[0].weight
@@ -98,6 +94,11 @@ class Stack:
         plain = self.quantize(instead(use, "rtn"), statistics)
         reason = f"{statistics.tokens} calibration tokens were routed to this expert, fewer than its {statistics.columns} inputs"
         return [replace(part, report=Report(fallback=reason, applied="rtn")) for part in plain]
+
+
+def broken_weights(name: str) -> QuantError:
+    advice = "The checkpoint is damaged; download it again."
+    return QuantError(f"the weights of {name} are not all finite", code="model-broken", advice=advice)
 
 
 class SharedScale:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quant_engine import events, reuse
+from quant_engine.architectures.registry import family_for
 from quant_engine.atomic import replace_text
 from quant_engine.errors import QuantError
 from quant_engine.journal import Journal, code_hash, flatten, hold_identity
@@ -33,11 +34,9 @@ PUBLISHING = "publishing"
 
 
 def prepare(work: Work) -> None:
-    """Device, checkpoint headers, calibration tokens, and the identity that a resumed run must share."""
-    from quant_engine.architectures.decoder import open_model
+    """Device, checkpoint headers, texts, and the identity that a resumed run must share."""
     from quant_engine.checkpoint import Checkpoint
     from quant_engine.devices import device_class, resolve_device
-    from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer
 
     recipe = work.recipe
     with work.phase("prepare", 3, "steps"):
@@ -46,34 +45,45 @@ def prepare(work: Work) -> None:
         work.directory.update(device=f"{device.id} ({device.name})")
         work.tick(f"device {device.id}")
         work.checkpoint = Checkpoint.open(work.path(recipe.model))
-        work.model = open_model(work.checkpoint, device.id)
+        if not work.is_streamed or not family_for(work.checkpoint).verified:
+            # transformers has the last word about an architecture whose layers were guessed from their names.
+            _ = work.model
         work.tick("checkpoint headers")
-        section = recipe.calibration
-        held_out = work.path(recipe.evaluate.data) if recipe.evaluate else None
-        tokenizer, length = load_tokenizer(work.checkpoint.path), work.sequence_length(section)
-        work.tokens = calibration_tokens(
-            tokenizer, work.path(section.data), section.samples, length, section.seed, held_out
-        )
-        _note_short(work, work.tokens, ("calibration", "data"))
-        if recipe.evaluate and held_out and work.action == "run":
-            # Text that is too short should not cost a whole run first.
-            wanted, held_out_length = recipe.evaluate.samples, work.sequence_length(recipe.evaluate)
-            work.held_out = held_out_tokens(tokenizer, held_out, wanted, held_out_length, work.path(section.data))
-            _note_short(work, work.held_out, ("evaluate", "data"))
+        _read_texts(work)
         _note_few(work)
         shared = {
             "code": code_hash(),
             "device": device_class(device),
-            "calibration tokens": work.tokens.sha256,
+            **({} if work.is_streamed else {"calibration tokens": work.tokens.sha256}),
             **flatten(work.checkpoint.identity(), "checkpoint"),
             **flatten(work.directory.record.environment, "version"),
         }
         # Where the checkpoint goes changes none of its bytes: a resumed run may choose another place.
         own = flatten(recipe.model_dump(mode="json", exclude={"output"}), "recipe")
         hold_identity(work.directory.state_folder / "identity.json", {"action": work.action, **shared, **own})
-        work.identity = reuse.measurement_identity(shared, work.checkpoint, section.seed, recipe.output_format)
+        seed = recipe.calibration.seed if recipe.calibration else None
+        work.identity = reuse.measurement_identity(shared, work.checkpoint, seed, recipe.output_format)
         work.directory.update(resumable=True, measurement=reuse.digest(work.identity))
-        work.tick("calibration tokens")
+        work.tick("texts")
+
+
+def _read_texts(work: Work) -> None:
+    from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer
+
+    section, evaluation = work.recipe.calibration, work.recipe.evaluate if work.action == "run" else None
+    if section is None and evaluation is None:
+        return
+    held_out = work.path(work.recipe.evaluate.data) if work.recipe.evaluate else None
+    data = work.path(section.data) if section else None
+    tokenizer = load_tokenizer(work.checkpoint.path)
+    if section and data:
+        length = work.sequence_length(section)
+        work.tokens = calibration_tokens(tokenizer, data, section.samples, length, section.seed, held_out)
+        _note_short(work, work.tokens, ("calibration", "data"))
+    if evaluation and held_out:
+        # Text that is too short should not cost a whole run first.
+        work.held_out = held_out_tokens(tokenizer, held_out, evaluation.samples, work.sequence_length(evaluation), data)
+        _note_short(work, work.held_out, ("evaluate", "data"))
 
 
 def recall(work: Work) -> None:
@@ -83,7 +93,7 @@ def recall(work: Work) -> None:
     if found is None:
         found, labels = reuse.Reused(), [use.label for use in work.candidates]
         if labels and not work.fresh:
-            names = [linear.name for linear in work.model.linears]
+            names = [linear.name for linear in work.linears]
             found = reuse.find(work.directory, work.identity, names, labels, work.objective)
         reuse.store(found, state)
         for run in dict.fromkeys(found.taken.values()):
@@ -106,6 +116,7 @@ def importance(work: Work) -> None:
 
         work.importance = prices(load_file(kept), work.tokens.tokens, work.device)
         return
+    assert work.recipe.calibration is not None
     blocks, seed = work.model.block_count, work.recipe.calibration.seed
     store = Store(work.directory.state_folder / "importance", blocks)
     with work.phase("importance", 2 * blocks + 1, "steps", store.done):
@@ -126,14 +137,14 @@ def measure(work: Work) -> None:
     if not work.candidates:
         return
     journal = Journal(work.directory.state_folder / "measure")
-    head = any(linear.block is None for linear in work.model.linears)
-    _recall_measured(work, journal)
+    head = any(linear.block is None for linear in work.linears)
+    recall_measured(work, journal.layers())
     blocks = work.model.block_count
     done, head_done = (journal.done, journal.head_done) if work.missing else (blocks, head)
     with work.phase("measure", blocks + head, "blocks", done + head_done):
         if not work.missing:
             for layer in work.reused.layers.values():
-                _take_measured(work, layer)
+                take_measured(work, layer)
         if done == blocks and head_done >= head:
             return
         attempt = lambda batches: walk(  # noqa: E731
@@ -147,9 +158,9 @@ def measure(work: Work) -> None:
             tick=work.stop_if_asked,
         )
         for block in smaller_batches(work, "measure", work.tokens.batches, attempt):
-            journal.add(block.block, [_measured_json(layer) for layer in block.layers], block.hidden)
+            journal.add(block.block, [measured_json(layer) for layer in block.layers], block.hidden)
             for layer in block.layers:
-                _take_measured(work, _merged(work, layer))
+                take_measured(work, merged(work, layer))
             work.tick(_title(block.block))
 
 
@@ -157,7 +168,7 @@ def choose(work: Work) -> None:
     """What each layer is quantized with: rules, then the budget, then the default; and what else could be had for how many bits."""
     from quant_engine.assignment import Storage, assign, fused_layers, pareto_front
 
-    linears, section = work.model.linears, work.recipe.quantize
+    linears, section = work.linears, work.recipe.quantize
     with work.phase("choose", 1, "steps"):
         measurements = work.measurements
         storage = Storage.of(work.checkpoint, linears)
@@ -173,12 +184,12 @@ def quantize(work: Work) -> None:
     from quant_engine.walk import quantize as walk
 
     journal = Journal(work.directory.state_folder / "quantize")
-    _recall_quantized(work, journal)
+    recall_quantized(work, journal.layers())
     if is_published(work.directory.state_folder, work.output):
         return
     writer = _writer(work)
     uses = {name: assigned.use for name, assigned in work.assignment.items()}
-    head = any(linear.block is None and uses.get(linear.name) is not None for linear in work.model.linears)
+    head = any(linear.block is None and uses.get(linear.name) is not None for linear in work.linears)
     done, blocks = journal.done, work.model.block_count
     with work.phase("quantize", blocks + head, "blocks", done + journal.head_done):
         if done == blocks and journal.head_done >= head:
@@ -187,14 +198,10 @@ def quantize(work: Work) -> None:
             work.model, batches, uses, writer, start=journal.done, hidden=fitted(journal.hidden(), batches), tick=work.stop_if_asked
         )
         for block in smaller_batches(work, "quantize", work.tokens.batches, attempt):
-            journal.add(
-                block.block,
-                [asdict(layer) | {"achieved": _json(layer.achieved)} for layer in block.layers],
-                block.hidden,
-            )
+            journal.add(block.block, [quantized_json(layer) for layer in block.layers], block.hidden)
             for layer in block.layers:
                 work.quantized[layer.name] = layer
-                _announce(work, layer)
+                announce(work, layer)
             work.tick(_title(block.block))
 
 
@@ -203,15 +210,15 @@ def write(work: Work) -> None:
     from quant_engine.output_format import output_config
 
     layers: dict[str, Use | None] = {}
-    for linear in work.model.linears:
+    for linear in work.linears:
         done = work.quantized.get(linear.name)
         layers[linear.name] = work.assignment[linear.name].use if done and done.applied is not None else None
     with work.phase("write", 1, "steps"):
         if is_published(work.directory.state_folder, work.output):
             work.published = work.output
         else:
-            config = output_config(work.checkpoint, work.model.linears, layers)
-            mark = partial(_mark_published, work.directory.state_folder)
+            config = output_config(work.checkpoint, work.linears, layers)
+            mark = partial(mark_published, work.directory.state_folder)
             work.published = _writer(work).publish(config, complete=mark)
         work.tick("checkpoint written")
 
@@ -248,11 +255,13 @@ def _note_short(work: Work, data: TokenData, key: Key) -> None:
 
 def _note_few(work: Work) -> None:
     """With fewer tokens than a layer has inputs its Gram matrix is singular, whatever the text."""
+    if work.is_streamed:
+        return
     quantize = work.recipe.quantize
     uses = [*work.candidates, quantize.default_use, *quantize.rule_uses]
     if not any(use is not None and METHODS[use.method].needs_calibration for use in uses):
         return
-    widest = max(work.model.linears, key=lambda linear: linear.inputs)
+    widest = max(work.linears, key=lambda linear: linear.inputs)
     if work.tokens.tokens < widest.inputs:
         message = (
             f"{work.tokens.tokens} calibration tokens are fewer than the {widest.inputs} inputs of {widest.name}: its statistics are "
@@ -291,7 +300,7 @@ def is_published(state: Path, output: Path) -> bool:
         return False
 
 
-def _mark_published(state: Path, folder: Path) -> None:
+def mark_published(state: Path, folder: Path) -> None:
     from quant_engine.checkpoint import Checkpoint
 
     replace_text(state / PUBLISHING, json.dumps(Checkpoint.open(folder).identity()))
@@ -303,7 +312,8 @@ def _writer(work: Work) -> CheckpointWriter:
     return CheckpointWriter(work.output, work.checkpoint, work.directory.state_folder)
 
 
-def _announce(work: Work, layer: QuantizedLayer) -> None:
+def announce(work: Work, layer: QuantizedLayer) -> None:
+    """Tell of a layer that is quantized."""
     if layer.asked is None or layer.achieved is None:
         return
     applied = layer.applied or "none"
@@ -326,33 +336,39 @@ def _json(measurement: Measurement | None) -> dict[str, object] | None:
     return measurement.model_dump(mode="json") if measurement else None
 
 
-def _measured_json(layer: MeasuredLayer) -> dict[str, object]:
+def quantized_json(layer: QuantizedLayer) -> dict[str, object]:
+    return {**asdict(layer), "achieved": _json(layer.achieved)}
+
+
+def measured_json(layer: MeasuredLayer) -> dict[str, object]:
     return {**vars(layer), "candidates": {label: _json(found) for label, found in layer.candidates.items()}}
 
 
-def _recall_measured(work: Work, journal: Journal) -> None:
+def recall_measured(work: Work, layers: Sequence[Any]) -> None:
+    """layers: as they are kept in a journal."""
     from quant_engine.walk import MeasuredLayer
 
-    for layer in journal.layers():
+    for layer in layers:
         candidates = {label: Measurement.model_validate(found) for label, found in layer["candidates"].items()}
-        work.measured[layer["name"]] = _merged(work, MeasuredLayer(**{**layer, "candidates": candidates}))
+        work.measured[layer["name"]] = merged(work, MeasuredLayer(**{**layer, "candidates": candidates}))
 
 
-def _merged(work: Work, layer: MeasuredLayer) -> MeasuredLayer:
-    """With what was measured of it before, in the recipe's order."""
+def merged(work: Work, layer: MeasuredLayer) -> MeasuredLayer:
+    """The layer with what was measured of it before, in the recipe's order."""
     earlier = work.reused.layers.get(layer.name)
     every = {**layer.candidates, **(earlier.candidates if earlier else {})}
     return replace(layer, candidates={use.label: every[use.label] for use in work.candidates})
 
 
-def _take_measured(work: Work, layer: MeasuredLayer) -> None:
+def take_measured(work: Work, layer: MeasuredLayer) -> None:
     work.measured[layer.name] = layer
     work.directory.event(events.LayerMeasured, layer=layer.name, signal=layer.signal, candidates=layer.candidates)
 
 
-def _recall_quantized(work: Work, journal: Journal) -> None:
+def recall_quantized(work: Work, layers: Sequence[Any]) -> None:
+    """layers: as `quantized_json` gives them."""
     from quant_engine.walk import QuantizedLayer
 
-    for layer in journal.layers():
+    for layer in layers:
         achieved = layer["achieved"] and Measurement.model_validate(layer["achieved"])
         work.quantized[layer["name"]] = QuantizedLayer(**{**layer, "achieved": achieved})

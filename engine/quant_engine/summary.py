@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def summarize(work: Work) -> Result:
     """The run's summary; of a sensitivity run `asked` is what the recipe would do and nothing is applied."""
-    layers = [_layer(work, linear, work.assignment[linear.name]) for linear in work.model.linears]
+    layers = [_layer(work, linear, work.assignment[linear.name]) for linear in work.linears]
     note_fallbacks(work)
     return Result(
         run=work.directory.record.run,
@@ -38,7 +38,7 @@ def summarize(work: Work) -> Result:
         measured_by={use.label: work.reused.by.get(use.label, work.directory.record.run) for use in work.candidates},
         importance_by=_importance_by(work),
         identity=work.identity,
-        calibration_tokens=work.tokens.tokens,
+        calibration_tokens=0 if work.is_streamed else work.tokens.tokens,
         seconds={phase: round(seconds, 3) for phase, seconds in work.seconds.items()},
         peak_memory_bytes=peak_memory(),
     )

@@ -74,6 +74,14 @@ class Use(BaseModel):
         inputs = self.input_format
         return self.weight_format.group_size or (inputs.group_size if inputs else None)
 
+    @property
+    def needs_calibration(self) -> str | None:
+        """What of it calibration data are needed for: `method`, or `scheme`, which stores a scale of inputs; None: nothing."""
+        if METHODS[self.method].needs_calibration:
+            return "method"
+        inputs = self.input_format
+        return "scheme" if inputs is not None and inputs.stored_scale is not None else None
+
     def fits(self, columns: int) -> bool:
         """Whether a layer of that input width can be stored so."""
         return self.weight_format.fits(columns) and (self.input_format is None or self.input_format.fits(columns))

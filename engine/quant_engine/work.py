@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from quant_engine.architectures.decoder import DecoderModel
     from quant_engine.assignment import Assigned, LayerMeasurements
     from quant_engine.cancel import Cancellation
-    from quant_engine.checkpoint import Checkpoint
+    from quant_engine.checkpoint import Checkpoint, LinearInfo
     from quant_engine.run_directory import RunDirectory
     from quant_engine.tokens import TokenData
     from quant_engine.uses import Use
@@ -49,8 +50,8 @@ class Work:
     cancellation: Cancellation
 
     checkpoint: Checkpoint = field(init=False)
-    model: DecoderModel = field(init=False)
     tokens: TokenData = field(init=False)
+    """Of a run without calibration data there are none."""
     held_out: TokenData | None = None
     fresh: bool = False
     identity: dict[str, str] = field(default_factory=dict)
@@ -75,6 +76,25 @@ class Work:
     def path(self, written: str) -> Path:
         """A path of the recipe."""
         return target(self.recipe_path.parent, written)
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the recipe has no calibration data, so that weights are all that is looked at (quant_engine.streaming)."""
+        return self.recipe.calibration is None
+
+    @cached_property
+    def model(self) -> DecoderModel:
+        """Opened when it is first asked for, which takes transformers."""
+        from quant_engine.architectures.decoder import open_model
+
+        return open_model(self.checkpoint, self.device)
+
+    @cached_property
+    def linears(self) -> list[LinearInfo]:
+        """The model's, known from headers."""
+        from quant_engine.checkpoint import list_linears
+
+        return list_linears(self.checkpoint)
 
     @property
     def output(self) -> Path:

@@ -47,7 +47,7 @@ def test_the_corpus_shared_with_the_language_server(case: dict[str, Any]) -> Non
 def test_a_good_recipe_gives_the_model_and_no_diagnostic(workspace: Path) -> None:
     checked = check(workspace / "small.quant.yaml")
     assert checked.diagnostics == []
-    assert checked.recipe is not None and checked.recipe.calibration.samples == 8
+    assert checked.recipe is not None and checked.recipe.calibration is not None and checked.recipe.calibration.samples == 8
 
 
 def test_a_byte_order_mark_does_not_shift_columns(workspace: Path) -> None:

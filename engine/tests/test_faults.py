@@ -190,7 +190,10 @@ def test_one_token_is_no_text_and_two_are_a_sequence_with_a_warning(workspace: P
 
 
 @pytest.mark.parametrize("phase", ["measure", "quantize", "evaluate"])
-def test_sigterm_ends_as_cancelled_and_can_be_resumed(workspace: Path, phase: str) -> None:
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_sigterm_ends_as_cancelled_and_can_be_resumed(workspace: Path, phase: str, calibrated: bool) -> None:
+    if not calibrated:
+        without_calibration(workspace / "small.quant.yaml")
     recipe, out, runs = workspace / "small.quant.yaml", workspace / "out", workspace / "stopped"
     command = [sys.executable, INTERRUPTED, "SIGTERM", phase, "1", "start", recipe, out, runs]
     stopped = subprocess.run([*map(str, command)], env=environment(), capture_output=True, text=True, timeout=300, check=False)
@@ -201,6 +204,11 @@ def test_sigterm_ends_as_cancelled_and_can_be_resumed(workspace: Path, phase: st
     assert resume(folder).exit_code == 0
     assert start(Request("run", recipe, (), "cpu")).exit_code == 0
     assert files(out) == files(workspace / "quantized")
+
+
+def without_calibration(recipe: Path) -> None:
+    lines = recipe.read_text().replace("gptq", "hqq").splitlines(keepends=True)
+    recipe.write_text("".join(line for line in lines if not line.startswith("calibration")))
 
 
 FULL = """
@@ -225,8 +233,11 @@ print(done.exit_code, done.record.error.code, left, sep="|")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a small disk is made of a mounted tmpfs")
 @pytest.mark.parametrize("phase", ["measure", "quantize", "write"])
-def test_a_disk_that_really_fills_up_in_mid_write_leaves_nothing_half_written(workspace: Path, phase: str) -> None:
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_a_disk_that_really_fills_up_in_mid_write_leaves_nothing_half_written(workspace: Path, phase: str, calibrated: bool) -> None:
     """The run and its output are on a disk of their own, which something else fills while the run works."""
+    if not calibrated:
+        without_calibration(workspace / "small.quant.yaml")
     disk = workspace / "disk"
     disk.mkdir()
     mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]

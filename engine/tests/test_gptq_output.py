@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import layouts_by_hand as hand
 import tiny
+from quant_engine import output_format
 from quant_engine.architectures.decoder import open_model
 from quant_engine.assignment import Storage
 from quant_engine.benchmarks.perplexity import Evaluated, evaluate
@@ -27,7 +28,6 @@ from quant_engine.conversion.layer import LayerFormat
 from quant_engine.formats.grid import encode, find_grid
 from quant_engine.formats.scheme import SCHEMES, OutputFormat
 from quant_engine.methods.types import Quantized, Report
-from quant_engine.output_format import doubt
 from quant_engine.recipe import Recipe
 from quant_engine.result import Result, Scores
 from quant_engine.tokens import held_out_tokens, load_tokenizer
@@ -264,7 +264,7 @@ def test_zero_points_that_readers_of_the_first_version_may_misread_are_noted(lay
     """Weights that are all positive have the lowest code as their zero point."""
     weight = torch.rand(32, 64, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16) + 0.1
     grid = find_grid(weight, SCHEMES["W4A16_ASYM"].weights.with_group_size(32).stored_as(layout), weight.dtype)
-    note = doubt(Quantized(encode(weight, grid), grid, Report()))
+    note = output_format.noted(Quantized(encode(weight, grid), grid, Report())).note
     assert (note or "").startswith("64 zero points are 0") is noted
 
 

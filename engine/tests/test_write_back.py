@@ -114,7 +114,7 @@ def test_what_was_set_on_the_command_line_is_part_of_the_written_recipe(workspac
     assert start(Request("sensitivity", workspace / "own.quant.yaml", changes, "cpu", name="changed")).exit_code == 0
     text = quant_engine("recipe", "runs/changed", "--point", "1", cwd=workspace).stdout
     recipe = Recipe.model_validate(plain(Source(text).root))
-    assert recipe.calibration.samples == 4
+    assert recipe.calibration is not None and recipe.calibration.samples == 4
     assert (recipe.quantize.default, recipe.quantize.rules) == ("rtn-w2a16-g32", [])
 
 

@@ -103,11 +103,15 @@ export interface LayerMeasured {
     };
 }
 /**
- * One candidate on one layer, at the layer's output, over all calibration tokens.
+ * One candidate on one layer: at the layer's output, over all calibration tokens; without calibration data on its weights alone.
  */
 export interface Measurement {
     /**
-     * Σ‖y − ŷ‖², float64.
+     * What signal, noise and SQNR are of. outputs: y and what it becomes. weights: w and what it becomes, without calibration data; such an SQNR says nothing of what inputs make of the error, nor of rounded inputs.
+     */
+    of: 'outputs' | 'weights';
+    /**
+     * Σ‖y − ŷ‖², float64; of weights Σ(w − ŵ)².
      */
     noise: number;
     /**

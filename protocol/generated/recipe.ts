@@ -98,9 +98,12 @@ export interface Recipe {
      * Hugging Face checkpoint folder (safetensors only), relative to the recipe.
      */
     model: string;
-    calibration: Calibration;
     /**
-     * What the sensitivity panel compares on every layer, from one calibration pass. Absent: nothing is measured before.
+     * Calibration data. Absent: only methods and schemes that need none may be used (`rtn`, `hqq`, `fp8` with scales of inputs that are found at run time), weights are all that is looked at, and they are written as fast as they can be read.
+     */
+    calibration?: Calibration | null;
+    /**
+     * What the sensitivity panel compares on every layer, from one calibration pass; without calibration data on its weights alone. Absent: nothing is measured before.
      */
     candidates?: ((ShortUse & ShortUse1) | LongUse)[];
     quantize: Quantize;
@@ -118,7 +121,7 @@ export interface Recipe {
     output_format?: 'compressed-tensors' | 'gptq' | 'gptq_v2';
 }
 /**
- * Calibration data.
+ * The text that shows the methods what the layers' inputs look like.
  */
 export interface Calibration {
     /**

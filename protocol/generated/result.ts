@@ -55,6 +55,9 @@ export interface Result {
     identity: {
         [k: string]: string;
     };
+    /**
+     * 0: the recipe has no calibration data.
+     */
     calibration_tokens: number;
     /**
      * Wall time by phase.
@@ -96,11 +99,11 @@ export interface LayerResult {
      */
     group: string;
     /**
-     * Calibration tokens that reached the layer.
+     * Calibration tokens that reached the layer; 0 without calibration data.
      */
     tokens: number;
     /**
-     * Σ‖y‖² of the float layer, float64.
+     * Σ‖y‖² of the float layer, float64; without calibration data Σw².
      */
     signal: number;
     /**
@@ -138,7 +141,7 @@ export interface LayerResult {
      */
     loss: number | null;
     /**
-     * The written weights against the float ones, on the inputs of the quantized network.
+     * The written weights against the float ones, on the inputs of the quantized network; see its `of`.
      */
     achieved: Measurement | null;
     /**
@@ -147,11 +150,15 @@ export interface LayerResult {
     bits_per_weight: number;
 }
 /**
- * One candidate on one layer, at the layer's output, over all calibration tokens.
+ * One candidate on one layer: at the layer's output, over all calibration tokens; without calibration data on its weights alone.
  */
 export interface Measurement {
     /**
-     * Σ‖y − ŷ‖², float64.
+     * What signal, noise and SQNR are of. outputs: y and what it becomes. weights: w and what it becomes, without calibration data; such an SQNR says nothing of what inputs make of the error, nor of rounded inputs.
+     */
+    of: 'outputs' | 'weights';
+    /**
+     * Σ‖y − ŷ‖², float64; of weights Σ(w − ŵ)².
      */
     noise: number;
     /**

@@ -33,7 +33,7 @@ function noise(seed: number): () => number {
 }
 
 export function finite(sqnr: number, bits: number, signal = 1e6): Measurement {
-    return { noise: signal * 10 ** (-sqnr / 10), sqnr_db: sqnr, state: 'finite', bits_per_weight: bits, predicted_kl: null, damping: null, fallback: null };
+    return { of: 'outputs', noise: signal * 10 ** (-sqnr / 10), sqnr_db: sqnr, state: 'finite', bits_per_weight: bits, predicted_kl: null, damping: null, fallback: null };
 }
 
 function bitsOf(candidate: string): number {

@@ -55,7 +55,7 @@ export class SensitivityPanel extends LitElement {
     @state() private low = false;
 
     private formats = new Formats('en');
-    private model: Model = { columns: [], rows: [], live: false };
+    private model: Model = { columns: [], rows: [], live: false, weightsOnly: false };
     private rows: readonly Row[] = [];
     private summaries: readonly ColumnSummary[] = [];
     private marks: ReadonlySet<Mark> = new Set();
@@ -223,9 +223,14 @@ export class SensitivityPanel extends LitElement {
             .formats=${this.formats}
             .marks=${this.marks}
         ></quant-legend>`;
-        const written = this.model.columns.includes(WRITTEN) ? ` ${t('As written: after quantizing the layers before, too.')}` : '';
         return html`<quant-view-toolbar .view=${view}>${view === 'map' ? legend : nothing}</quant-view-toolbar>
-            <p class="caption">${t('SQNR is measured on the calibration text: methods that fit it look slightly better than elsewhere.')}${written}</p>`;
+            <p class="caption">${this.caption}</p>`;
+    }
+
+    private get caption(): string {
+        if (this.model.weightsOnly) return t('SQNR of the weights alone: without calibration data nothing is known of what comes out of a layer.');
+        const measured = t('SQNR is measured on the calibration text: methods that fit it look slightly better than elsewhere.');
+        return this.model.columns.includes(WRITTEN) ? `${measured} ${t('As written: after quantizing the layers before, too.')}` : measured;
     }
 
     /** `above`: what scrolls together with the data. */

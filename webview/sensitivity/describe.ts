@@ -48,6 +48,11 @@ export interface Fact {
     readonly aside?: boolean;
 }
 
+/** What the column of written weights shows. */
+export function writtenHint({ weightsOnly }: Model): string {
+    return weightsOnly ? t('SQNR of the written weights alone') : t('SQNR of the written weights, on the inputs of the quantized network');
+}
+
 export interface Details {
     readonly title: string;
     readonly subtitle: string | null;
@@ -65,7 +70,7 @@ export function detailsOf(model: Model, row: Row, column: number, formats: Forma
 
 function measurementFacts(row: Row, candidate: string, measurement: Measurement | null, formats: Formats): Fact[] {
     if (!measurement) return [{ label: t('SQNR'), value: t('not measured') }];
-    const facts: Fact[] = [{ label: t('SQNR'), value: spokenValue(measurement, formats) }];
+    const facts: Fact[] = [{ label: measurement.of === 'weights' ? t('SQNR of the weights alone') : t('SQNR'), value: spokenValue(measurement, formats) }];
     const share = noiseShare(measurement);
     if (share !== null && share > 0) {
         facts.push({ label: t('Noise share'), value: formats.percent(share, share < 0.001 ? 4 : share < 0.1 ? 2 : 1) });

@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from 'lit';
 import type { SortKey } from '../../protocol/panel';
 import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
-import { columnTitle, partsOf } from './describe';
+import { columnTitle, partsOf, writtenHint } from './describe';
 import { WRITTEN, type Model } from './model';
 import { candidateKey } from './sort';
 import type { ColumnSummary } from './statistics';
@@ -63,7 +63,7 @@ function columnHead(head: MapHead, label: string, index: number): TemplateResult
         role="columnheader"
         aria-colindex=${index + 2}
         aria-sort=${direction(head, key)}
-        title=${label === WRITTEN ? t('SQNR of the written weights, on the inputs of the quantized network') : t('Sort by {0}', label)}
+        title=${label === WRITTEN ? writtenHint(head.model) : t('Sort by {0}', label)}
         @click=${() => {
             head.sortBy(key);
         }}

@@ -32,6 +32,8 @@ export interface Model {
     readonly rows: readonly Row[];
     /** Whether rows may still be added. */
     readonly live: boolean;
+    /** Whether measurements are of weights alone: the recipe has no calibration data. */
+    readonly weightsOnly: boolean;
 }
 
 type Snapshot = Extract<HostMessage, { type: 'snapshot' }>;
@@ -49,11 +51,15 @@ export function modelOf(snapshot: Snapshot): Model {
         const { layers, candidates } = snapshot.result;
         const written = layers.some((layer) => layer.achieved !== null);
         const columns = written ? [...candidates, WRITTEN] : candidates;
-        return { columns, rows: layers.map((layer) => finishedRow(layer, columns)), live };
+        return modelFrom(columns, layers.map((layer) => finishedRow(layer, columns)), live);
     }
     const columns = snapshot.live?.candidates ?? [];
     const rows = Object.entries(snapshot.live?.layers ?? {}).map(([name, cells]) => liveRow(name, cells, columns));
-    return { columns, rows, live };
+    return modelFrom(columns, rows, live);
+}
+
+function modelFrom(columns: readonly string[], rows: readonly Row[], live: boolean): Model {
+    return { columns, rows, live, weightsOnly: rows.some(({ cells }) => cells.some((cell) => cell?.of === 'weights')) };
 }
 
 function finishedRow(layer: LayerResult, columns: readonly string[]): Row {

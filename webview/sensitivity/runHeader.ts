@@ -129,7 +129,8 @@ export class RunHeader extends LitElement {
             const seconds = Object.values(result.seconds).reduce((sum, value) => sum + value, 0);
             facts.push(t('took {0}', formats.duration(seconds)));
             facts.push(t('{0} layers', formats.integer(result.layers.length)));
-            facts.push(t('{0} calibration tokens', formats.integer(result.calibration_tokens)));
+            const tokens = result.calibration_tokens;
+            facts.push(tokens > 0 ? t('{0} calibration tokens', formats.integer(tokens)) : t('no calibration data'));
         }
         facts.push(run.device);
         return facts;

@@ -2,7 +2,7 @@ import type { SortKey } from '../../protocol/panel';
 import type { Measurement } from '../../protocol/generated/result';
 import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
-import { cellText, columnTitle, spokenValue } from './describe';
+import { cellText, columnTitle, spokenValue, writtenHint } from './describe';
 import { exactValue } from './exportTable';
 import { commonStart, fallbackOf, isInUse, WRITTEN, type Model, type Row } from './model';
 import { candidateKey } from './sort';
@@ -58,7 +58,7 @@ function measurementColumn(model: Model, column: string, formats: Formats): Tabl
         field: column === WRITTEN ? 'achieved' : 'candidate',
         title: columnTitle(column),
         align: 'right',
-        hint: column === WRITTEN ? t('SQNR of the written weights, on the inputs of the quantized network') : t('SQNR in dB; sort by {0}', column),
+        hint: column === WRITTEN ? writtenHint(model) : model.weightsOnly ? t('SQNR of the weights alone in dB; sort by {0}', column) : t('SQNR in dB; sort by {0}', column),
         sort: candidateKey(column),
         candidate: column,
         cell: (row) => measurementCell(row, column, row.cells[index] ?? null, isInUse(model, row, index), formats),

@@ -103,27 +103,40 @@ class CheckpointWriter:
         shards = named_shards(tensors, max_shard_bytes)
         for name, shard in shards.items():
             write_shard(folder / name, shard)
-        if len(shards) > 1:
-            write_bytes(folder / INDEX, index_document(shards))
-        write_bytes(folder / CONFIG, config_document(self.source, config))
-        for file in self.source.other_files:
-            write_bytes(folder / file.name, carried(file))
-        sync_folder(folder)
+        write_documents(folder, self.source, shards, config)
 
     def _refuse_existing(self) -> None:
-        if self.output.exists() or self.output.is_symlink():
-            raise QuantError(
-                f'"{self.output}" exists already',
-                code="output-exists",
-                advice="Choose another output folder or remove this one.",
-                key=("output",),
-            )
+        refuse_existing(self.output)
 
     def _refuse_small_disk(self, needed: int) -> None:
-        parent = next(folder for folder in self.output.absolute().parents if folder.exists())
-        free = shutil.disk_usage(parent).free
-        if needed > free:
-            raise no_room(f'"{self.output}" needs {format_bytes(needed)}, {format_bytes(free)} are free', _OUTPUT)
+        refuse_small_disk(self.output, needed)
+
+
+def write_documents(
+    folder: Path, source: Checkpoint, shards: Mapping[str, Sequence[TensorInfo]], config: dict[str, Any] | None
+) -> None:
+    """Everything beside the weight files, flushed; config: its `quantization_config`."""
+    if len(shards) > 1:
+        write_bytes(folder / INDEX, index_document(shards))
+    write_bytes(folder / CONFIG, config_document(source, config))
+    for file in source.other_files:
+        write_bytes(folder / file.name, carried(file))
+    sync_folder(folder)
+
+
+def refuse_existing(output: Path) -> None:
+    """Raises QuantError(code="output-exists")."""
+    if output.exists() or output.is_symlink():
+        advice = "Choose another output folder or remove this one."
+        raise QuantError(f'"{output}" exists already', code="output-exists", advice=advice, key=_OUTPUT)
+
+
+def refuse_small_disk(folder: Path, needed: int) -> None:
+    """Raises QuantError(code="disk-space") when the disk that `folder` is, or will be, on has no room for so many bytes."""
+    parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise no_room(f'"{folder}" needs {format_bytes(needed)}, {format_bytes(free)} are free', _OUTPUT)
 
 
 def assembled(source: Mapping[str, TensorInfo], new: Iterable[TensorInfo]) -> list[TensorInfo]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from quant_engine.formats.numbers import compute_dtype, read, round_, store
+from quant_engine.formats.numbers import compute_dtype, nearest_codes, read
 from quant_engine.formats.scales import scales_of, storable
 from quant_engine.lazy import torch
 
@@ -55,7 +55,7 @@ class Grid:
             values = values[:, torch.argsort(self.order, stable=True)]
         rows, columns = values.shape
         width = self.width(columns)
-        return torch.nn.functional.pad(values, (0, -columns % width)).reshape(rows, -1, width)
+        return _padded(values, -columns % width).reshape(rows, -1, width)
 
     def flat(self, values: Tensor, columns: int) -> Tensor:
         """The inverse of `grouped`."""
@@ -102,10 +102,11 @@ def find_grid(
     magnitude is this share of its largest one; of an asymmetric range that may move one end alone. factor: NVFP4's, when W is a part of the
     matrix that it belongs to.
     """
-    W = weight.to(compute_dtype(weight))
+    kind = compute_dtype(weight)
     if weight_format.symmetric:
         share = shrink if clip is None else shrink * clip
-        return Grid(weight_format, *scales_of(_largest(W, weight_format) * share, weight_format, dtype, factor))
+        return Grid(weight_format, *scales_of(_largest(weight, weight_format).to(kind) * share, weight_format, dtype, factor))
+    W = weight.to(kind)
     lowest, highest = weight_format.code_range
     grouped = W.reshape(W.shape[0], weight_format.groups(W.shape[1]), -1)
     low, high = grouped.amin(-1).clamp(max=0) * shrink, grouped.amax(-1).clamp(min=0) * shrink
@@ -124,7 +125,7 @@ def encode(weight: Tensor, grid: Grid) -> Tensor:
     scaled = grid.grouped(weight.to(kind)) / grid.steps(rows, kind).unsqueeze(-1)
     if grid.zeros is not None:
         scaled += grid.zeros.to(kind).unsqueeze(-1)
-    return store(grid.flat(round_(scaled, grid.weight_format), columns), grid.weight_format).contiguous()
+    return grid.flat(nearest_codes(scaled, grid.weight_format), columns).contiguous()
 
 
 def decode(codes: Tensor, grid: Grid) -> Tensor:
@@ -140,13 +141,24 @@ def decode(codes: Tensor, grid: Grid) -> Tensor:
     return decoded if own else decoded.to(torch.bfloat16)
 
 
-def _largest(W: Tensor, weight_format: WeightFormat) -> Tensor:
-    """max|w| of what shares a scale: (out × groups), (1 × 1), or (row blocks × column blocks), blocks at the edge as far as they go."""
-    rows, columns = W.shape
+def _padded(values: Tensor, columns: int, rows: int = 0) -> Tensor:
+    """With so many columns and rows of zeros more; `pad` would copy also when there are none."""
+    return torch.nn.functional.pad(values, (0, columns, 0, rows)) if columns or rows else values
+
+
+def _largest(weight: Tensor, weight_format: WeightFormat) -> Tensor:
+    """max|w| of what shares a scale, in W's dtype: (out × groups), (1 × 1), or (row blocks × column blocks), blocks at the edge as far as
+    they go."""
+    rows, columns = weight.shape
+    # Without its sign bit a 16-bit number orders as the whole number of the same bits does; torch finds that ten times as fast.
+    sizes = weight.view(torch.int16) & 0x7FFF if weight.element_size() == 2 else weight.abs()
     if weight_format.per_tensor:
-        return W.abs().amax().reshape(1, 1)
-    if weight_format.block:
+        found = sizes.amax().reshape(1, 1)
+    elif weight_format.block:
         high, wide = weight_format.block
-        padded = torch.nn.functional.pad(W, (0, -columns % wide, 0, -rows % high))
-        return padded.reshape(-(-rows // high), high, -1, wide).abs().amax((1, 3))
-    return W.reshape(rows, weight_format.groups(columns), -1).abs().amax(-1)
+        padded = _padded(sizes, -columns % wide, -rows % high)
+        found = padded.reshape(-(-rows // high), high, -1, wide).amax(3).amax(1)
+    else:
+        found = sizes.reshape(rows, weight_format.groups(columns), -1).amax(-1)
+    return found.view(weight.dtype)
+

@@ -42,7 +42,26 @@ def store(values: Tensor, weight_format: WeightFormat) -> Tensor:
     return values.to(torch.float8_e4m3fn) if weight_format.num_bits == 8 else (values * 2).to(torch.int8)
 
 
+def nearest_codes(values: Tensor, weight_format: WeightFormat) -> Tensor:
+    """`store` of `round_`, which overwrites `values`; of E4M3 the cast that rounds is the one that stores."""
+    if weight_format.type == "float" and weight_format.num_bits == 8:
+        return values.clamp_(-448.0, 448.0).to(torch.float8_e4m3fn)
+    return store(round_(values, weight_format), weight_format)
+
+
 def read(codes: Tensor, weight_format: WeightFormat, dtype: torch.dtype) -> Tensor:
     """The inverse of `store`, in `dtype`."""
-    values = codes.to(dtype)
+    values = _widened(codes, dtype) if codes.dtype == torch.float8_e4m3fn and codes.device.type == "cpu" else codes.to(dtype)
     return values / 2 if weight_format.type == "float" and weight_format.num_bits == 4 else values
+
+
+def _widened(codes: Tensor, dtype: torch.dtype) -> Tensor:
+    """E4M3 in a wider dtype, as `to` gives it and thirty times as fast on a CPU: its bits are those of a float16 that is 256 times
+    smaller, subnormal numbers too; only NaN is another pattern."""
+    bits = codes.view(torch.int8)
+    if not codes.numel() or int((bits & 0x7F).amax()) == 0x7F:
+        return codes.to(dtype)
+    # The sign, extended by the cast, stands in the two highest bits after the shift; only the highest is float16's.
+    smaller = bits.to(torch.int16).bitwise_left_shift_(7).bitwise_and_(-0x4001).view(torch.float16)
+    # By float32, because torch casts float16 to bfloat16 one by one.
+    return smaller.to(compute_dtype(smaller)).mul_(256).to(dtype)

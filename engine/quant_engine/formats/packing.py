@@ -40,18 +40,29 @@ def pack(codes: Tensor, bits: int) -> Tensor:
     return _to_int32(packed[:, :, :bits]).reshape(rows, -1)[:, : words(count, bits)].contiguous()
 
 
+_WIDE = {1: "uint8", 2: "int16", 4: "int32", 8: "int64"}
+
+
 def _pack_bytes(codes: Tensor, bits: int) -> Tensor:
     """`pack` where elements do not straddle bytes (1, 2, 4, 8 bits): the first element of a byte in its lowest bits."""
     rows, count = codes.shape
-    padded = torch.zeros(rows, words(count, bits) * (32 // bits), dtype=torch.uint8, device=codes.device)
-    padded[:, :count] = (codes.to(torch.int16) + (1 << (bits - 1))).to(torch.uint8)
-    per_byte = 8 // bits
-    stream = padded[:, ::per_byte].clone()
-    for element in range(1, per_byte):
-        stream |= padded[:, element::per_byte] << (element * bits)
+    per_byte, filled = 8 // bits, words(count, bits) * (32 // bits)
+    unsigned = (codes + (1 << (bits - 1))).view(torch.uint8)  # wraps at 8 bits to what it should be
+    if filled != count:
+        unsigned = torch.nn.functional.pad(unsigned, (0, filled - count))
+    # Flat, because a matrix of one row or column may have strides that views refuse.
+    unsigned = unsigned.reshape(-1)
     if sys.byteorder == "big":
-        stream = stream.view(rows, -1, 4).flip(-1).reshape(rows, -1)
-    return stream.contiguous().view(torch.int32)
+        unsigned = unsigned.reshape(-1, per_byte).flip(-1).reshape(-1)
+    # The elements of a byte side by side as one number: shifted together, they meet in its lowest byte.
+    wide = unsigned.view(getattr(torch, _WIDE[per_byte]))
+    stream = wide
+    for element in range(1, per_byte):
+        stream = stream | (wide >> (element * (8 - bits)))
+    stream = stream.to(torch.uint8)
+    if sys.byteorder == "big":
+        stream = stream.view(-1, 4).flip(-1).reshape(-1)
+    return stream.view(torch.int32).reshape(rows, -1)
 
 
 def unpack(packed: Tensor, bits: int, count: int) -> Tensor:

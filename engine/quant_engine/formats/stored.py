@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from quant_engine.errors import QuantError
 from quant_engine.formats.grid import Grid, decode
-from quant_engine.formats.packing import pack, unpack
+from quant_engine.formats.packing import pack, unpack, words
 from quant_engine.formats.scheme import InputFormat, WeightFormat
 from quant_engine.lazy import torch
 
@@ -48,6 +48,38 @@ def checkpoint_tensors(name: str, quantized: Quantized) -> dict[str, Tensor]:
         if grid.factor is not None:
             tensors["weight_global_scale"] = grid.factor
     return {f"{name}.{part}": tensor.contiguous() for part, tensor in tensors.items()}
+
+
+def stored_parts(weight_format: WeightFormat, rows: int, columns: int, scale: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """By name what stands for a weight (rows × columns) in a checkpoint: dtype in safetensors' words, and shape. scale: dtype of scales
+    that are stored in the model's own."""
+    kind, groups = weight_format, weight_format.groups(columns)
+    if kind.is_gptq:
+        packed = {"qweight": ("I32", (words(columns, kind.num_bits), rows)), "qzeros": ("I32", (groups, words(rows, kind.num_bits)))}
+        return {**packed, "scales": ("F16", (groups, rows)), "g_idx": ("I32", (columns,))}
+    if kind.layout == "pack-quantized":
+        parts: dict[str, tuple[str, tuple[int, ...]]] = {
+            "weight_packed": ("I32", (rows, words(columns, kind.num_bits))),
+            "weight_scale": (scale, (rows, groups)),
+            "weight_shape": ("I64", (2,)),
+        }
+        return parts if kind.symmetric else {**parts, "weight_zero_point": ("I32", (words(rows, kind.num_bits), groups))}
+    if kind.layout in ("int-quantized", "float-quantized"):
+        shape = (1,) if kind.per_tensor else (-(-rows // kind.block[0]) if kind.block else rows, groups)
+        return {"weight": ("F8_E4M3" if kind.type == "float" else "I8", (rows, columns)), "weight_scale": (scale, shape)}
+    packed = {"weight_packed": ("U8", (rows, columns // 2))}
+    if kind.scale == "power":
+        return {**packed, "weight_scale": ("U8", (rows, groups))}
+    return {**packed, "weight_scale": ("F8_E4M3", (rows, groups)), "weight_global_scale": ("F32", (1,))}
+
+
+def row_in(part: str, weight_format: WeightFormat, row: int) -> int:
+    """Where in a part's first dimension the entries of the weight's row `row` begin; of rows that share scales or words the first."""
+    if part == "weight_zero_point":
+        return row * weight_format.num_bits // 32
+    if part == "weight_scale" and weight_format.block:
+        return row // weight_format.block[0]
+    return 0 if part == "weight_shape" else row
 
 
 def decompressed(parts: Mapping[str, Tensor], weight_format: WeightFormat) -> Tensor:

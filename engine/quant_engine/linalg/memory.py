@@ -29,3 +29,18 @@ def release_freed() -> None:
     library = _c_library()
     if library is not None:
         library.malloc_trim(0)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+
+
+def keep_freed(largest: int = 64 << 20) -> None:
+    """From now on the C library keeps what is freed, blocks of up to `largest` bytes too, for the next allocation of this process.
+
+    For work that allocates and frees the same megabyte thousands of times: given back and asked for again, every page of it is cleared each
+    time, which costs as much as computing on it. `release_freed` gives it back.
+    """
+    library = _c_library()
+    if library is not None:
+        library.mallopt(_MMAP_THRESHOLD, largest)
+        library.mallopt(_TRIM_THRESHOLD, 4 * largest)

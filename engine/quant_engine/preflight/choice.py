@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def choice(work: Work, kinds: Mapping[int, list[int]], measured: Mapping[int, Sequence[MeasuredLayer]]) -> dict[str, Use | None]:
     """By layer. For a budget a likely one: every block is taken for what the first of its kind was measured to be on a few tokens."""
-    section, linears = work.recipe.quantize, work.model.linears
+    section, linears = work.recipe.quantize, work.linears
     storage, fused = Storage.of(work.checkpoint, linears), fused_layers(linears, work.checkpoint.architecture)
     known: dict[str, LayerMeasurements] = {}
     for first, blocks in kinds.items():
@@ -46,7 +46,7 @@ class Range:
 
 def reach(work: Work) -> Range | None:
     """The smallest and the largest that candidates and rules make possible; None without a budget."""
-    section, linears = work.recipe.quantize, work.model.linears
+    section, linears = work.recipe.quantize, work.linears
     if section.budget is None or not work.candidates:
         return None
     storage, fused = Storage.of(work.checkpoint, linears), fused_layers(linears, work.checkpoint.architecture)

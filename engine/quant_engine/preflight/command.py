@@ -49,7 +49,7 @@ def display(out: Console, found: Preflight) -> None:
     """What will be written, what each phase takes, and what the disks have."""
     assert found.device is not None
     out.print(Text(f"{found.architecture} on {found.device.id} ({found.device.name})", style="bold"))
-    texts = f"{found.calibration_tokens:,} calibration tokens"
+    texts = f"{found.calibration_tokens:,} calibration tokens" if found.calibration_tokens else "no calibration data"
     out.print(texts + (f", {found.held_out_tokens:,} held-out tokens" if found.held_out_tokens else ""))
     if found.output is not None:
         out.print(_sizes(found.output, found.original_bytes))

@@ -24,10 +24,12 @@ def dtype_bytes(dtype: str) -> int:
 
 @dataclass(frozen=True)
 class Needs:
-    """output: tensor bytes of the quantized checkpoint; state: resume data of the run (pieces and hidden states)."""
+    """output: tensor bytes of the quantized checkpoint; state: resume data of the run (pieces and hidden states); apart: the same when the
+    run directory is on another disk than the output."""
 
     output: int
     state: int
+    apart: int
 
 
 def needs(
@@ -35,6 +37,7 @@ def needs(
 ) -> Needs:
     """Quantized layers at their stored bits, the rest as it is; the hidden state of each calibration token twice, while it is replaced.
 
+    tokens: 0, there are no calibration data.
     weighs: importance is measured, for which hidden states before every block and the head are kept, and gradients once."""
     scale_bits = 8 * dtype_bytes(checkpoint.dtype)
     pieces, replaced = 0.0, 0
@@ -50,8 +53,12 @@ def needs(
     state = 2 * hidden + pieces
     if weighs:
         blocks = len({linear.block for linear in linears if linear.block is not None})
-        state = max(state, (blocks + 2) * hidden * min(1.0, IMPORTANCE_TOKENS / tokens))
-    return Needs(output=_margin(checkpoint.bytes - replaced + pieces), state=_margin(state))
+        state = max(state, (blocks + 2) * hidden * min(1.0, IMPORTANCE_TOKENS / max(tokens, 1)))
+    output = _margin(checkpoint.bytes - replaced + pieces)
+    if tokens == 0:
+        # The output itself grows in the run's state, and moves or is copied from there.
+        return Needs(output, _margin(0), apart=output)
+    return Needs(output, _margin(state), apart=_margin(state))
 
 
 def existing_parent(path: Path) -> Path:

@@ -17,6 +17,7 @@ from quant_engine.retry import is_out_of_memory
 
 if TYPE_CHECKING:
     from quant_engine.preflight.phases import Forecast
+    from quant_engine.preflight.streamed import StreamForecast
     from quant_engine.uses import Use
     from quant_engine.work import Work
     from quant_engine.yaml_source import Key
@@ -48,7 +49,7 @@ class Findings:
             if tried[use] is not None:
                 self._add("scheme-device", "error", f"{use.label} does not run on {self._work.device}: {tried[use]}", key)
 
-    def add_memory(self, forecast: Forecast) -> None:
+    def add_memory(self, forecast: Forecast | StreamForecast) -> None:
         """Phases for which the memory does not suffice, and with how many tokens it would."""
         host, device = _host_memory(), self.device
         for name in forecast.walked:
@@ -58,15 +59,16 @@ class Findings:
 
     def add_no_memory_at_all(self) -> None:
         message = f"one block and a few batches do not fit into the memory of {self.device.id} ({format_bytes(self.device.total_bytes)})"
-        self._add("memory-short", "error", message, _CALIBRATION)
+        self._add("memory-short", "error", message, ("model",) if self._work.is_streamed else _CALIBRATION)
 
-    def _compare(self, forecast: Forecast, phase: str, what: str, needed: int, total: int, free: int) -> None:
+    def _compare(self, forecast: Forecast | StreamForecast, phase: str, what: str, needed: int, total: int, free: int) -> None:
         if needed <= free:
             return
         held = forecast.host_bytes if what == "machine" else forecast.device_bytes
-        key: Key = _CALIBRATION if phase != "evaluate" else ("evaluate",)
+        key: Key = ("model",) if self._work.is_streamed else _CALIBRATION
+        key = ("evaluate",) if phase == "evaluate" else key
         message = f"the phase {phase} needs about {format_bytes(needed)}, the {what} has {format_bytes(total)}, {format_bytes(free)} free"
-        share = _share(lambda part: held(phase, part) <= free)
+        share = 0.0 if self._work.is_streamed and phase != "evaluate" else _share(lambda part: held(phase, part) <= free)
         if share:
             data = self._work.held_out if phase == "evaluate" else self._work.tokens
             fitting = int(share * data.tokens) if data else 0

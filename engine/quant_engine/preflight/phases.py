@@ -51,7 +51,7 @@ class Forecast:
         quantized = forecast._quantize()
         forecast._importance(measured)
         forecast._evaluate(quantized)
-        forecast.seconds = {"prepare": work.seconds["prepare"], "write": _seconds_to_write(work, probe.folder, forecast.uses)}
+        forecast.seconds = {"prepare": work.seconds["prepare"], "write": seconds_to_write(work, probe.folder, forecast.uses)}
         return forecast
 
     def phases(self) -> Iterator[tuple[str, float, int, int | None]]:
@@ -80,7 +80,7 @@ class Forecast:
         first = next(iter(probe.kinds))
         batches = work.tokens.batches
         found: ByKind = {kind: probe.measure(kind, batches, work.candidates, head and kind == first) for kind in probe.kinds}
-        self.walked["measure"] = Phase("measure", found, _count(batches), Blocks(probe.kinds).count)
+        self.walked["measure"] = Phase("measure", found, full_batches(batches), Blocks(probe.kinds).count)
         return found
 
     def _quantize(self) -> ByKind:
@@ -93,7 +93,7 @@ class Forecast:
             kind: probe.quantize(kind, batches, [within[block] for block in blocks], head if kind == first else None)
             for kind, blocks in probe.kinds.items()
         }
-        self.walked["quantize"] = Phase("quantize", found, _count(batches), Blocks(probe.kinds, within).count_quantized)
+        self.walked["quantize"] = Phase("quantize", found, full_batches(batches), Blocks(probe.kinds, within).count_quantized)
         return found
 
     def _importance(self, walked: ByKind) -> None:
@@ -102,7 +102,7 @@ class Forecast:
         batches = some_of(self.work.tokens.batches)
         size = relative_sizes(self.probe.kinds, walked)
         found: ByKind = {0: self.probe.importance(batches)}
-        self.walked["importance"] = Phase("importance", found, _count(batches), lambda _, label: size if label[0] == "block" else 1.0)
+        self.walked["importance"] = Phase("importance", found, full_batches(batches), lambda _, label: size if label[0] == "block" else 1.0)
 
     def _evaluate(self, walked: ByKind) -> None:
         section, data = self.work.recipe.evaluate, self.work.held_out
@@ -112,23 +112,24 @@ class Forecast:
         found = self.probe.evaluate(data.batches, section.baseline)
         unpacking = {label: cost for label, cost in walked[0].items() if label[2] == "decompress"}
         by_kind: ByKind = {0: {**found, **unpacking}}
-        self.walked["evaluate"] = Phase("evaluate", by_kind, _count(data.batches), lambda _, label: size if label[0] == "block" else 1.0)
+        count = full_batches(data.batches)
+        self.walked["evaluate"] = Phase("evaluate", by_kind, count, lambda _, label: size if label[0] == "block" else 1.0)
 
     def _within(self, block: int) -> dict[str, Use | None]:
         linears = (linear.name for linear in self.probe.model.linears if linear.block == block)
         return {name.partition(f".{block}.")[2]: self.uses[name] for name in linears}
 
 
-def _count(batches: list[Tensor]) -> float:
+def full_batches(batches: list[Tensor]) -> float:
     """Batches as full as the first."""
     return sum(batch.numel() for batch in batches) / batches[0].numel()
 
 
-def _seconds_to_write(work: Work, folder: Path, uses: Mapping[str, Use | None]) -> float:
+def seconds_to_write(work: Work, folder: Path, uses: Mapping[str, Use | None]) -> float:
     """At the rate at which the disk takes a few pieces, and as many times as there are files what the smallest takes."""
     from quant_engine.preflight.sizes import output_of
 
-    output = output_of(work.checkpoint, work.model.linears, uses)
+    output = output_of(work.checkpoint, work.linears, uses)
     total = output.files
     piece = os.urandom(min(_COPIED, total))
     count = max(1, min(_TRIED, total // len(piece)))

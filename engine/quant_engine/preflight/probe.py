@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from quant_engine.architectures.decoder import DecoderModel
+    from quant_engine.checkpoint import LinearInfo
     from quant_engine.uses import Use
     from quant_engine.walk import MeasuredLayer
 
@@ -46,12 +47,7 @@ class Probe:
     @cached_property
     def kinds(self) -> dict[int, list[int]]:
         """Blocks by the first one that has the same layers."""
-        found: dict[object, list[int]] = {}
-        for index in range(self.model.block_count):
-            layers = [linear for linear in self.model.linears if linear.block == index]
-            shape = tuple((linear.name.partition(f".{index}.")[2], linear.outputs, linear.inputs) for linear in layers)
-            found.setdefault(shape, []).append(index)
-        return {blocks[0]: blocks for blocks in found.values()}
+        return kinds_of(self.model.linears, self.model.block_count)
 
     def warm_up(self, batches: Sequence[Tensor]) -> None:
         """What happens once in a process happens here: libraries choose their kernels and make their threads."""
@@ -154,6 +150,16 @@ class Probe:
     def _settle(self) -> None:
         release_freed()
         self.resident = max(self.resident, resident())
+
+
+def kinds_of(linears: Sequence[LinearInfo], blocks: int) -> dict[int, list[int]]:
+    """Blocks by the first one that has the same layers."""
+    found: dict[object, list[int]] = {}
+    for index in range(blocks):
+        layers = [linear for linear in linears if linear.block == index]
+        shape = tuple((linear.name.partition(f".{index}.")[2], linear.outputs, linear.inputs) for linear in layers)
+        found.setdefault(shape, []).append(index)
+    return {same[0]: same for same in found.values()}
 
 
 def ways(uses: Uses, layers: Sequence[str]) -> tuple[str, int]:

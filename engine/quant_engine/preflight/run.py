@@ -20,6 +20,7 @@ from quant_engine.preflight.findings import Findings
 from quant_engine.preflight.phases import Forecast
 from quant_engine.preflight.probe import Probe
 from quant_engine.preflight.sizes import output_of
+from quant_engine.preflight.streamed import StreamForecast
 from quant_engine.protocol import DiskForecast, OutputForecast, PhaseForecast, Preflight
 from quant_engine.retry import is_out_of_memory
 from quant_engine.run import new_record
@@ -48,12 +49,11 @@ def preflight(request: Request, shown: str | None = None) -> Preflight:
             architecture=work.checkpoint.architecture,
             device=findings.device,
             original_bytes=work.checkpoint.bytes,
-            calibration_tokens=work.tokens.tokens,
+            calibration_tokens=0 if work.is_streamed else work.tokens.tokens,
             held_out_tokens=work.held_out.tokens if work.held_out else 0,
         )
-        probe = Probe(work.model, folder)
         try:
-            forecast = Forecast.of(work, probe)
+            forecast = StreamForecast.of(work, folder) if work.is_streamed else Forecast.of(work, Probe(work.model, folder))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -105,7 +105,7 @@ def _folder(runs: Path) -> Iterator[Path]:
 
 
 def _output(work: Work, uses: Uses) -> OutputForecast:
-    output, possible = output_of(work.checkpoint, work.model.linears, uses), reach(work)
+    output, possible = output_of(work.checkpoint, work.linears, uses), reach(work)
     budget = work.recipe.quantize.budget
     return OutputForecast(
         exact=possible is None,
@@ -121,12 +121,13 @@ def _output(work: Work, uses: Uses) -> OutputForecast:
 
 
 def _disks(work: Work, request: Request, uses: Uses) -> list[DiskForecast]:
-    state = needs(work.checkpoint, work.model.linears, uses, work.tokens.tokens, work.objective == "importance").state
-    output = output_of(work.checkpoint, work.model.linears, uses).files
+    tokens = 0 if work.is_streamed else work.tokens.tokens
+    needed = needs(work.checkpoint, work.linears, uses, tokens, work.objective == "importance")
+    output = output_of(work.checkpoint, work.linears, uses).files
     if same_disk(work.output, request.runs_folder):
-        places = [(work.output, "output and run state", output + state)]
+        places = [(work.output, "output and run state", output + needed.state)]
     else:
-        places = [(work.output, "output", output), (request.runs_folder, "run state", state)]
+        places = [(work.output, "output", output), (request.runs_folder, "run state", needed.apart)]
     return [
         DiskForecast(path=str(path), what=what, needed_bytes=needed, free_bytes=free_bytes(path)) for path, what, needed in places
     ]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quant_engine.architectures.folds import folds_of
 from quant_engine.checkpoint.files import carried
-from quant_engine.checkpoint.header import TensorInfo
+from quant_engine.checkpoint.header import DTYPE_BITS, TensorInfo
 from quant_engine.checkpoint.read import DTYPE_NAMES
 from quant_engine.checkpoint.shards import shard_bytes
 from quant_engine.checkpoint.write import assembled, config_document, index_document, named_shards
+from quant_engine.formats.stored import stored_parts
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
-from quant_engine.output_format import layer_tensors, output_config
+from quant_engine.output_format import output_config
 
 if TYPE_CHECKING:
     from quant_engine.checkpoint import Checkpoint, LinearInfo
@@ -84,16 +85,10 @@ def quantized_tensors(linears: Sequence[LinearInfo], uses: Uses, dtype: str) -> 
             yield _tensor(f"{linear.name}.{inputs.stored_scale}", _STORED[str(own)], (1,), own.itemsize)
 
 
-@lru_cache(maxsize=4096)
 def _parts(weight_format: WeightFormat, rows: int, columns: int, dtype: str) -> list[tuple[str, str, tuple[int, ...], int]]:
-    """Name, dtype, shape and bytes of each tensor that stands for a weight, by going through the real steps without data."""
-    from quant_engine.formats.grid import encode, find_grid
-    from quant_engine.methods.types import Quantized, Report
-
-    weight = torch.empty(rows, columns, dtype=getattr(torch, dtype), device="meta")
-    grid = find_grid(weight, weight_format, weight.dtype)
-    tensors = layer_tensors("x", Quantized(encode(weight, grid), grid, Report()))
-    return [(name[2:], _STORED[str(tensor.dtype)], tuple(tensor.shape), tensor.nbytes) for name, tensor in tensors.items()]
+    """Name, dtype, shape and bytes of each tensor that stands for a weight."""
+    parts = stored_parts(weight_format, rows, columns, _STORED[f"torch.{dtype}"])
+    return [(name, kind, shape, prod(shape) * DTYPE_BITS[kind] // 8) for name, (kind, shape) in parts.items()]
 
 
 def _folded_into(checkpoint: Checkpoint, linears: Sequence[LinearInfo], uses: Uses) -> Iterator[TensorInfo]:

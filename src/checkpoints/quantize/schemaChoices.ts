@@ -21,6 +21,8 @@ export interface SchemeFormat extends WeightFormat {
     readonly regroupable: boolean;
     /** Formats of a checkpoint that can store it. */
     readonly outputs: readonly string[];
+    /** Whether it stores a scale of a layer's inputs, which calibration data give. */
+    readonly calibrated_inputs: boolean;
 }
 
 /** What the recipe's schema says that the questions need. */

@@ -76,6 +76,7 @@ describe('the first look at a workspace', () => {
 const symmetric: SchemeFormat = {
     num_bits: 4, symmetric: true, group_size: 128, scale_bits: null, divides: 128, regroupable: true, block: null, per_tensor: false, inputs: null,
     outputs: ['compressed-tensors', 'gptq', 'gptq_v2'],
+    calibrated_inputs: false,
 };
 
 describe('the choices that the schema offers', () => {

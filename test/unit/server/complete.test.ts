@@ -58,7 +58,7 @@ describe('the order of short forms', () => {
 describe('completion of keys', () => {
     it('offers all keys in an empty document, the required ones first', () => {
         const offered = items('|').sort((a, b) => a.sortText!.localeCompare(b.sortText!)).map(({ label }) => label);
-        assert.deepEqual(offered, ['model', 'calibration', 'quantize', 'output', 'candidates', 'evaluate', 'output_format']);
+        assert.deepEqual(offered, ['model', 'quantize', 'output', 'calibration', 'candidates', 'evaluate', 'output_format']);
     });
 
     it('leaves out what is there already', () => {

@@ -18,7 +18,7 @@ output: out
 `;
 
 function measured(sqnr: number): Measurement {
-    return { noise: 1, sqnr_db: sqnr, state: 'finite', bits_per_weight: 4.5, predicted_kl: null, damping: null, fallback: null };
+    return { of: 'outputs', noise: 1, sqnr_db: sqnr, state: 'finite', bits_per_weight: 4.5, predicted_kl: null, damping: null, fallback: null };
 }
 
 /** One result for every layer: block 0 is 10 dB worse than the others. */

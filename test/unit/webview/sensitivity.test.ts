@@ -66,7 +66,7 @@ describe('the panel model', () => {
     });
 
     it('is empty, not broken, before the first layer', () => {
-        assert.deepEqual(modelOf(snapshotOf({ run: runOf({ state: 'starting' }) })), { columns: [], rows: [], live: true });
+        assert.deepEqual(modelOf(snapshotOf({ run: runOf({ state: 'starting' }) })), { columns: [], rows: [], live: true, weightsOnly: false });
     });
 
     it('takes a candidate named like a property of every object for what it is', () => {

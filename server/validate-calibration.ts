@@ -1,0 +1,49 @@
+import { errorAt, type Finding, type WrongPlaces } from './finding';
+import { rulePlaces } from './layers';
+import { childNamed, placeAt, type Place, type Recipe } from './recipe';
+import { readUse } from './uses';
+
+/** What needs calibration data in a recipe that has none. */
+export function calibrationFindings(recipe: Recipe, wrong: WrongPlaces): Finding[] {
+    if (isWritten(placeAt(recipe.root, ['calibration']))) return [];
+    const candidates = placeAt(recipe.root, ['candidates']);
+    const places = [
+        ...(candidates?.kind === 'list' ? candidates.children : []),
+        placeAt(recipe.root, ['quantize', 'default']),
+        ...rulePlaces(recipe).map((rule) => childNamed(rule, 'use')),
+    ];
+    return [...places.flatMap((place) => (place && wrong.isWhollyRight(place) ? ofUse(recipe, place) : [])), ...ofObjective(recipe, wrong)];
+}
+
+function ofUse(recipe: Recipe, place: Place): Finding[] {
+    const use = readUse(recipe, place);
+    if (!use) return [];
+    if (recipe.schema.methods[use.method]?.needs_calibration) return [missing(childNamed(place, 'method') ?? place, `${use.method} needs`)];
+    return use.format?.calibrated_inputs ? [missing(childNamed(place, 'scheme') ?? place, `${use.scheme} stores a scale of its inputs, which needs`)] : [];
+}
+
+/** Of a budget whose noise is weighed, by what is written or by default. */
+function ofObjective(recipe: Recipe, wrong: WrongPlaces): Finding[] {
+    const budget = placeAt(recipe.root, ['quantize', 'budget']);
+    const limit = budget?.children.find((place) => ['bits_per_weight', 'size'].includes(place.key?.name ?? '') && isWritten(place) && wrong.isRight(place));
+    const written = childNamed(budget, 'objective');
+    if (!limit || (isWritten(written) && !wrong.isRight(written))) return [];
+    const objective = isWritten(written) ? written.value : objectiveByDefault(budget);
+    if (objective !== 'importance') return [];
+    return [isWritten(written) ? missing(written, OBJECTIVE, ['noise']) : missing(limit, OBJECTIVE)];
+}
+
+const OBJECTIVE = 'the objective importance needs';
+
+function objectiveByDefault(budget: Place | undefined): unknown {
+    return budget?.shape?.properties?.objective?.default;
+}
+
+function missing(place: Place, what: string, replacements: readonly string[] = []): Finding {
+    return errorAt('calibration-missing', place, `${what} calibration data, and the recipe has none`, replacements);
+}
+
+/** A key without a value counts as absent. */
+function isWritten(place: Place | undefined): place is Place {
+    return place !== undefined && place.kind !== 'nothing';
+}
