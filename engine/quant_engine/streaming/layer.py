@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from quant_engine.result import Measurement
     from quant_engine.uses import Use
 
-_WEIGHTS = 1 << 18
-"""That a CPU takes at once: 1 MB of float32, which stays in a core's cache from step to step and is worth some fifty calls."""
+_WEIGHTS = 1 << 20
+"""That a CPU takes at once: 4 MB of float32. Smaller pieces stay in a core's own cache, and lose more by the calls of some sixty steps,
+for which threads wait for each other."""
 _WEIGHTS_ELSEWHERE = 1 << 24
 _BY_ROWS = ("pack-quantized", "int-quantized", "float-quantized", "mxfp4-pack-quantized")
 """Layouts whose tensors have the rows of the weight, in their order."""
