@@ -49,7 +49,7 @@ function contextValue(run: Run): string {
     return words.join(' ');
 }
 
-/** State and progress in a few words: `quantize 3/6`, `quantize 3/6 (4 min left)`. */
+/** State and progress in a few words: `quantize 3/6`, `quantize 3/6, 4 min left`. */
 export function runStatus(run: Run): string {
     if (run.state === 'cancelling') return l10n.t('Cancelling…');
     if (run.state === 'running' && run.progress) return progressText(run.progress);
@@ -60,7 +60,7 @@ export function progressText({ phase, done, total, seconds_left: left }: Counter
     if (total <= 0) return phaseName(phase);
     const units = `${phaseName(phase)} ${done}/${total}`;
     // Seconds are over before they are read.
-    return typeof left === 'number' && left >= 60 ? l10n.t('{0} ({1} left)', units, inMinutes(left)) : units;
+    return typeof left === 'number' && left >= 60 ? l10n.t('{0}, {1} left', units, inMinutes(left)) : units;
 }
 
 function inMinutes(seconds: number): string {

@@ -37,6 +37,9 @@ describe('a run in the Runs view', () => {
 
     it('says how far it is, and what became of it', () => {
         assert.match(runItem(run(), 'en').description, /^quantize 3\/6 · /);
+        const progress = { phase: 'measure', done: 1, total: 6, unit: 'blocks', doing: '', seconds_left: 3700 } as const;
+        assert.match(runItem(run({ progress }), 'en').description, /^measure 1\/6, 1 h 2 min left · /);
+        assert.match(runItem(run({ progress: { ...progress, seconds_left: 59 } }), 'en').description, /^measure 1\/6 · /);
         assert.match(runItem(run({ state: 'cancelling' }), 'en').description, /^Cancelling…/);
         assert.match(runItem(run({ state: 'done-with-fallbacks' }), 'en').description, /^done with fallbacks/);
         assert.match(runItem(run({ state: 'failed' }), 'en').accessibleLabel, /^a, failed, started /);

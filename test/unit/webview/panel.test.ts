@@ -302,6 +302,13 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         assert.equal(await notice.count(), 0);
     });
 
+    it('says what a run is doing and how long it may take', async () => {
+        await open();
+        await panel.send(liveSnapshot());
+        const facts = await panel.page.locator('quant-run-header .facts').innerText();
+        assert.match(facts, /^Measuring candidates: 3 of 6 blocks · model\.layers\.3\.mlp\.gate_proj, up_proj: gptq-w3a16 · about 1 min 35 s left · started/);
+    });
+
     it('cancels once, and stops at once when that takes long', async () => {
         await open();
         const button = panel.page.locator('quant-run-header vscode-button');
