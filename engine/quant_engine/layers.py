@@ -34,6 +34,10 @@ Tick = Callable[..., None]
 FindFold = Callable[[Sequence[str]], "FoldTarget | None"]
 
 
+def no_tick(doing: str = "") -> None:
+    """For who needs no word of progress."""
+
+
 def no_fold(layers: Sequence[str]) -> FoldTarget | None:
     """For layers that no operation of the same block comes before, for example lm_head."""
     return None

@@ -18,6 +18,7 @@ from quant_engine.layers import (
     Tick,
     check_fits,
     measure_group,
+    no_tick,
     quantize_group,
     refuse_mixed_experts,
 )
@@ -63,7 +64,7 @@ def measure(
     hidden: Sequence[Tensor] | None = None,
     head: bool = False,
     importance: Mapping[str, Tensor] | None = None,
-    tick: Tick = lambda: None,
+    tick: Tick = no_tick,
 ) -> Iterator[MeasuredBlock]:
     """Measure every candidate on every linear layer with the float model's inputs: one pass, no forward for each
     candidate.
@@ -99,7 +100,7 @@ def quantize(
     *,
     start: int = 0,
     hidden: Sequence[Tensor] | None = None,
-    tick: Tick = lambda: None,
+    tick: Tick = no_tick,
 ) -> Iterator[QuantizedBlock]:
     """Quantize true-sequentially: every layer on inputs that passed the quantized layers before it; each block's
     tensors go to the writer.

@@ -8,7 +8,7 @@ import torch
 from quant_engine import calibration
 from quant_engine.calibration import statistics_of
 from quant_engine.formats.scheme import WeightFormat
-from quant_engine.layers import Layer, input_quantizer, measure_group
+from quant_engine.layers import Layer, input_quantizer, measure_group, no_tick
 from quant_engine.methods import METHODS
 from quant_engine.methods.gptq import GptqArguments, gptq
 from quant_engine.methods.rtn import RtnArguments, rtn
@@ -122,7 +122,7 @@ def test_sqnr_with_rounded_inputs_equals_the_float64_forward_over_all_rows(massi
     quantizer = input_quantizer(use, statistics, torch.bfloat16)
     assert quantizer is not None
     rounded = torch.cat([quantizer(part.unsqueeze(0))[0] for part in X.split(500)]).double()
-    for layer, found in zip(layers, measure_group(layers, statistics, [use], lambda: None), strict=True):
+    for layer, found in zip(layers, measure_group(layers, statistics, [use], no_tick), strict=True):
         quantized = METHODS[use.method].quantize(layer.weight, statistics, use.weight_format, use.arguments)
         y = X.double() @ layer.weight.double().t()
         error = y - rounded @ quantized.dequantize().double().t()

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 import tiny
 from quant_engine.calibration import statistics_of
 from quant_engine.checkpoint import Checkpoint, LinearInfo, list_linears
-from quant_engine.layers import quantize_group
+from quant_engine.layers import no_tick, quantize_group
 from quant_engine.preflight.sizes import output_of, quantized_tensors
 from quant_engine.protocol import Preflight
 from quant_engine.stack import Layer
@@ -87,7 +87,7 @@ def test_the_tensors_of_a_layer_are_those_of_its_method(short: str) -> None:
     layer = Layer("x", "x input", torch.nn.Linear(256, 48, bias=False, dtype=torch.bfloat16).requires_grad_(False))
     layer.weight.data.copy_(W)
     tensors: dict[str, torch.Tensor] = {}
-    quantize_group([layer], statistics_of([X]), {"x": use}, tensors, lambda: None)
+    quantize_group([layer], statistics_of([X]), {"x": use}, tensors, no_tick)
     linear = LinearInfo("x", 0, 48, 256)
     expected = {tensor.name: (tuple(tensor.shape), tensor.bytes) for tensor in quantized_tensors([linear], {"x": use}, "bfloat16")}
     assert {name: (tuple(tensor.shape), tensor.nbytes) for name, tensor in tensors.items()} == expected

@@ -103,8 +103,8 @@ import os, signal, sys
 from pathlib import Path
 from quant_engine import stages
 from quant_engine.run import Request, start
-mark = stages._mark_published
-stages._mark_published = lambda *places: (mark(*places), os.kill(os.getpid(), signal.SIGKILL))
+mark = stages.mark_published
+stages.mark_published = lambda *places: (mark(*places), os.kill(os.getpid(), signal.SIGKILL))
 start(Request("run", Path(sys.argv[1]), device="cpu"))
 """
 

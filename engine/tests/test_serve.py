@@ -120,7 +120,7 @@ def test_check_and_doctor_follow_the_protocol(client: Client, tmp_path: Path) ->
     recipe = tmp_path / "r.quant.yaml"
     answer = client.ask("check", {"recipe": str(recipe), "text": "modle: x\n"})
     codes = [one.code for one in protocol.CheckReport.model_validate(answer["result"]).diagnostics]
-    assert sorted(codes) == ["missing-key"] * 4 + ["unknown-key"]
+    assert sorted(codes) == ["missing-key"] * 3 + ["unknown-key"]
     protocol.DoctorReport.model_validate(client.ask("doctor")["result"])
 
 

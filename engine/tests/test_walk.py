@@ -17,7 +17,7 @@ from quant_engine.calibration import statistics_of
 from quant_engine.checkpoint import Checkpoint, CheckpointWriter, list_linears
 from quant_engine.errors import QuantError
 from quant_engine.formats.packing import unpack
-from quant_engine.layers import Layer, measure_group, quantize_group
+from quant_engine.layers import Layer, measure_group, no_tick, quantize_group
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Statistics
 from quant_engine.uses import Use, parse_short
@@ -196,7 +196,7 @@ def test_a_tick_that_raises_stops_between_layers(llama: Checkpoint, tmp_path: Pa
 
     count = 0
 
-    def tick() -> None:
+    def tick(doing: str = "") -> None:
         nonlocal count
         count += 1
         if count == 5:
@@ -250,9 +250,9 @@ def test_rows_in_parts_give_what_one_call_gives(monkeypatch: pytest.MonkeyPatch)
     layer = Layer("lm_head", "lm_head input", module)
     statistics = statistics_of([torch.randn(300, 64).bfloat16()])
     for label in ("rtn-w4a16-g32", "gptq-w3a16-g32"):
-        whole = measure_group([layer], statistics, [parse_short(label)], lambda: None)[0]
+        whole = measure_group([layer], statistics, [parse_short(label)], no_tick)[0]
         monkeypatch.setattr("quant_engine.stack._ROWS", 33)
-        parts = measure_group([layer], statistics, [parse_short(label)], lambda: None)[0]
+        parts = measure_group([layer], statistics, [parse_short(label)], no_tick)[0]
         monkeypatch.undo()
         assert parts.signal == whole.signal
         assert parts.candidates[label].noise == pytest.approx(whole.candidates[label].noise, rel=1e-4)
@@ -268,8 +268,8 @@ def test_inputs_that_are_not_finite_stop_at_the_first_layer_that_reads_them(valu
     layers, use = [layer("q_proj"), layer("k_proj")], parse_short("gptq-w4a16-g32")
     before = layers[0].weight.clone()
     with pytest.raises(QuantError, match="the inputs of q_proj are not all finite") as measured:
-        measure_group(layers, statistics_of([X]), [use], lambda: None)
+        measure_group(layers, statistics_of([X]), [use], no_tick)
     with pytest.raises(QuantError) as quantized:
-        quantize_group(layers, statistics_of([X]), {"q_proj": use, "k_proj": use}, {}, lambda: None)
+        quantize_group(layers, statistics_of([X]), {"q_proj": use, "k_proj": use}, {}, no_tick)
     assert (measured.value.code, quantized.value.code) == ("not-finite", "not-finite")
     assert torch.equal(layers[0].weight, before)

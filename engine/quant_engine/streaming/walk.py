@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from quant_engine.formats.stored import row_in
-from quant_engine.layers import MeasuredLayer, QuantizedLayer, Tick, check_fits, record
+from quant_engine.layers import MeasuredLayer, QuantizedLayer, Tick, check_fits, no_tick, record
 from quant_engine.lazy import torch
 from quant_engine.output_format import layer_tensors
 from quant_engine.preflight import dtype_bytes
@@ -62,7 +62,7 @@ class Stream:
 
     source: Checkpoint
     device: str
-    tick: Tick = lambda: None
+    tick: Tick = no_tick
 
     def measure(self, units: Sequence[Unit], candidates: Sequence[Use]) -> Iterator[tuple[Unit, list[MeasuredLayer]]]:
         """What each candidate does to the weights of each layer alone. Raises QuantError("group-size", "model-broken")."""
