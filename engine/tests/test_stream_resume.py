@@ -125,7 +125,8 @@ def test_preflight_knows_the_bytes_and_finds_what_needs_data(workspace: Path) ->
     assert said["output"]["file_bytes"] == sum(path.stat().st_size for path in (workspace / "quantized").iterdir())
     assert [phase["phase"] for phase in said["phases"]] == ["prepare", "measure", "quantize", "write", "evaluate"]
     assert (said["calibration_tokens"], said["held_out_tokens"]) == (0, 128)
-    assert all(phase["seconds"] > 0 and phase["host_bytes"] > 0 for phase in said["phases"])
+    # What takes less than the probe's clock can tell apart is forecast as nothing.
+    assert said["phases"][0]["seconds"] > 0 and all(phase["seconds"] >= 0 and phase["host_bytes"] > 0 for phase in said["phases"])
     fitted = ("--set", "quantize.default=gptq-w4a16-g32", "--set", "output=other")
     refused = quant_engine("preflight", "small.quant.yaml", *fitted, cwd=workspace)
     assert refused.returncode == 2 and "[calibration-missing]" in refused.stderr
