@@ -1,4 +1,4 @@
-/** How the weights of a linear layer are stored, as `x-schemes` of the recipe's schema says it. */
+/** How the weights of a linear layer are stored. */
 export interface WeightFormat {
     /** Stored for each weight. */
     readonly num_bits: number;
@@ -15,6 +15,18 @@ export interface WeightFormat {
     readonly inputs: number | null;
     /** Stored in GPTQ's layout: float16 scales, zero points in any case, and the group of each input in 32 bits. */
     readonly is_gptq?: boolean;
+}
+
+/** A scheme, as `x-schemes` of the recipe's schema says it. */
+export interface SchemeFormat extends WeightFormat {
+    /** What has to divide the input width, for weights or inputs. */
+    readonly divides: number | null;
+    /** Whether a recipe may choose the group size. */
+    readonly regroupable: boolean;
+    /** Formats of a checkpoint that can store it. */
+    readonly outputs: readonly string[];
+    /** Whether it stores a scale of a layer's inputs, which calibration data give. */
+    readonly calibrated_inputs: boolean;
 }
 
 /** Stored bits for each weight of a layer (outputs × inputs): codes, scales and, when asymmetric, zero points. */

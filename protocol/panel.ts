@@ -59,10 +59,11 @@ export type PanelMessage =
     | { readonly type: 'open-layer'; readonly layer: string }
     | { readonly type: 'cancel' }
     | { readonly type: 'stop' }
+    | { readonly type: 'resume' }
     | { readonly type: 'show-newer' }
     | { readonly type: 'show-log' };
 
-const strings = { ready: ['load'], copied: ['text', 'format'], 'open-layer': ['layer'], cancel: [], stop: [], 'show-newer': [], 'show-log': [] } as const;
+const strings = { ready: ['load'], copied: ['text', 'format'], 'open-layer': ['layer'], cancel: [], stop: [], resume: [], 'show-newer': [], 'show-log': [] } as const;
 
 /** Whether an untrusted value is a message a panel may send. */
 export function isPanelMessage(value: unknown): value is PanelMessage {

@@ -21,6 +21,14 @@ export function rulePlaces(recipe: Recipe): readonly Place[] {
     return rules?.kind === 'list' ? rules.children : [];
 }
 
+/** Where a recipe names ways to quantize: candidates, default, rules. */
+export function usePlaces(recipe: Recipe): Place[] {
+    const candidates = placeAt(recipe.root, ['candidates']);
+    const fallback = placeAt(recipe.root, ['quantize', 'default']);
+    const rules = rulePlaces(recipe).flatMap((rule) => childNamed(rule, 'use') ?? []);
+    return [...(candidates?.kind === 'list' ? candidates.children : []), ...(fallback ? [fallback] : []), ...rules];
+}
+
 /** Who decides about which layers: index of the first matching rule, or `default` for the blocks' other layers. */
 export function decidedLayers(recipe: Recipe, header: CheckpointHeader): Map<number | 'default', Linear[]> {
     const rules = rulePlaces(recipe).map((rule) => anyLayerPattern(patternPlaces(rule).map(({ text }) => text)));

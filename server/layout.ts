@@ -1,3 +1,4 @@
+import type { Reading } from './align';
 import { documentMark, linesOf, nextColumn, tokenAt, type Line, type Token } from './lines';
 import { reachOf } from './reach';
 import type { Span } from './recipe';
@@ -10,6 +11,10 @@ export interface Fault {
     readonly lost: readonly Span[];
     /** Whether parsers accept it. */
     readonly isLegal: boolean;
+    /** How what is left out may have been meant to stand, the likeliest first. */
+    readonly readings: readonly Reading[];
+    /** Where, in what is left out, a line stands at a level that was there before: it and what follows may be right as they are. */
+    readonly turn?: number;
 }
 
 /** An entry's own lines, with those that its value goes on in when it is in quotes or brackets. */
@@ -36,8 +41,10 @@ interface Shadow {
     readonly from: number;
     /** Lines with a tab before them, and what no level knows. */
     readonly tabs: boolean;
-    readonly lost: Span[];
+    readonly fault: Mutable<Fault> & { readonly lost: Span[] };
 }
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const NOWHERE = Infinity;
 const UNCLOSED_KEY = /^([A-Za-z_][A-Za-z0-9_]+:)(?=[^ \t/])/;
@@ -46,6 +53,8 @@ const UNCLOSED_DASH = /^-(?=[A-Za-z"'[{*])/;
 const PAIR = /:(?:[ \t]|$)/;
 const LONGEST_NAME = 40;
 const LINES_AHEAD = 19;
+/** How many columns people have a tab stand for. */
+const TABS = [2, 4, 8];
 
 /**
  * How lines stand below one another. Parsers say of a wrong indentation what they expected and where they stopped; this says which line is wrong, and
@@ -99,7 +108,7 @@ class Reader {
         const next = mark === 'begin' ? line : this.lines.slice(this.index).find((other) => !other.isEmpty);
         if (next) {
             const lost = [{ start: next.start, end: this.lines.at(-1)!.end }];
-            this.faults.push({ span: next, message: 'a recipe is one document; another one starts here', lost, isLegal: false });
+            this.faults.push({ span: next, message: 'a recipe is one document; another one starts here', lost, isLegal: false, readings: [] });
         }
         this.index = this.lines.length;
     }
@@ -107,7 +116,7 @@ class Reader {
     private readLine(line: Line): void {
         const first = this.index;
         const token = tokenAt(line, line.indent);
-        const lost = this.isShadowed(line, token) ? this.shadow!.lost : this.check(line, token);
+        const lost = this.isShadowed(line, token) ? this.shadow!.fault.lost : this.check(line, token);
         if (lost) this.skip(line, token);
         else if (token.kind === 'text' && !this.waiting) this.index++;
         else this.take(line, token);
@@ -123,6 +132,7 @@ class Reader {
         const isFirst = this.waiting !== undefined && line.indent > this.waiting.column;
         const isBelow = shadow.tabs ? line.tab >= 0 || !(isKnown || isFirst) : line.tab < 0 && (line.indent >= shadow.from || (line.indent >= shadow.column && !isKnown));
         if (!isBelow) this.shadow = undefined;
+        else if (isKnown) shadow.fault.turn ??= line.start;
         return isBelow;
     }
 
@@ -130,7 +140,7 @@ class Reader {
     private check(line: Line, token: Token): Span[] | undefined {
         if (line.tab >= 0) {
             const message = 'a tab stands in the indentation, where only spaces can';
-            return this.fault(line, line.tab, 1, message, { column: NOWHERE, from: NOWHERE, tabs: true });
+            return this.fault(line, line.tab, 1, message, { column: NOWHERE, from: NOWHERE, tabs: true }, false, this.readings(line, token, TABS));
         }
         return token.kind === 'text' ? this.checkText(line, token) : this.checkEntry(line, token, token.kind);
     }
@@ -211,15 +221,29 @@ class Reader {
         const isText = kind === 'dash' && this.isPlain && top !== undefined && column > top.column;
         const isLegal = isText && !PAIR.test(line.written) && !/[ \t]#/.test(line.written);
         const length = kind === 'key' ? line.written.slice(column, end).replace(/[ \t]*:$/, '').length : name.length;
-        return this.fault(line, column, length, message, { column, from, tabs: false }, isLegal);
+        return this.fault(line, column, length, message, { column, from, tabs: false }, isLegal, this.readings(line, token, [1]));
     }
 
-    private fault(line: Line, column: number, length: number, message: string, shadow: Omit<Shadow, 'lost'>, isLegal = false): Span[] {
+    /** As if it stood at one of the levels above it, the nearest first, or where it is when a tab is what is wrong with it. */
+    private readings(line: Line, { column, kind }: Token, tabs: readonly number[]): Reading[] {
+        const readings: Reading[] = [];
+        for (const tab of tabs) {
+            const depth = line.written.slice(0, column).replaceAll('\t', ' '.repeat(tab)).length;
+            const shifts = this.levels.filter((level) => level.kind === kind).map((level) => level.column - depth);
+            // Of two that are as near, the later one is the one that the eye rests on.
+            shifts.reverse().sort((a, b) => Math.abs(a) - Math.abs(b));
+            if (line.tab >= 0 && !shifts.includes(0)) shifts.unshift(0);
+            readings.push(...shifts.map((by) => ({ tab, by })));
+        }
+        return readings;
+    }
+
+    private fault(line: Line, column: number, length: number, message: string, shadow: Omit<Shadow, 'fault'>, isLegal = false, readings: readonly Reading[] = []): Span[] {
         const start = line.start + column;
-        const lost: Span[] = [];
-        this.faults.push({ span: { start, end: start + length }, message, lost, isLegal });
-        this.shadow = { ...shadow, lost };
-        return lost;
+        const fault = { span: { start, end: start + length }, message, lost: [], isLegal, readings };
+        this.faults.push(fault);
+        this.shadow = { ...shadow, fault };
+        return fault.lost;
     }
 
     /** Reads over a line that does not count, and over what its value opens. */
@@ -278,7 +302,7 @@ class Reader {
         }
         const start = this.lines[fault.at.line]!.start + fault.at.column;
         const lost = [{ start: this.lines[begin]!.start + column, end: this.lines[line]!.end }];
-        this.faults.push({ span: { start, end: start + 1 }, message: fault.message, lost, isLegal: false });
+        this.faults.push({ span: { start, end: start + 1 }, message: fault.message, lost, isLegal: false, readings: [] });
     }
 
     private checkBehind(line: Line, column: number): void {
@@ -287,7 +311,7 @@ class Reader {
         const { name } = tokenAt({ ...line, written: line.written.replace(/:/g, ' ') }, next);
         const [start, length] = [line.start + next, Math.max(1, name.length)];
         const message = `"${clipped(line.written.slice(next, next + length))}" stands behind a value that is complete`;
-        this.faults.push({ span: { start, end: start + length }, message, lost: [{ start: line.start + column, end: line.end }], isLegal: false });
+        this.faults.push({ span: { start, end: start + length }, message, lost: [{ start: line.start + column, end: line.end }], isLegal: false, readings: [] });
     }
 
     private takeBlock(owner: number): void {
@@ -300,7 +324,7 @@ class Reader {
         if (kind !== 'key') return;
         const start = line.start + column;
         const message = `"${clipped(name)}" is a second key in one line; write it into a line of its own, or in quotes when it is a text`;
-        this.faults.push({ span: { start, end: start + name.length }, message, lost: [{ start, end: line.end }], isLegal: false });
+        this.faults.push({ span: { start, end: start + name.length }, message, lost: [{ start, end: line.end }], isLegal: false, readings: [] });
     }
 }
 

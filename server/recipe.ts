@@ -1,11 +1,17 @@
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
 import type { YAMLError } from 'yaml';
+import { edited, type Edit } from './edited';
 import { discriminator, type Alternative, type JsonSchema, type Kind, type RecipeSchema, type Slot } from './schema';
 
 /** A range of the text, in UTF-16 offsets; end exclusive. */
 export interface Span {
     readonly start: number;
     readonly end: number;
+}
+
+/** Where the parser stops, in its words. */
+export interface SyntaxFault extends Span {
+    readonly message: string;
 }
 
 export type Path = readonly (string | number)[];
@@ -41,7 +47,7 @@ export interface Place {
 export interface Recipe {
     readonly text: string;
     readonly schema: RecipeSchema;
-    readonly errors: readonly YAMLError[];
+    readonly errors: readonly SyntaxFault[];
     /** Aliases before which their anchor does not stand. */
     readonly unresolved: readonly Span[];
     readonly root: Place;
@@ -53,15 +59,31 @@ export interface Recipe {
 /** A document of aliases could otherwise unfold without end. */
 const MAX_PLACES = 50_000;
 
-export function parseRecipe(text: string, schema: RecipeSchema): Recipe {
+/** `edits`: what the parser reads in the place of some of the text; all places are those of the text as it is. */
+export function parseRecipe(text: string, schema: RecipeSchema, edits: readonly Edit[] = []): Recipe {
     const lines = new LineCounter();
     // The parser itself stops counting where a second document begins, or what it takes for one.
     lines.addNewLine(0);
     for (const { 0: end, index } of text.matchAll(/\r\n|\r|\n/g)) lines.addNewLine(index + end.length);
-    const document = parsed(text);
-    const annotator = new Annotator(text, document, schema);
+    const { text: read, back } = edited(text, edits);
+    const document = parsed(read);
+    const annotator = new Annotator(read, document, schema);
     const root = annotator.root();
-    return { text, schema, errors: document.errors, unresolved: annotator.unresolved, root, places: listPlaces(root, []), lines };
+    const moved = ({ start, end }: Span): Span => ({ start: back(start), end: back(end) });
+    if (edits.length > 0) movePlace(root, moved);
+    const [errors, unresolved] = [document.errors.map((error) => faultOf(error, moved)), annotator.unresolved.map(moved)];
+    return { text, schema, errors, unresolved, root, places: listPlaces(root, []), lines };
+}
+
+function movePlace(place: Mutable<Place>, moved: (span: Span) => Span): void {
+    place.span = moved(place.span);
+    place.key &&= { ...place.key, ...moved(place.key) };
+    place.dash &&= moved(place.dash);
+    for (const child of [...place.children, ...place.duplicates]) movePlace(child, moved);
+}
+
+function faultOf({ pos: [start, end], message }: YAMLError, moved: (span: Span) => Span): SyntaxFault {
+    return { ...moved({ start, end }), message };
 }
 
 function parsed(text: string): Document.Parsed {
@@ -69,8 +91,9 @@ function parsed(text: string): Document.Parsed {
 }
 
 /** What keeps a text from being YAML, found sooner than by reading all of it as a recipe. */
-export function errorsOf(text: string): readonly YAMLError[] {
-    return parsed(text).errors;
+export function errorsOf(text: string, edits: readonly Edit[]): readonly SyntaxFault[] {
+    const { text: read, back } = edited(text, edits);
+    return parsed(read).errors.map((error) => faultOf(error, ({ start, end }) => ({ start: back(start), end: back(end) })));
 }
 
 interface Origin {

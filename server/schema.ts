@@ -1,5 +1,5 @@
 import type { Family } from '../protocol/checkpoint';
-import type { WeightFormat } from '../protocol/formats';
+import type { SchemeFormat } from '../protocol/formats';
 import { finiteLanguage } from './finite-language';
 
 /** The JSON Schema keywords that the engine's models produce, and the few of our own that mark what a value is. */
@@ -35,23 +35,11 @@ export interface JsonSchema {
     readonly 'x-needs-output'?: Readonly<Record<string, readonly string[]>>;
     /** Architectures that the engine can walk. */
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
-    /** Weight format of each scheme, as compressed-tensors' quantization arguments. */
     readonly 'x-group-sizes'?: readonly number[];
     readonly 'x-methods'?: Readonly<Record<string, MethodFacts>>;
+    /** Weight format of each scheme, as compressed-tensors' quantization arguments. */
     readonly 'x-schemes'?: Readonly<Record<string, SchemeFormat>>;
     readonly 'x-short-forms'?: Readonly<Record<string, ShortForm>>;
-}
-
-/** What a scheme stores for each weight; `x-schemes` of the recipe's schema. */
-export interface SchemeFormat extends WeightFormat {
-    /** What has to divide the input width, for weights or inputs. */
-    readonly divides: number | null;
-    /** Whether a recipe may choose the group size. */
-    readonly regroupable: boolean;
-    /** Formats of a checkpoint that can store it. */
-    readonly outputs: readonly string[];
-    /** Whether it stores a scale of a layer's inputs, which calibration data give. */
-    readonly calibrated_inputs: boolean;
 }
 
 /** What a method needs; `x-methods` of the recipe's schema. */

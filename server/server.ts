@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import {
     CodeActionKind, LSPErrorCodes, ResponseError, TextDocuments, TextDocumentSyncKind,
     type CancellationToken, type Connection, type Diagnostic, type InitializeParams, type InitializeResult,
@@ -24,6 +25,9 @@ import { Workspace } from './workspace';
 /** Long enough to join the events of one keystroke, far too short to notice. */
 const SETTLE_MS = 25;
 
+/** For editors that say nothing: the schema stands beside the server's folder, and nobody knows the commands of lenses. */
+const DEFAULTS: ServerOptions = { schemaPath: path.resolve(path.dirname(process.argv[1] ?? ''), '../schemas/recipe.schema.json'), codeLens: false, diagnosticsUrl: '' };
+
 /** Speaks LSP for recipes on a connection. All answers come from pure functions; this class only keeps what they need. */
 export class RecipeServer {
     private readonly documents = new TextDocuments(TextDocument);
@@ -31,7 +35,7 @@ export class RecipeServer {
     private readonly pending = new Map<string, NodeJS.Timeout>();
     private schema = new RecipeSchema({});
     private workspace = this.newWorkspace();
-    private options: ServerOptions = { schemaPath: '', codeLens: false, diagnosticsUrl: '' };
+    private options = DEFAULTS;
     private canRefresh = { hints: false, lenses: false };
 
     constructor(private readonly connection: Connection) {}
@@ -57,7 +61,7 @@ export class RecipeServer {
     }
 
     private async initialize(params: InitializeParams): Promise<InitializeResult> {
-        this.options = params.initializationOptions as ServerOptions;
+        this.options = { ...DEFAULTS, ...(params.initializationOptions as Partial<ServerOptions> | undefined) };
         this.schema = new RecipeSchema(JSON.parse(await readFile(this.options.schemaPath, 'utf8')) as JsonSchema);
         this.workspace = this.newWorkspace();
         const { workspace } = params.capabilities;

@@ -1,9 +1,11 @@
+import { align } from './align';
+import { blanked } from './edited';
 import { layoutOf, type Fault, type Unit } from './layout';
 import { errorsOf, parseRecipe, type Place, type Recipe, type Span } from './recipe';
 
 /** What can be relied on in a text that is not YAML as a whole. */
 export interface Sound {
-    /** The text with the smallest part left blank that keeps it from being read, so that all places stand where they stood. */
+    /** The text as it may have been meant, without the smallest part that keeps it from being read; all places are where they stand in the text. */
     readonly recipe: Recipe;
     /** Each broken place once, in document order. */
     readonly faults: readonly Fault[];
@@ -15,8 +17,9 @@ export interface Sound {
 const known = new WeakMap<Recipe, Sound>();
 
 /**
- * Lines that stand wrong are left out, each with what belongs to it; then, while the parser still stops somewhere, the entry where it stops. A text
- * without a fault is its own sound part. Everything that is said of a recipe is read from here, so that hints and findings never contradict each other.
+ * Lines that stand wrong are read where they belong, or left out, each with what belongs to it, when that is not known; then, while the parser still
+ * stops somewhere, the entry where it stops. A text without a fault is its own sound part. Everything that is said of a recipe is read from here, so
+ * that hints and findings never contradict each other.
  */
 export function soundPart(recipe: Recipe): Sound {
     let sound = known.get(recipe);
@@ -32,31 +35,34 @@ function findSound(recipe: Recipe): Sound {
     const layout = layoutOf(recipe.text);
     const faults = layout.faults.filter(({ isLegal }) => isLegal || recipe.errors.length > 0);
     if (faults.length === 0 && recipe.errors.length === 0 && recipe.unresolved.length === 0) return { recipe, faults, lost: [] };
-    let [text, errors] = [blank(recipe.text, faults), recipe.errors];
-    if (faults.length > 0) errors = errorsOf(text);
+    const without = (left: readonly Fault[]): string => blanked(recipe.text, left.flatMap(({ lost }) => lost));
+    const { kept, edits } = align(recipe.text, faults, recipe.schema, without);
+    const costly = faults.filter((fault) => !kept.includes(fault));
+    let text = without(costly);
+    let errors = faults.length > 0 ? errorsOf(text, edits) : recipe.errors;
     for (let attempt = 0; attempt < ENTRIES + SECTIONS && errors.length > 0; attempt++) {
-        const error = errors.reduce((first, other) => (other.pos[0] < first.pos[0] ? other : first));
-        const lost = attempt < ENTRIES ? entryAt(text, layout.units, error.pos[0]) : sectionAt(layout.units, error.pos[0]);
-        const span = aliasAt(text, error.pos[0]) ?? clip(text, error.pos);
-        faults.push({ span, message: aliasMessage(text, span) ?? error.message, lost, isLegal: false });
-        errors = errorsOf((text = blank(recipe.text, faults)));
+        const error = errors.reduce((first, other) => (other.start < first.start ? other : first));
+        const lost = attempt < ENTRIES ? entryAt(text, layout.units, error.start) : sectionAt(layout.units, error.start);
+        const span = aliasAt(text, error.start) ?? clip(text, error);
+        costly.push({ span, message: aliasMessage(text, span) ?? error.message, lost, isLegal: false, readings: [] });
+        errors = errorsOf((text = without(costly)), edits);
     }
     if (errors.length > 0) {
-        faults.push({ ...faults.at(-1)!, lost: [{ start: 0, end: text.length }] });
-        text = blank(text, faults);
+        costly.push({ ...costly.at(-1)!, lost: [{ start: 0, end: text.length }] });
+        text = without(costly);
     }
-    let readable = parseRecipe(text, recipe.schema);
+    let readable = parseRecipe(text, recipe.schema, edits);
     const aliases = unresolvedFaults(readable);
-    if (aliases.length > 0) readable = parseRecipe(blank(text, aliases), recipe.schema);
+    if (aliases.length > 0) readable = parseRecipe(without([...costly, ...aliases]), recipe.schema, edits);
     // An alias whose anchor was left out is no fault of its own.
     const own = aliases.filter(({ span }) => recipe.unresolved.some(({ start }) => start === span.start));
-    return { recipe: readable, faults: distinct(recipe, [...faults, ...own]), lost: [...faults, ...aliases].flatMap(({ lost }) => lost) };
+    return { recipe: readable, faults: distinct(recipe, [...kept, ...costly, ...own]), lost: [...costly, ...aliases].flatMap(({ lost }) => lost) };
 }
 
 function unresolvedFaults({ text, unresolved }: Recipe): Fault[] {
     return unresolved.map((span) => {
         const alias = aliasAt(text, span.start) ?? span;
-        return { span: alias, message: aliasMessage(text, alias)!, lost: [alias], isLegal: false };
+        return { span: alias, message: aliasMessage(text, alias)!, lost: [alias], isLegal: false, readings: [] };
     });
 }
 
@@ -98,19 +104,8 @@ function sectionAt(units: readonly Unit[], offset: number): Span[] {
     return [{ start: heads.findLast(({ start }) => start <= offset)?.start ?? 0, end: next ? next.start - 1 : units.at(-1)!.end }];
 }
 
-function blank(text: string, faults: readonly Fault[]): string {
-    const pieces: string[] = [];
-    let at = 0;
-    for (const { start, end } of faults.flatMap(({ lost }) => lost).sort((a, b) => a.start - b.start)) {
-        if (end <= at) continue;
-        pieces.push(text.slice(at, Math.max(at, start)), text.slice(Math.max(at, start), end).replace(/[^\r\n]/g, ' '));
-        at = end;
-    }
-    return pieces.join('') + text.slice(at);
-}
-
 /** At least one character, inside the text, and on one line. */
-function clip(text: string, [start, end]: readonly [number, number]): Span {
+function clip(text: string, { start, end }: Span): Span {
     const newline = text.slice(start, end).search(/[\r\n]/);
     const lineEnd = newline > 0 ? start + newline : Math.max(end, start + 1);
     return start >= text.length ? { start: Math.max(0, text.length - 1), end: text.length } : { start, end: Math.min(lineEnd, text.length) };

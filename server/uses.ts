@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { SchemeFormat } from '../protocol/formats';
 import { childNamed, placeAt, plainValue, type Place, type Recipe } from './recipe';
-import type { SchemeFormat, ShortForm, Slot } from './schema';
+import type { ShortForm, Slot } from './schema';
 
 /** A way to quantize that a recipe names: `gptq-w4a16-g64` or `{ method: gptq, scheme: W4A16, group_size: 64 }`. */
 export interface Use {

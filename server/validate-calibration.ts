@@ -1,18 +1,13 @@
 import { errorAt, type Finding, type WrongPlaces } from './finding';
-import { rulePlaces } from './layers';
+import { usePlaces } from './layers';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
 import { readUse } from './uses';
 
 /** What needs calibration data in a recipe that has none. */
 export function calibrationFindings(recipe: Recipe, wrong: WrongPlaces): Finding[] {
     if (isWritten(placeAt(recipe.root, ['calibration']))) return [];
-    const candidates = placeAt(recipe.root, ['candidates']);
-    const places = [
-        ...(candidates?.kind === 'list' ? candidates.children : []),
-        placeAt(recipe.root, ['quantize', 'default']),
-        ...rulePlaces(recipe).map((rule) => childNamed(rule, 'use')),
-    ];
-    return [...places.flatMap((place) => (place && wrong.isWhollyRight(place) ? ofUse(recipe, place) : [])), ...ofObjective(recipe, wrong)];
+    const uses = usePlaces(recipe).filter((place) => wrong.isWhollyRight(place));
+    return [...uses.flatMap((place) => ofUse(recipe, place)), ...ofObjective(recipe, wrong)];
 }
 
 function ofUse(recipe: Recipe, place: Place): Finding[] {

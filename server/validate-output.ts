@@ -1,7 +1,7 @@
 import type { Linear } from '../protocol/checkpoint';
 import type { Decisions } from './decisions';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
-import { rulePlaces } from './layers';
+import { rulePlaces, usePlaces } from './layers';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
 import { neededOutputs, outputFormat, readUse } from './uses';
 
@@ -55,14 +55,6 @@ function layerRefusal({ inputs, outputs }: Linear, bits: number): string | undef
 function writtenFormat(recipe: Recipe, wrong: WrongPlaces): string | undefined {
     const place = placeAt(recipe.root, ['output_format']);
     return place && !wrong.isRight(place) ? undefined : outputFormat(recipe);
-}
-
-/** Where a recipe names ways to quantize. */
-function usePlaces(recipe: Recipe): Place[] {
-    const candidates = placeAt(recipe.root, ['candidates']);
-    const fallback = placeAt(recipe.root, ['quantize', 'default']);
-    const rules = rulePlaces(recipe).flatMap((rule) => childNamed(rule, 'use') ?? []);
-    return [...(candidates?.kind === 'list' ? candidates.children : []), ...(fallback ? [fallback] : []), ...rules];
 }
 
 /** Where a way to quantize names its scheme. */

@@ -18,7 +18,7 @@ def missing_calibration(values: RightValues) -> Iterator[Finding]:
     """Methods, schemes that store a scale of inputs, and a budget's objective."""
     if values.is_written(("calibration",)):
         return
-    for key in _places(values):
+    for key in values.use_places():
         use, node = values.use(key), values.node(key)
         if not isinstance(use, Use) or node is None or (part := use.needs_calibration) is None:
             continue
@@ -26,12 +26,6 @@ def missing_calibration(values: RightValues) -> Iterator[Finding]:
         what = f"{use.method} needs" if part == "method" else f"{use.scheme} stores a scale of its inputs, which needs"
         yield Finding("calibration-missing", f"{what} calibration data, and the recipe has none", entry.value.span if entry else node.span)
     yield from _objective(values)
-
-
-def _places(values: RightValues) -> Iterator[Key]:
-    yield from (("candidates", index) for index in range(values.count(("candidates",))))
-    yield ("quantize", "default")
-    yield from (("quantize", "rules", index, "use") for index in range(values.count(("quantize", "rules"))))
 
 
 def _objective(values: RightValues) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from quant_engine.checkpoint.recognise import packed_shape
 
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 _MAIN_PARTS = ("weight", "weight_packed", "qweight")
+_BESIDE = ("bias", "weight_shape", "input_scale", "input_global_scale")
+"""Tensors of a layer that do not stand for its weight."""
 
 
 def inspect(path: Path) -> protocol.Checkpoint:
@@ -21,6 +24,10 @@ def inspect(path: Path) -> protocol.Checkpoint:
     """
     checkpoint = Checkpoint.open(path.resolve())
     linears = {linear.name: linear for linear in list_linears(checkpoint)}
+    stored: Counter[str] = Counter()
+    for tensor in checkpoint.tensors.values():
+        module, _, part = tensor.name.rpartition(".")
+        stored[module] += tensor.bytes if part not in _BESIDE else 0
     modules = []
     for tensor in _main_tensors(checkpoint.tensors.values()):
         module, _, part = tensor.name.rpartition(".")
@@ -37,6 +44,7 @@ def inspect(path: Path) -> protocol.Checkpoint:
                 shape=shape,
                 dtype=_DTYPES.get(tensor.dtype, tensor.dtype.lower()) if part == "weight" else "packed",
                 parameters=parameters,
+                bytes=stored[module],
                 quantizable=linear is not None and part == "weight" and tensor.dtype in _DTYPES,
             )
         )

@@ -236,10 +236,12 @@ def print_checkpoint(out: Console, found: Checkpoint) -> None:
     table.add_column("module", no_wrap=True)
     table.add_column("shape", justify="right")
     table.add_column("dtype")
+    table.add_column("bits", justify="right")
     table.add_column("")
     for module in found.modules:
         shape = " × ".join(map(str, module.shape))
-        table.add_row(module.name, shape, module.dtype, "quantizable" if module.quantizable else "")
+        bits = f"{8 * module.bytes / module.parameters:.3f}" if module.parameters else ""
+        table.add_row(module.name, shape, module.dtype, bits, "quantizable" if module.quantizable else "")
     out.print(table)
 
 

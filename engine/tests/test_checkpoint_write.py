@@ -213,6 +213,11 @@ def test_a_full_disk_under_a_piece_is_said(llama: Checkpoint, tmp_path: Path, mo
     with pytest.raises(QuantError, match="the disk became full while .*block-00000") as caught:
         writer.put("block-00000", {"x.weight_packed": torch.zeros(8)})
     assert (caught.value.code, caught.value.key) == ("disk-space", ("output",))
+
+    monkeypatch.setattr(write, "same_disk", lambda a, b: False)
+    with pytest.raises(QuantError, match="the disk became full while .*block-00000") as caught:
+        write.CheckpointWriter(tmp_path / "out", llama, tmp_path / "work").put("block-00000", {"a": torch.zeros(1)})
+    assert caught.value.key == (), "the output's place in the recipe is not to blame for another disk"
     assert list((tmp_path / "state" / "pieces").iterdir()) == []
 
 

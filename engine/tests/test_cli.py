@@ -58,6 +58,8 @@ def test_version() -> None:
         (["run", "--nonsense"], "--nonsense"),
         (["run"], "no recipe is given"),
         (["run", "absent.quant.yaml"], "absent.quant.yaml"),
+        (["run", "model"], "is a checkpoint, not a recipe"),
+        (["check", "."], "is a folder, not a recipe"),
         (["run", "small.quant.yaml", "--set", "nonsense"], 'it is not path=value'),
         (["run", "small.quant.yaml", "--resume", ".", "--set", "a=1"], "cannot be given with --resume"),
         (["run", "--resume", "."], "is not a run directory"),
@@ -161,12 +163,16 @@ def test_sensitivity_prints_the_candidates_only(workspace: Path, tmp_path: Path)
 
 def test_inspect_lists_the_modules(workspace: Path, done: subprocess.CompletedProcess[str]) -> None:
     text = quant_engine("inspect", workspace / "model").stdout
-    assert "LlamaForCausalLM" in text and re.search(r"model\.layers\.0\.mlp\.down_proj +64 × 128 +bfloat16 +quantizable", text)
+    assert "LlamaForCausalLM" in text and re.search(r"model\.layers\.0\.mlp\.down_proj +64 × 128 +bfloat16 +16\.000 +quantizable", text)
     quantized = Checkpoint.model_validate_json(quant_engine("inspect", workspace / "quantized", "--json").stdout)
     assert quantized.quantization is not None and quantized.quantization.bits == [3, 8]
     modules = {module.name: module for module in quantized.modules}
     assert modules["model.layers.0.mlp.down_proj"].shape == [64, 128]
     assert modules["model.layers.0.mlp.down_proj"].dtype == "packed"
+    for layer in Result.model_validate_json((run_folder(workspace) / "result.json").read_text()).layers:
+        module = modules[layer.name]
+        if layer.achieved is not None:
+            assert 8 * module.bytes == layer.achieved.bits_per_weight * module.parameters, layer.name
 
 
 def test_methods_show_schemes_arguments_defaults_and_help() -> None:

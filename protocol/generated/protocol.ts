@@ -100,6 +100,10 @@ export interface ModuleInfo {
     shape: number[];
     dtype: string;
     parameters: number;
+    /**
+     * Of what stands for the weight: values or codes, scales, zero points, group indices; not of bias, shape and inputs.
+     */
+    bytes: number;
     quantizable: boolean;
 }
 /**

@@ -46,6 +46,9 @@ export class PanelActions {
                 return this.commands()?.cancel(directory);
             case 'stop':
                 return this.commands()?.stop(directory);
+            case 'resume':
+                await this.commands()?.resume(directory);
+                return;
             case 'show-newer': {
                 const run = newerRun(this.store.of(this.store.get(directory)?.recipe ?? ''), directory);
                 if (run) panels.show(run);

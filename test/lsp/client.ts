@@ -39,8 +39,9 @@ export class Server {
         this.connection.listen();
     }
 
-    async initialize(options: Partial<ServerOptions> = {}): Promise<InitializeResult> {
-        const initializationOptions: ServerOptions = {
+    /** null: as an editor does that knows nothing of the server. */
+    async initialize(options: Partial<ServerOptions> | null = {}): Promise<InitializeResult> {
+        const initializationOptions: ServerOptions | null = options && {
             schemaPath: path.resolve('schemas/recipe.schema.json'), codeLens: true, diagnosticsUrl: 'https://example.org/diagnostics.md', ...options,
         };
         const capabilities = { workspace: { inlayHint: { refreshSupport: true }, codeLens: { refreshSupport: true } } };

@@ -153,6 +153,19 @@ describe('the language server over stdio', () => {
     });
 });
 
+describe('the language server of another editor', () => {
+    it('finds its schema by itself and offers no lens whose command nobody has', async () => {
+        const server = new Server();
+        const { capabilities } = await server.initialize(null);
+        assert.equal(capabilities.codeLensProvider, undefined);
+        const uri = 'untitled:plain';
+        await server.open(uri, 'modle: x\n');
+        const [found] = await server.diagnostics(uri, (diagnostics) => diagnostics.some(({ code }) => code === 'unknown-key'));
+        assert.equal(found?.codeDescription, undefined);
+        assert.equal(await server.stop(), 0);
+    });
+});
+
 describe('the language server with another schema', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'qw-'));
     after(() => rmSync(folder, { recursive: true, force: true }));

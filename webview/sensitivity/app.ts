@@ -164,7 +164,7 @@ export class SensitivityPanel extends LitElement {
                 @quant-copy=${(event: CustomEvent<'csv' | 'markdown'>) => {
                     this.copy(event.detail);
                 }}
-                @quant-action=${(event: CustomEvent<'cancel' | 'stop' | 'show-log' | 'show-newer'>) => {
+                @quant-action=${(event: HTMLElementEventMap['quant-action']) => {
                     vscode.postMessage({ type: event.detail });
                 }}
                 @quant-open-layer=${(event: CustomEvent<string>) => {

@@ -91,7 +91,9 @@ function layerFacts(row: Row, formats: Formats, aside: boolean): Fact[] {
         facts.push({ label: t('Shape'), value: t('{0}, {1} weights', shape, formats.integer(count)), aside });
     }
     if (row.tokens !== null && row.tokens > 0) facts.push({ label: t('Calibration tokens'), value: formats.integer(row.tokens), aside });
-    if (row.asked !== null || row.applied !== null) {
+    if (row.asked !== null && row.asked === row.applied) {
+        facts.push({ label: t('Applied'), value: row.applied });
+    } else if (row.asked !== null || row.applied !== null) {
         facts.push({ label: t('Asked → applied'), value: `${row.asked ?? t('kept')} → ${row.applied ?? t('kept')}` });
     } else if (row.shape) {
         facts.push({ label: t('Asked → applied'), value: t('kept as it is') });

@@ -8,7 +8,7 @@ interface PanelEvents {
     'quant-view': SensitivityState['view'];
     'quant-scale': 'all' | 'column';
     'quant-copy': 'csv' | 'markdown';
-    'quant-action': 'cancel' | 'stop' | 'show-log' | 'show-newer';
+    'quant-action': 'cancel' | 'stop' | 'resume' | 'show-log' | 'show-newer';
 }
 
 declare global {

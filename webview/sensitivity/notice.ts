@@ -10,7 +10,7 @@ export interface NoticeText {
     readonly severity: 'error' | 'warning' | 'information';
     readonly title: string;
     readonly lines: readonly string[];
-    readonly action: { readonly name: 'show-log' | 'show-newer'; readonly title: string } | null;
+    readonly actions: readonly { readonly name: 'resume' | 'show-log' | 'show-newer'; readonly title: string }[];
 }
 
 /** Something to know before reading the figures: an error, fallbacks, a silent run. */
@@ -82,7 +82,7 @@ export class Notice extends LitElement {
 
     protected override willUpdate(): void {
         this.severity = this.text.severity;
-        this.actionable = this.text.action !== null;
+        this.actionable = this.text.actions.length > 0;
     }
 
     /** A few lines, and the rest where it is asked for. */
@@ -94,22 +94,23 @@ export class Notice extends LitElement {
     }
 
     protected override render(): TemplateResult {
-        const { severity, title, lines, action } = this.text;
+        const { severity, title, lines, actions } = this.text;
         return html`
             <vscode-icon name=${severity === 'information' ? 'info' : severity}></vscode-icon>
             <div class="text">
                 <span class="title">${title}</span>
                 ${lines.length === 1 ? html`<span> ${lines[0]}</span>` : this.renderLines(lines)}
             </div>
-            ${action
-                ? html`<vscode-button
-                      secondary
-                      @click=${() => {
-                          events.action(this, action.name);
-                      }}
-                      >${action.title}</vscode-button
-                  >`
-                : nothing}
+            ${actions.map(
+                (action) =>
+                    html`<vscode-button
+                        secondary
+                        @click=${() => {
+                            events.action(this, action.name);
+                        }}
+                        >${action.title}</vscode-button
+                    >`,
+            )}
         `;
     }
 }

@@ -26,7 +26,7 @@ export interface TableColumn {
     cell(row: Row, index: number): TableCell;
 }
 
-/** The table's columns: identity, one for each candidate, then what was asked, done and reached. */
+/** The table's columns: identity, what was done, asked and reached, so that this is in sight however many candidates follow, and each of them. */
 export function tableColumns(model: Model, formats: Formats): readonly TableColumn[] {
     const common = commonStart(model.rows);
     const order = new Map(model.rows.map((row, index) => [row.name, index]));
@@ -40,8 +40,8 @@ export function tableColumns(model: Model, formats: Formats): readonly TableColu
             cell: (row) => ({ text: formats.integer((order.get(row.name) ?? 0) + 1) }),
         },
         { field: 'name', title: t('Layer'), align: 'left', sort: 'name', cell: (row) => ({ text: row.name.slice(common(row)), spoken: row.name, hint: row.name }) },
-        ...model.columns.map((column) => measurementColumn(model, column, formats)),
         ...outcomeColumns(model, formats),
+        ...model.columns.filter((column) => column !== WRITTEN).map((column) => measurementColumn(model, column, formats)),
         ...shapeColumn(model, formats),
     ];
 }
@@ -99,6 +99,7 @@ function outcomeColumns(model: Model, formats: Formats): TableColumn[] {
     // Where every layer got what was asked for, or nothing is applied yet, one column says both.
     const differs = model.rows.some((row) => row.asked !== row.applied);
     if (known && differs) columns.push({ field: 'asked', title: t('Asked'), align: 'left', cell: (row) => ({ text: name(row.asked), exact: row.asked ?? '' }) });
+    if (model.columns.includes(WRITTEN)) columns.push(measurementColumn(model, WRITTEN, formats));
     if (model.rows.some((row) => row.bits !== null)) {
         columns.push({
             field: 'bits',

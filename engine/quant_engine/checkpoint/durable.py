@@ -77,5 +77,5 @@ def write_failure(error: Exception, file: Path, key: tuple[str | int, ...] = ())
 
 
 def no_room(message: str, key: tuple[str | int, ...] = ()) -> QuantError:
-    advice = "Free some space or choose an output on another disk."
+    advice = "Free some space, or use another disk: output in the recipe for the checkpoint, --runs for run directories."
     return QuantError(message, code="disk-space", advice=advice, key=key)

@@ -15,6 +15,7 @@ from quant_engine.checkpoint.header import TensorInfo, read_header
 from quant_engine.checkpoint.shards import plan, write_shard
 from quant_engine.errors import QuantError
 from quant_engine.preflight import format_bytes
+from quant_engine.preflight.disk import same_disk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +39,7 @@ class CheckpointWriter:
         self.output = output
         self.source = source
         self._pieces = work / "pieces"
+        self._blamed = _OUTPUT if same_disk(work, output) else ()
         self._refuse_existing()
 
     def put(self, piece: str, tensors: dict[str, Tensor]) -> None:
@@ -45,8 +47,8 @@ class CheckpointWriter:
         try:
             self._pieces.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise write_failure(error, self._pieces, _OUTPUT) from error
-        save_tensors(self._piece(piece), self._pieces / f".{piece}.partial", tensors, _OUTPUT)
+            raise write_failure(error, self._pieces, self._blamed) from error
+        save_tensors(self._piece(piece), self._pieces / f".{piece}.partial", tensors, self._blamed)
 
     def has(self, piece: str) -> bool:
         """Whether the piece is completely on disk, from this process or one before it."""

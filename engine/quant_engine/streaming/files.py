@@ -53,7 +53,7 @@ class Files:
             while left:
                 left = left[stream.write(left) :]
         except OSError as error:
-            raise write_failure(error, file, ("output",)) from error
+            raise write_failure(error, file) from error
 
     def close(self) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ from quant_engine.checkpoint.durable import sync_file, sync_folder, write_failur
 from quant_engine.checkpoint.header import TensorInfo
 from quant_engine.checkpoint.shards import ordered_header
 from quant_engine.checkpoint.write import MAX_SHARD_BYTES, assembled, named_shards, refuse_existing, refuse_small_disk, write_documents
+from quant_engine.preflight.disk import same_disk
 from quant_engine.streaming.files import Files
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ShardWriter:
                 sync_file(file)
             sync_folder(self.folder)
         except OSError as error:
-            raise write_failure(error, self.folder, _OUTPUT) from error
+            raise write_failure(error, self.folder) from error
 
     def put(self, files: Files, name: str, tensor: Tensor, position: int = 0) -> None:
         """Write the tensor `name`, or the part of it that begins at byte `position`. A part that does not fit is a defect: ValueError."""
@@ -83,7 +84,7 @@ class ShardWriter:
             try:
                 sync_file(file)
             except OSError as error:
-                raise write_failure(error, file, _OUTPUT) from error
+                raise write_failure(error, file) from error
 
     def publish(self, output: Path, config: dict[str, Any] | None, complete: Callable[[Path], None]) -> Path:
         """Complete the folder and give it the name `output`; on another disk a copy of it. complete: as of `CheckpointWriter.publish`.
@@ -96,7 +97,7 @@ class ShardWriter:
             write_documents(self.folder, self._source, self._shards, config)
             output.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(partial, ignore_errors=True)
-            ready = self.folder if self._is_on_disk_of(output.parent) else self._copied(partial)
+            ready = self.folder if same_disk(self.folder, output.parent) else self._copied(partial)
             complete(ready)
             refuse_existing(output)
             ready.rename(output)
@@ -107,9 +108,6 @@ class ShardWriter:
             shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         return output
-
-    def _is_on_disk_of(self, other: Path) -> bool:
-        return self.folder.stat().st_dev == other.stat().st_dev
 
     def _copied(self, partial: Path) -> Path:
         refuse_small_disk(partial, sum(self._sizes.values()))

@@ -1,6 +1,6 @@
 import { isExpert, type CheckpointHeader } from '../../../protocol/checkpoint';
-import { bitsPerWeight } from '../../../protocol/formats';
-import type { MethodChoice, SchemeFormat } from './schemaChoices';
+import { bitsPerWeight, type SchemeFormat } from '../../../protocol/formats';
+import type { MethodChoice } from './schemaChoices';
 
 export interface Estimate {
     readonly bitsPerWeight: number;

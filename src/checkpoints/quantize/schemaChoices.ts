@@ -1,5 +1,5 @@
 import type { Family } from '../../../protocol/checkpoint';
-import type { WeightFormat } from '../../../protocol/formats';
+import type { SchemeFormat } from '../../../protocol/formats';
 
 /** One way to quantize as the recipe's schema offers it. */
 export interface MethodChoice {
@@ -11,18 +11,6 @@ export interface MethodChoice {
     readonly description: string;
     /** undefined when the schema does not say it. */
     readonly format: SchemeFormat | undefined;
-}
-
-/** A scheme as `x-schemes` of the recipe's schema says it. */
-export interface SchemeFormat extends WeightFormat {
-    /** What has to divide the input width. */
-    readonly divides: number | null;
-    /** Whether the group size can be chosen. */
-    readonly regroupable: boolean;
-    /** Formats of a checkpoint that can store it. */
-    readonly outputs: readonly string[];
-    /** Whether it stores a scale of a layer's inputs, which calibration data give. */
-    readonly calibrated_inputs: boolean;
 }
 
 /** What the recipe's schema says that the questions need. */

@@ -2,12 +2,13 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { CheckpointHeader } from '../../../protocol/checkpoint';
 import { decimals } from '../../../protocol/decimals';
+import type { SchemeFormat } from '../../../protocol/formats';
 import { exists } from '../../base/files';
 import { formatBytes } from '../../base/text';
 import { inputText, pickMany, pickOne, type Answer } from '../../ui/multiStep';
 import { estimate, offersFor, withSuffix, type Offer } from './estimate';
 import { isWithin } from './placing';
-import { grouped, safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice, type SchemeFormat } from './schemaChoices';
+import { grouped, safestFirst, sensibleCandidates, sensibleDefault, type MethodChoice } from './schemaChoices';
 
 const STEPS = 3;
 

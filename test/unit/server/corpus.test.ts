@@ -16,7 +16,7 @@ interface Expected {
 }
 
 const folder = path.resolve('test/corpus');
-const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as { file: string; diagnostics: Expected[] }[];
+const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'utf8')) as { file: string; diagnostics: Expected[]; editor?: Expected[] }[];
 
 describe('the corpus', () => {
     it('has an entry for every recipe', () => {
@@ -24,7 +24,9 @@ describe('the corpus', () => {
         assert.deepEqual(expected.map(({ file }) => file).sort(), files.sort());
     });
 
-    for (const { file, diagnostics } of expected) {
+    for (const { file, diagnostics: everywhere, editor = [] } of expected) {
+        // What the editor says beside a syntax error, with which the command line ends.
+        const diagnostics = [...everywhere, ...editor].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0));
         it(`${file}: ${diagnostics.length} findings`, async () => {
             const uri = pathToFileURL(path.join(folder, file)).href;
             const recipe = parse(readFileSync(path.join(folder, file), 'utf8').replace(/^\uFEFF/, ''));

@@ -29,8 +29,8 @@ describe('validation', () => {
 
     it('explains a line that is indented too deep, where the line is', () => {
         const text = 'model: tiny\n   output: x\n';
-        assert.deepEqual(found(text), ['yaml-syntax: output']);
-        assert.match(messages(text)[0]!, /^wrong indentation: "output" stands 3 columns deep/);
+        assert.deepEqual(found(text), ['missing-key: model: tiny', 'yaml-syntax: output']);
+        assert.match(messages(text)[1]!, /^wrong indentation: "output" stands 3 columns deep/);
     });
 
     it('refuses what cannot be used as a model', () => {
@@ -103,7 +103,7 @@ describe('validation', () => {
         assert.deepEqual(nothing('  default: none\n  rules:\n    - { layers: lm_head, use: gptq-w4a16-g32 }'), []);
         assert.deepEqual(nothing('  default: none\n  budget: { bits_per_weight: 4.5 }'), []);
         assert.deepEqual(nothing('  default: none\n  rulez: []'), [], 'that may be the rule');
-        assert.deepEqual(nothing('  default: none\n   rules: []'), [], 'so may this');
+        assert.deepEqual(nothing('  default: none\n   rulez: []'), [], 'so may this');
         assert.deepEqual(nothing('  default: none', model({ state: 'refused', code: 'model-missing', folder: '/x', message: '' })), [], 'which layers there are is not known');
     });
 

@@ -84,7 +84,7 @@ describe('the sensitivity panel in a browser, under the strict policy', function
     it('walks the table with the keyboard and opens a layer with Enter', async () => {
         await shown();
         await showTable();
-        await panel.page.locator('td[data-row="0"][data-column="2"]').click();
+        await panel.page.locator('td[data-row="0"][data-candidate="rtn-w8a16"]').click();
         for (const key of ['ArrowDown', 'ArrowRight', 'Enter']) await panel.page.keyboard.press(key);
         const { messages } = await panel.recorded();
         assert.deepEqual(messages.at(-1), { type: 'open-layer', layer: 'model.layers.0.self_attn.k_proj' });
@@ -137,7 +137,7 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         const card = panel.page.locator('quant-detail-card');
         const text = await textOf('quant-detail-card');
         const layer = sampleLayers().find(({ name }) => name === 'model.layers.0.mlp.down_proj');
-        for (const part of ['model.layers.0.mlp.down_proj', 'gptq-w4a16', `${layer?.candidates['gptq-w4a16']?.sqnr_db?.toFixed(2) ?? ''} dB`, '256 × 640', 'rtn-w8a16 → rtn-w8a16']) {
+        for (const part of ['model.layers.0.mlp.down_proj', 'gptq-w4a16', `${layer?.candidates['gptq-w4a16']?.sqnr_db?.toFixed(2) ?? ''} dB`, '256 × 640', 'Applied']) {
             assert.ok(text.includes(part), `${part} in ${text}`);
         }
         const box = await card.boundingBox();
@@ -281,8 +281,22 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         await open();
         await panel.send(failedSnapshot());
         assert.match(await textOf('quant-notice'), /disk has 1\.1 MB free[\s\S]*Free some room/);
-        await panel.page.locator('quant-notice vscode-button').click();
+        await panel.page.locator('quant-notice vscode-button', { hasText: 'Show Log' }).click();
         assert.deepEqual((await panel.recorded()).messages.at(-1), { type: 'show-log' });
+    });
+
+    it('offers to resume a run that was cancelled, and says when nothing had been measured', async () => {
+        await open();
+        const { run, ...snapshot } = liveSnapshot();
+        const cancelled = { ...run, state: 'cancelled' as const, resumable: true };
+        await panel.send({ ...snapshot, run: cancelled });
+        assert.match(await textOf('quant-notice'), /What had been measured is shown below/);
+        await panel.send({ ...snapshot, run: cancelled, live: null });
+        assert.match(await textOf('quant-notice'), /Nothing had been measured yet/);
+        await panel.page.locator('quant-notice vscode-button', { hasText: 'Resume' }).click();
+        assert.deepEqual((await panel.recorded()).messages.at(-1), { type: 'resume' });
+        await panel.send({ ...snapshot, run: { ...cancelled, resumable: false } });
+        assert.equal(await panel.page.locator('quant-notice vscode-button').count(), 0);
     });
 
     it('points from an older result at the run that goes on, until there is none', async () => {
@@ -351,7 +365,7 @@ describe('the sensitivity panel in a browser, under the strict policy', function
             assert.deepEqual(scrollers, ['scroller']);
             const grid = panel.page.locator('[role=grid]');
             if (view === 'map') await grid.focus();
-            else await panel.page.locator('td[data-row="0"][data-column="2"]').click();
+            else await panel.page.locator('td[data-row="0"][data-candidate="rtn-w8a16"]').click();
             const cell = (layer: string): Promise<{ y: number }> =>
                 view === 'map'
                     ? cellPoint(panel.page, { layer, candidate: 'gptq-w4a16' })
@@ -424,7 +438,7 @@ describe('the sensitivity panel in a browser, under the strict policy', function
         await showTable();
         assert.ok((await panel.page.locator('tbody tr').count()) < 200);
         assert.equal(await panel.page.locator('table').getAttribute('aria-rowcount'), '1506');
-        await panel.page.locator('td[data-row="0"][data-column="2"]').click();
+        await panel.page.locator('td[data-row="0"][data-candidate="rtn-w8a16"]').click();
         await panel.page.keyboard.press('Control+End');
         const last = panel.page.locator('td[data-row="1499"]').last();
         await last.waitFor();
