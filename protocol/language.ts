@@ -21,6 +21,7 @@ export const runningNotification = 'quant/running';
 export interface RunningParams {
     readonly recipes: Readonly<Record<string, {
         readonly run: string;
+        /** How a run that can be resumed stands; empty of others, whose progress changes too often for a lens that people want to hit. */
         readonly label: string;
         /** What can be done: cancel it, nothing (it was asked to cancel), stop it at once (it was, and takes long), or go on with it. */
         readonly stage: 'running' | 'cancelling' | 'stoppable' | 'resumable';

@@ -21,7 +21,7 @@ export function codeLenses(uri: string, facts: Facts): CodeLens[] {
 /** A run that was asked to cancel cannot be asked again; the editor shows a lens without a command as text. */
 function progressLens({ label, stage }: Running, lens: (title: string, command: string) => CodeLens): CodeLens {
     switch (stage) {
-        case 'running': return lens(`$(debug-stop) Cancel (${label})`, lensCommands.cancel);
+        case 'running': return lens('$(debug-stop) Cancel', lensCommands.cancel);
         case 'cancelling': return lens('$(loading~spin) Cancelling…', '');
         case 'resumable': return lens(`$(debug-continue) Resume (${label})`, lensCommands.resume);
         case 'stoppable': return lens('$(debug-stop) Cancelling… Stop Now', lensCommands.stop);

@@ -50,8 +50,10 @@ export class RecipeServer {
             this.refreshViews();
         });
         connection.onNotification(runningNotification, ({ recipes }: RunningParams) => {
-            if (this.workspace.setRunning(recipes)) this.lookAgain();
-            this.refreshViews();
+            const news = this.workspace.setRunning(recipes);
+            if (news === 'outputs') this.lookAgain();
+            // A lens that is drawn anew loses the click that it is just being given.
+            if (news !== 'nothing') this.refreshViews();
         });
         connection.onNotification(filesChangedNotification, () => this.lookAgain());
         this.documents.onDidChangeContent(({ document }) => this.schedule(document.uri));

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { checkpointFingerprint, type Family } from '../protocol/checkpoint';
 import type { FolderEntry } from './complete-values';
 import { namedPaths, NO_FACTS, type CheckpointFact, type Facts, type Running } from './facts';
@@ -32,12 +33,13 @@ export class Workspace {
         this.resultPaths = results;
     }
 
-    /** true: another output than before is being written, so findings may be other ones. */
-    setRunning(running: Readonly<Record<string, Running>>): boolean {
-        const outputs = (of: Readonly<Record<string, Running>>): string => JSON.stringify(Object.entries(of).map(([uri, { output }]) => [uri, output]));
-        const isNews = outputs(running) !== outputs(this.running);
+    /** What is new; outputs: others than before are being written, so findings may be other ones. */
+    setRunning(running: Readonly<Record<string, Running>>): 'nothing' | 'state' | 'outputs' {
+        const before = this.running;
         this.running = running;
-        return isNews;
+        if (isDeepStrictEqual(before, running)) return 'nothing';
+        const outputs = (of: Readonly<Record<string, Running>>): unknown => Object.entries(of).map(([uri, { output }]) => [uri, output]);
+        return isDeepStrictEqual(outputs(before), outputs(running)) ? 'state' : 'outputs';
     }
 
     factsFor(uri: string, recipe: Recipe): Facts {

@@ -83,6 +83,32 @@ def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
     return Noise(own.total(), cross.total())
 
 
+def output_noise(
+    statistics: Statistics, quantizer: InputQuantizer, weight: Tensor, quantized: Tensor, kind: torch.dtype | None = None
+) -> Tensor:
+    """Σ(y − ŷ)² of each output, (out,) float64, when weights (W → quantized, out × in) and inputs are rounded, from E = X Dᵀ + N Ŵᵀ of every
+    token. Less work than `noise_of` where a layer has fewer outputs than inputs.
+
+    kind: of the products, the inputs' own by default. That of 16-bit inputs rounds each product by 2⁻⁹ of itself in any direction, which a sum
+    of squares forgets.
+    """
+    if statistics.inputs is None:
+        raise ValueError("the inputs of these statistics are gone")
+    total = torch.zeros(len(weight), dtype=torch.float64, device=weight.device)
+    # Half precision is slow on CPUs.
+    own = torch.float32 if weight.dtype == torch.float16 and weight.device.type == "cpu" else weight.dtype
+    kind = kind or own
+    wide = torch.float64 if kind == torch.float64 else torch.float32
+    D, Q = (quantized.to(wide) - weight.to(wide)).to(kind).t(), quantized.to(kind).t()
+    for X, N in _noise_chunks(statistics.inputs(), quantizer):
+        E = torch.mm(X.to(kind), D).to(wide)
+        E += torch.mm(N.to(kind), Q)
+        total += E.square_().sum(0)
+    if kind != torch.float64 and not bool(torch.isfinite(total).all()):  # squares of outputs above 1.8e19 are not in float32's range
+        return output_noise(statistics, quantizer, weight, quantized, torch.float64)
+    return total
+
+
 def _noise_chunks(inputs: Iterable[Tensor], quantizer: InputQuantizer) -> Iterator[tuple[Tensor, Tensor]]:
     """X and N of several thousand tokens at a time (each tokens × in)."""
     for X in inputs:

@@ -58,7 +58,7 @@ def read_recipe(path: Path) -> str:
     """The recipe's text, without a byte order mark. Raises QuantError(code="recipe-missing")."""
     if path.is_dir():
         if (path / "config.json").exists():
-            advice = "Name it in a recipe: model, quantize: { default: rtn-w4a16 } and output are enough; the editor's Quantize… writes one."
+            advice = "Name it in a recipe: model, quantize: { default: rtn-w4a16 } and output suffice; the editor's Quantize… writes one."
             raise QuantError(f'"{path}" is a checkpoint, not a recipe', code="recipe-missing", advice=advice)
         raise QuantError(f'"{path}" is a folder, not a recipe', code="recipe-missing", advice="Give the path of a .quant.yaml file.")
     try:

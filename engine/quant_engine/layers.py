@@ -130,7 +130,7 @@ def quantize_group(
         parts = shared.quantize(stack, use, statistics)
         quantizer = input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale)
         signals = energies(stack.weight, statistics.gram, stack.sizes)
-        noises = stack.noises(parts, statistics, quantizer)
+        noises = stack.noises(parts, statistics, quantizer, once=True)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
             refuse_no_number(layer.name, use, signal, float(noise.sum()))
             achieved = measurement(signal, total(noise), stack.bits_per_weight(use, part), part.report)

@@ -55,7 +55,7 @@ class ModuleInfo(Model):
     shape: list[int]
     dtype: str
     parameters: int
-    bytes: int = Field(description="Of what stands for the weight: values or codes, scales, zero points, group indices; not of bias, shape and inputs.")
+    bytes: int = Field(description="Of what stands for the weight: values or codes, scales, zero points, group indices; not of a bias.")
     quantizable: bool
 
 

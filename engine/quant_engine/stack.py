@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from quant_engine.calibration import noise_of
+from quant_engine.calibration import noise_of, output_noise
 from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
 from quant_engine.lazy import torch
@@ -76,10 +76,15 @@ class Stack:
         stops = torch.tensor(self.sizes).cumsum(0).tolist()
         return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
-    def noises(self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None) -> list[Tensor]:
-        """For each layer Σ(y − ŷ)² of each of its outputs, (out,) float64."""
+    def noises(
+        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None, once: bool = False
+    ) -> list[Tensor]:
+        """For each layer Σ(y − ŷ)² of each of its outputs, (out,) float64. once: no other candidate rounds this input in the same way."""
         effective = torch.cat([part.effective().float() for part in parts])
-        if quantizer is not None:
+        alone = once or (quantizer is not None and quantizer.smooth is not None)
+        if quantizer is not None and alone and len(effective) <= statistics.columns:
+            rows = output_noise(statistics, quantizer, self.weight, effective)
+        elif quantizer is not None:
             rows = noisy_row_energies(self.weight, effective, statistics.gram, _noise(statistics, quantizer))
         else:
             rows = row_energies(effective.sub_(self.weight.float()), statistics.gram)

@@ -21,7 +21,8 @@ export function runningSnapshot(runs: readonly Run[], uriOf: (file: string) => s
         const isNewest = !seen.has(run.recipe);
         seen.add(run.recipe);
         if (!isActive(run.state) && !(isNewest && run.resumable)) continue;
-        recipes[uriOf(run.recipe)] ??= { run: run.id, label: runStatus(run), stage: stage(run), output: run.record?.output ?? undefined };
+        const label = isActive(run.state) ? '' : runStatus(run);
+        recipes[uriOf(run.recipe)] ??= { run: run.id, label, stage: stage(run), output: run.record?.output ?? undefined };
     }
     return { recipes };
 }
