@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from quant_engine import calibration
-from quant_engine.calibration import statistics_of
+from quant_engine.calibration import output_noise, statistics_of
 from quant_engine.formats.scheme import WeightFormat
 from quant_engine.layers import Layer, input_quantizer, measure_group, no_tick
 from quant_engine.methods import METHODS
@@ -128,6 +128,9 @@ def test_sqnr_with_rounded_inputs_equals_the_float64_forward_over_all_rows(massi
         error = y - rounded @ quantized.dequantize().double().t()
         expected = 10 * math.log10(float(y.square().sum() / error.square().sum()))
         assert found.candidates[use.label].sqnr_db == pytest.approx(expected, abs=0.01)
+        # Of a layer that is measured once, from the outputs of every token.
+        noise = output_noise(statistics, quantizer, layer.weight, quantized.effective()).sum()
+        assert sqnr_db(float(y.square().sum()), float(noise))[0] == pytest.approx(expected, abs=0.01)
 
 
 def linear(weight: torch.Tensor) -> torch.nn.Linear:
