@@ -101,7 +101,7 @@ export interface ModuleInfo {
     dtype: string;
     parameters: number;
     /**
-     * Of what stands for the weight: values or codes, scales, zero points, group indices; not of bias, shape and inputs.
+     * Of what stands for the weight: values or codes, scales, zero points, group indices; not of a bias.
      */
     bytes: number;
     quantizable: boolean;
