@@ -42,9 +42,15 @@ USES = {
     # The rival's AWQ has no clip search.
     "awq": "{ method: awq, scheme: W4A16, group_size: 128, grid: 20, clip: false }",
     "smoothquant": "{ method: smoothquant, scheme: W8A8, strength: 0.5 }",
+    "smoothquant-gptq": "{ method: smoothquant, scheme: W8A8, strength: 0.5, rounding: gptq }",
 }
 """What the engine is asked for beside each recipe of rival.py."""
-TITLES = {"gptq": "GPTQ W4A16 g128", "awq": "AWQ W4A16 g128, scale search alone", "smoothquant": "SmoothQuant W8A8"}
+TITLES = {
+    "gptq": "GPTQ W4A16 g128",
+    "awq": "AWQ W4A16 g128, scale search alone",
+    "smoothquant": "SmoothQuant W8A8",
+    "smoothquant-gptq": "SmoothQuant and GPTQ, W8A8",
+}
 
 
 def note(text: str) -> None:
@@ -160,7 +166,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench")
     parser.add_argument("--rival", type=Path, help="Python of an environment that has llm-compressor already")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "sensitivity", "depth", "stream"])
+    parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "smoothquant-gptq", "sensitivity", "depth", "stream"])
     options = parser.parse_args()
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,10 @@ RECIPES = {
     "gptq": lambda: [GPTQModifier(**LAYERS, scheme="W4A16", dampening_frac=0.01, actorder="static")],
     "awq": lambda: [AWQModifier(duo_scaling=True, n_grid=20), QuantizationModifier(**LAYERS, scheme="W4A16")],
     "smoothquant": lambda: [SmoothQuantModifier(smoothing_strength=0.5), QuantizationModifier(**LAYERS, scheme="W8A8")],
+    "smoothquant-gptq": lambda: [
+        SmoothQuantModifier(smoothing_strength=0.5),
+        GPTQModifier(**LAYERS, scheme="W8A8", dampening_frac=0.01, actorder="static"),
+    ],
 }
 
 

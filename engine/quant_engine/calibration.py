@@ -8,9 +8,11 @@ in float32, and these sums in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from quant_engine.formats.numbers import largest
 from quant_engine.lazy import torch
 from quant_engine.linalg.products import exact_products
 from quant_engine.methods.types import Noise, Ranges, Statistics
@@ -27,14 +29,75 @@ _CHUNKS = 8
 
 
 def statistics_of(inputs: Iterable[Tensor], again: Callable[[], Iterable[Tensor]] | None = None) -> Statistics:
-    """What the methods need of all rows of all inputs (each … × in, same dtype): G = XᵀX, and on demand each column's range.
+    """What the methods need of all rows of all inputs (each … × in, same dtype): of a sequence when they ask for it, else G = XᵀX at once.
 
     again: gives the same inputs once more, for methods that look at them; not needed for a sequence, which is kept.
     """
+    if isinstance(inputs, Sequence):
+        again = again or partial(iter, inputs)
+        if not inputs:
+            raise ValueError("statistics need at least one input")
+        columns = inputs[0].shape[-1]
+        return Statistics(None, sum(X.numel() for X in inputs) // columns, Inputs(again, columns), again)
+    gram, tokens = _gram_of(inputs)
+    return Statistics(gram, tokens, again and Inputs(again, len(gram)), again)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """X in batches (each … × in), as often as one asks."""
+
+    again: Callable[[], Iterable[Tensor]]
+    columns: int
+
+    def is_finite(self) -> bool:
+        return all(_is_finite(X) for X in self.again())
+
+    def gram(self) -> Tensor:
+        """XᵀX (in × in), float64."""
+        return _gram_of(self.again())[0]
+
+    def ranges(self) -> Ranges:
+        """All zero when there is no row."""
+        found: Ranges | None = None
+        for X in self._rows():
+            # Two passes: torch's one-pass aminmax over rows takes six times as long.
+            lowest, highest = X.amin(0).double(), X.amax(0).double()
+            found = Ranges(torch.minimum(found.lowest, lowest), torch.maximum(found.highest, highest)) if found else Ranges(lowest, highest)
+        return found or Ranges(self._zeros(), self._zeros())
+
+    def largest(self) -> Tensor:
+        """max|x| of each column (in,), float64; zero when there is no row."""
+        found = self._zeros()
+        for X in self._rows():
+            found = torch.maximum(found, largest(X, 0).double())
+        return found
+
+    def magnitudes(self) -> Tensor:
+        """Σ|x| of each column (in,), float64."""
+        total = self._zeros()
+        for X in self._rows():
+            total += X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32)
+        return total
+
+    def _rows(self) -> Iterator[Tensor]:
+        return (X for X in _chunks(self.again()) if len(X))
+
+    def _zeros(self) -> Tensor:
+        device = next((X.device for X in self.again()), None)
+        return torch.zeros(self.columns, dtype=torch.float64, device=device)
+
+
+def _is_finite(X: Tensor) -> bool:
+    """A sum shows it in one pass, and also overflows where every number is finite."""
+    whole = X.sum(dtype=torch.float64 if X.dtype == torch.float64 else torch.float32)
+    return bool(torch.isfinite(whole)) or bool(torch.isfinite(X).all())
+
+
+def _gram_of(inputs: Iterable[Tensor]) -> tuple[Tensor, int]:
+    """XᵀX, and the number of rows."""
     gram: GramSum | None = None
     tokens = 0
-    if again is None and isinstance(inputs, Sequence):
-        again = partial(iter, inputs)
     for X in _chunks(inputs):
         if gram is None:
             gram = GramSum(X.shape[1], X)
@@ -43,29 +106,7 @@ def statistics_of(inputs: Iterable[Tensor], again: Callable[[], Iterable[Tensor]
         tokens += X.shape[0]
     if gram is None:
         raise ValueError("statistics need at least one input")
-    return Statistics(gram.total(), tokens, again and partial(_ranges_of, again), again)
-
-
-def _ranges_of(inputs: Callable[[], Iterable[Tensor]]) -> Ranges:
-    """All zero when there is no row."""
-    found: Ranges | None = None
-    first = True
-    for X in _chunks(inputs()):
-        if found is None:
-            zero = torch.zeros(X.shape[1], dtype=torch.float64, device=X.device)
-            found = Ranges(zero, zero, zero)
-        if not len(X):
-            continue
-        # Two passes: torch's one-pass aminmax over rows takes six times as long.
-        lowest, highest = X.amin(0).double(), X.amax(0).double()
-        total = X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32).double()
-        if first:
-            found, first = Ranges(lowest, highest, total), False
-        else:
-            found = Ranges(torch.minimum(found.lowest, lowest), torch.maximum(found.highest, highest), found.magnitude + total)
-    if found is None:
-        raise ValueError("ranges need at least one input")
-    return found
+    return gram.total(), tokens
 
 
 def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
@@ -73,48 +114,71 @@ def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
 
     N in X's own dtype: a bfloat16 N is off by 2⁻⁹ of itself, which moves an error sum by 10⁻⁵ of itself.
     """
-    if statistics.inputs is None:
-        raise ValueError("the inputs of these statistics are gone")
     columns = statistics.columns
-    own, cross = GramSum(columns, statistics.gram), GramSum(columns, statistics.gram)
-    for X, N in _noise_chunks(statistics.inputs(), quantizer):
+    own = cross = None
+    for X, N in _noise_chunks(_batches(statistics), quantizer):
+        if own is None or cross is None:
+            own, cross = GramSum(columns, X), GramSum(columns, X)
         own.add(N)
         cross.add(X, N)
+    if own is None or cross is None:
+        raise ValueError("the inputs of these statistics are gone")
     return Noise(own.total(), cross.total())
 
 
-def output_noise(
-    statistics: Statistics, quantizer: InputQuantizer, weight: Tensor, quantized: Tensor, kind: torch.dtype | None = None
-) -> Tensor:
-    """Σ(y − ŷ)² of each output, (out,) float64, when weights (W → quantized, out × in) and inputs are rounded, from E = X Dᵀ + N Ŵᵀ of every
-    token. Less work than `noise_of` where a layer has fewer outputs than inputs.
+def output_signal(statistics: Statistics, weight: Tensor, kind: torch.dtype | None = None) -> Tensor:
+    """Σy² of each output of W (out × in), (out,) float64, from the outputs themselves: less work than G where there are few of them.
 
-    kind: of the products, the inputs' own by default. That of 16-bit inputs rounds each product by 2⁻⁹ of itself in any direction, which a sum
-    of squares forgets.
+    kind: as of `output_noise`.
     """
+    rows = _output_energies(((X,) for X in _batches(statistics)), (weight,), kind)
+    return rows if kind == torch.float64 or _is_finite(rows) else output_signal(statistics, weight, torch.float64)
+
+
+def output_noise(
+    statistics: Statistics, quantizer: InputQuantizer | None, weight: Tensor, quantized: Tensor, kind: torch.dtype | None = None
+) -> Tensor:
+    """Σ(y − ŷ)² of each output, (out,) float64, when weights (W → quantized, out × in) and, with a quantizer, inputs are rounded.
+
+    From E = X Dᵀ + N Ŵᵀ of every token: less work than `noise_of` where a layer has fewer outputs than inputs. kind: of the products, the
+    inputs' own by default. That of 16-bit inputs rounds each product by 2⁻⁹ of itself in any direction, which a sum of squares forgets.
+    """
+    D = (quantized.double() - weight.double()).to(torch.float64 if weight.dtype == torch.float64 else torch.float32)
+    if quantizer is None:
+        rows = _output_energies(((X,) for X in _batches(statistics)), (D,), kind)
+    else:
+        rows = _output_energies(_noise_chunks(_batches(statistics), quantizer), (D, quantized), kind)
+    # Squares of outputs above 1.8e19 are not in float32's range.
+    return rows if kind == torch.float64 or _is_finite(rows) else output_noise(statistics, quantizer, weight, quantized, torch.float64)
+
+
+def _batches(statistics: Statistics) -> Iterable[Tensor]:
     if statistics.inputs is None:
         raise ValueError("the inputs of these statistics are gone")
-    total = torch.zeros(len(weight), dtype=torch.float64, device=weight.device)
-    # Half precision is slow on CPUs.
-    own = torch.float32 if weight.dtype == torch.float16 and weight.device.type == "cpu" else weight.dtype
-    kind = kind or own
-    wide = torch.float64 if kind == torch.float64 else torch.float32
-    D, Q = (quantized.to(wide) - weight.to(wide)).to(kind).t(), quantized.to(kind).t()
-    for X, N in _noise_chunks(statistics.inputs(), quantizer):
-        E = torch.mm(X.to(kind), D).to(wide)
-        E += torch.mm(N.to(kind), Q)
-        total += E.square_().sum(0)
-    if kind != torch.float64 and not bool(torch.isfinite(total).all()):  # squares of outputs above 1.8e19 are not in float32's range
-        return output_noise(statistics, quantizer, weight, quantized, torch.float64)
+    for X in statistics.inputs():
+        yield from X.reshape(-1, X.shape[-1]).split(CHUNK_TOKENS)
+
+
+def _output_energies(inputs: Iterable[tuple[Tensor, ...]], weights: tuple[Tensor, ...], kind: torch.dtype | None) -> Tensor:
+    """Of Σ Xₖ Wₖᵀ over k: the sum of squares of each column."""
+    total = torch.zeros(len(weights[0]), dtype=torch.float64, device=weights[0].device)
+    factors: list[Tensor] = []
+    for parts in inputs:
+        # Half precision is slow on CPUs.
+        own = torch.float32 if parts[0].dtype == torch.float16 and parts[0].device.type == "cpu" else parts[0].dtype
+        own = kind or own
+        factors = factors or [weight.to(own).t() for weight in weights]
+        Y = torch.mm(parts[0].to(own), factors[0]).to(torch.float64 if own == torch.float64 else torch.float32)
+        for X, factor in zip(parts[1:], factors[1:], strict=True):
+            Y += torch.mm(X.to(own), factor)
+        total += Y.square_().sum(0)
     return total
 
 
 def _noise_chunks(inputs: Iterable[Tensor], quantizer: InputQuantizer) -> Iterator[tuple[Tensor, Tensor]]:
     """X and N of several thousand tokens at a time (each tokens × in)."""
     for X in inputs:
-        N = (quantizer(X).float() - X.float()).to(X.dtype) if X.dtype != torch.float64 else quantizer(X) - X
-        columns = X.shape[-1]
-        yield from zip(X.reshape(-1, columns).split(CHUNK_TOKENS), N.reshape(-1, columns).split(CHUNK_TOKENS), strict=True)
+        yield X, quantizer(X) - X
 
 
 def _chunks(inputs: Iterable[Tensor]) -> Iterator[Tensor]:

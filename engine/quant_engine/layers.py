@@ -12,7 +12,6 @@ from quant_engine.advice import ADVICE
 from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import attach
-from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.output_format import layer_tensors, noted
 from quant_engine.result import Measurement
@@ -85,11 +84,11 @@ def measure_group(
     fold: finds what can take over a scale of the layers' input. importance: by layer name what the noise energy of each output costs in
     nats for each token (out,), where that was measured. Raises QuantError(code="not-finite").
     """
-    _refuse_not_finite(layers, statistics)
     stack = Stack(layers)
+    signals = energies(stack.weight, statistics.gram, stack.sizes)
+    _refuse_not_finite(layers, statistics)
     target = fold([layer.name for layer in layers])
     statistics.fold = target.take if target else None
-    signals = energies(stack.weight, statistics.gram, stack.sizes)
     found: list[dict[str, Measurement]] = [{} for _ in layers]
     prices = [(importance or {}).get(layer.name) for layer in layers]
     for use in candidates:
@@ -129,7 +128,7 @@ def quantize_group(
         stack = Stack(members)
         parts = shared.quantize(stack, use, statistics)
         quantizer = input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale)
-        signals = energies(stack.weight, statistics.gram, stack.sizes)
+        signals = stack.signals(statistics)
         noises = stack.noises(parts, statistics, quantizer, once=True)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
             refuse_no_number(layer.name, use, signal, float(noise.sum()))
@@ -203,8 +202,9 @@ def _doing(layers: Sequence[Layer], use: Use) -> str:
 
 
 def _refuse_not_finite(layers: Sequence[Layer], statistics: Statistics) -> None:
-    """An input that is infinite or no number reaches its own square on the Gram matrix's diagonal."""
-    if not bool(torch.isfinite(statistics.gram.diagonal()).all()):
+    if sum(len(layer.weight) for layer in layers) > statistics.columns:
+        _ = statistics.gram  # which will be needed, and shows it for nothing
+    if not statistics.is_finite:
         raise QuantError(
             f"the inputs of {layers[0].name} are not all finite",
             code="not-finite",

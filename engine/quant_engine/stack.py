@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from quant_engine.calibration import noise_of, output_noise
+from quant_engine.calibration import noise_of, output_noise, output_signal
 from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Quantized, Report
-from quant_engine.sensitivity import noisy_row_energies, row_energies
+from quant_engine.sensitivity import energies, noisy_row_energies, row_energies, total
 from quant_engine.uses import USE_MODELS, Use
 
 if TYPE_CHECKING:
@@ -76,19 +76,29 @@ class Stack:
         stops = torch.tensor(self.sizes).cumsum(0).tolist()
         return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
+    def signals(self, statistics: Statistics) -> list[float]:
+        """For each layer Σy² of all its outputs."""
+        if statistics.has_gram or not self._has_few(statistics):
+            return energies(self.weight, statistics.gram, self.sizes)
+        return [total(part) for part in output_signal(statistics, self.weight).split(self.sizes)]
+
     def noises(
         self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None, once: bool = False
     ) -> list[Tensor]:
         """For each layer Σ(y − ŷ)² of each of its outputs, (out,) float64. once: no other candidate rounds this input in the same way."""
         effective = torch.cat([part.effective().float() for part in parts])
-        alone = once or (quantizer is not None and quantizer.smooth is not None)
-        if quantizer is not None and alone and len(effective) <= statistics.columns:
+        alone = (once or quantizer.smooth is not None) if quantizer is not None else not statistics.has_gram
+        if alone and self._has_few(statistics):
             rows = output_noise(statistics, quantizer, self.weight, effective)
         elif quantizer is not None:
             rows = noisy_row_energies(self.weight, effective, statistics.gram, _noise(statistics, quantizer))
         else:
             rows = row_energies(effective.sub_(self.weight.float()), statistics.gram)
         return list(rows.split(self.sizes))
+
+    def _has_few(self, statistics: Statistics) -> bool:
+        """Whether there are so few outputs that computing them for every token is less work than a Gram matrix."""
+        return statistics.inputs is not None and len(self.weight) <= statistics.columns
 
     def bits_per_weight(self, use: Use, part: Quantized) -> float:
         rows, columns = part.codes.shape
@@ -133,7 +143,7 @@ def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype, smooth
         return None
     if inputs.stored_scale is None:
         return InputQuantizer(inputs, None, smooth)
-    largest = statistics.ranges.largest if smooth is None else statistics.ranges.largest / smooth
+    largest = statistics.largest if smooth is None else statistics.largest / smooth
     return InputQuantizer(inputs, calibrated_scale(largest, inputs, dtype), smooth)
 
 

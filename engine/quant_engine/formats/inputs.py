@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quant_engine.formats.numbers import round_
+from quant_engine.formats.numbers import largest, round_
 from quant_engine.formats.scales import factor_of, powers, under_factor
 from quant_engine.formats.scheme import InputFormat
 from quant_engine.lazy import torch
@@ -47,13 +47,13 @@ class InputQuantizer:
         kind = self.input_format
         if kind.scale == "float8":
             assert self.scale is not None
-            return under_factor(X.abs().amax(-1, keepdim=True) / kind.half_range, self.scale) / self.scale
+            return under_factor(largest(X, -1, keepdim=True) / kind.half_range, self.scale) / self.scale
         if self.scale is not None:
             return self.scale.to(X.dtype)
-        largest = X.abs().amax(-1, keepdim=True)
+        found = largest(X, -1, keepdim=True)
         if kind.scale == "power":
-            return _power(largest)
-        scale = largest / kind.half_range
+            return _power(found)
+        scale = found / kind.half_range
         return torch.where(scale == 0, torch.finfo(X.dtype).eps, scale)
 
 

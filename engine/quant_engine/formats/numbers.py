@@ -17,6 +17,17 @@ def compute_dtype(weight: Tensor) -> torch.dtype:
     return torch.float64 if weight.dtype == torch.float64 else torch.float32
 
 
+def ordered_sizes(values: Tensor) -> Tensor:
+    """|x| as something that torch orders fast, and that `view(x.dtype)` makes |x| again: without its sign bit a 16-bit number orders as the
+    whole number of the same bits does, and that takes a tenth of the time. What is no number is above all others."""
+    return values.view(torch.int16) & 0x7FFF if values.element_size() == 2 else values.abs()
+
+
+def largest(values: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+    """max|x| along a dimension, in the values' dtype."""
+    return ordered_sizes(values).amax(dim, keepdim).view(values.dtype)
+
+
 def round_(values: Tensor, number: WeightFormat | InputFormat) -> Tensor:
     """Round in place to the nearest value of the format, ties to even, what lies outside to its ends."""
     if number.type == "int":

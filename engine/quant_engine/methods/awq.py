@@ -68,7 +68,7 @@ def awq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arg
 def search_scale(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, grid: int, duo: bool) -> tuple[Tensor, float]:
     """The scale (in,), float32, with the least Σ‖X Wᵀ − X Ŵᵀ‖², Ŵ = Q(W·diag(s))·diag(s)⁻¹ rounded to nearest, and its exponent."""
     assert statistics.fold is not None
-    inputs = (statistics.ranges.magnitude / max(statistics.tokens, 1)).float()
+    inputs = (statistics.magnitudes / max(statistics.tokens, 1)).float()
     weights = weight_magnitudes(weight, weight_format) if duo else None
     best: tuple[float, Tensor, float] | None = None
     for step in range(grid):

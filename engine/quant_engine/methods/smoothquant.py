@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from quant_engine.formats.numbers import largest
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.lazy import torch
 from quant_engine.methods.registry import Arguments, method
@@ -60,10 +61,10 @@ def smoothing_scale(weight: Tensor, statistics: Statistics, strength: float, sta
 
     absmax: a_j = max|X_j|, w_j = max|W_j| not below 10⁻⁵. range: a_j = max X_j − min X_j, w_j = 2·max|W_j|; where w_j is 0, s_j = a_j.
     """
-    columns = weight.abs().amax(0).float()
+    columns = largest(weight, 0).float()
     if statistic == "range":
         inputs = (statistics.ranges.highest - statistics.ranges.lowest).float()
         scale = torch.where(columns > 0, inputs**strength / (2 * columns) ** (1 - strength), inputs)
     else:
-        scale = statistics.ranges.largest.float() ** strength / columns.clamp(min=_LEAST) ** (1 - strength)
+        scale = statistics.largest.float() ** strength / columns.clamp(min=_LEAST) ** (1 - strength)
     return scale.clamp(min=_LEAST)

@@ -2,91 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from quant_engine.formats.grid import Grid, decode
 from quant_engine.lazy import torch
+from quant_engine.methods.statistics import Noise, Ranges, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from quant_engine.linalg.factor import Factor
-
-
-_RANGES = "ranges"
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """Of each column of X: smallest and largest x, and Σ|x|, all (in,) float64."""
-
-    lowest: Tensor
-    highest: Tensor
-    magnitude: Tensor
-
-    @property
-    def largest(self) -> Tensor:
-        """max|x| of each column (in,), float64."""
-        return torch.maximum(self.highest.abs(), self.lowest.abs())
-
-    def divided(self, scale: Tensor) -> Ranges:
-        """Of X / scale; scale (in,), float64, positive."""
-        return Ranges(self.lowest / scale, self.highest / scale, self.magnitude / scale)
-
-
-@dataclass
-class Statistics:
-    """What calibration knows of one layer input, shared by all layers that read it and by all candidates.
-
-    gram: G = XᵀX (in × in), float64, summed over all calibration tokens; tokens: rows of X. find_ranges: looks at X for its ranges,
-    when a method asks for them. inputs: gives X itself in batches (… × in), as long as the walk stands at the layer. fold: takes a scale
-    of the columns (in,) that a method wants to move into the operation before the layer, and returns the one that can really be moved;
-    None: none can. unclipped: rows of W (bool, out) whose outputs meet each other in a product.
-    Factors are cached by (damping, whether columns are ordered, width of groups that stay together), so that candidates which differ only
-    in bits share one factorisation; None: no damping made it possible.
-    """
-
-    gram: Tensor
-    tokens: int
-    find_ranges: Callable[[], Ranges] | None = field(default=None, repr=False)
-    inputs: Callable[[], Iterable[Tensor]] | None = field(default=None, repr=False)
-    fold: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
-    unclipped: Tensor | None = field(default=None, repr=False)
-    factors: dict[tuple[float, bool, int | None], Factor | None] = field(default_factory=dict, repr=False)
-    searches: dict[Any, Any] = field(default_factory=dict, repr=False)
-    """What methods found by searching, for candidates that differ in what follows alone; by everything that the search depends on."""
-    noises: dict[Any, Noise] = field(default_factory=dict, repr=False)
-    """By how inputs are rounded (quant_engine.calibration.noise_of)."""
-
-    @property
-    def columns(self) -> int:
-        return self.gram.shape[0]
-
-    @property
-    def ranges(self) -> Ranges:
-        """Of each column of X; looked for once."""
-        if _RANGES not in self.searches:
-            if self.find_ranges is None:
-                raise ValueError("the inputs of these statistics are gone")
-            self.searches[_RANGES] = self.find_ranges()
-        return self.searches[_RANGES]
-
-    def scaled(self, scale: Tensor) -> Statistics:
-        """The same of X / scale (in,): what the layer reads when the operation before it was divided by `scale`."""
-        s = scale.double()
-        return Statistics(self.gram / torch.outer(s, s), self.tokens, lambda: self.ranges.divided(s))
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What rounding the inputs adds, N = X̂ − X: NᵀN and XᵀN, both (in × in) float64."""
-
-    own: Tensor
-    cross: Tensor
+__all__ = ["Noise", "Quantized", "Ranges", "Report", "Statistics"]
 
 
 @dataclass

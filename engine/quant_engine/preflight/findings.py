@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from quant_engine.advice import ADVICE
+from quant_engine.calibration import statistics_of
 from quant_engine.devices import resolve_device
 from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
-from quant_engine.methods.types import Ranges, Statistics
 from quant_engine.preflight.disk import format_bytes
 from quant_engine.protocol import Diagnostic
 from quant_engine.retry import is_out_of_memory
@@ -114,11 +114,10 @@ def _failure(use: Use, device: str, dtype: torch.dtype) -> str | None:
         generator = torch.Generator().manual_seed(0)
         weight = torch.randn(128, columns, generator=generator).to(device, dtype)
         X = torch.randn(2 * columns, columns, generator=generator).to(device)
-        ranges = Ranges(X.amin(0).double(), X.amax(0).double(), X.abs().sum(0).double())
-        statistics = Statistics((X.double().t() @ X.double()), len(X), lambda: ranges)
+        statistics = statistics_of([X])
         METHODS[use.method].quantize(weight, statistics, use.weight_format, use.arguments).effective()
         if use.input_format is not None:
-            scale = calibrated_scale(ranges.largest, use.input_format, dtype)
+            scale = calibrated_scale(statistics.largest, use.input_format, dtype)
             InputQuantizer(use.input_format, scale)(X.to(dtype))
     except (RuntimeError, NotImplementedError, TypeError) as error:
         if is_out_of_memory(error):
