@@ -9,6 +9,8 @@ export interface RecipeChoices {
     readonly candidates: readonly string[];
     readonly defaultUse: string;
     readonly calibration: string | undefined;
+    /** Whether a candidate cannot do without calibration data. */
+    readonly needsCalibration: boolean;
     readonly heldOut: string | undefined;
     /** The model's maximum of tokens; null when unknown. */
     readonly maximumTokens: number | null;
@@ -20,18 +22,11 @@ const USUAL_TOKENS = 2048;
 export function recipeText(choices: RecipeChoices): string {
     const relative = (file: string): string => scalar(relativePath(path.dirname(choices.recipe), file));
     const tokens = Math.min(USUAL_TOKENS, choices.maximumTokens ?? USUAL_TOKENS);
-    const calibration = choices.calibration === undefined ? 'calibration.jsonl' : relative(choices.calibration);
     return `# Quantization recipe. Paths are relative to this file.
 model: ${relative(choices.checkpoint)}
 
-# Text that shows the methods what the layers' inputs look like.
-calibration:
-  data: ${calibration}${choices.calibration === undefined ? ' # write one {"text": "…"} object on each line, or name your own file' : ''}
-  samples: 128
-  sequence_length: ${tokens}
-  seed: 0
-
-# Compared on every layer, from one calibration pass.
+${calibration(choices.calibration === undefined ? undefined : relative(choices.calibration), tokens, choices.needsCalibration)}
+# Compared on every layer, in one pass.
 candidates:
 ${choices.candidates.map((label) => `  - ${scalar(label)}\n`).join('')}
 quantize:
@@ -47,6 +42,14 @@ output: ${relative(choices.output)}
 # GPTQ's own format instead of compressed-tensors; it alone can store GPTQ's dynamic act-order (actorder: group).
 # output_format: gptq
 `;
+}
+
+function calibration(data: string | undefined, tokens: number, isNeeded: boolean): string {
+    const hint = ' # write one {"text": "…"} object on each line, or name your own file';
+    const lines = ['calibration:', `  data: ${data ?? `calibration.jsonl${hint}`}`, '  samples: 128', `  sequence_length: ${tokens}`, '  seed: 0'];
+    if (data !== undefined || isNeeded) return `# Text that shows the methods what the layers' inputs look like.\n${lines.join('\n')}\n`;
+    const comment = '# None of the candidates needs calibration data: weights are read once, and compared by themselves. With text, layers are compared by their outputs.';
+    return `${comment}\n${lines.map((line) => `# ${line}`).join('\n')}\n`;
 }
 
 function evaluation(data: string | undefined, tokens: number): string {

@@ -11,6 +11,7 @@ export interface MethodChoice {
     readonly description: string;
     /** undefined when the schema does not say it. */
     readonly format: SchemeFormat | undefined;
+    readonly needsCalibration: boolean;
 }
 
 /** What the recipe's schema says that the questions need. */
@@ -32,6 +33,7 @@ interface SchemaNode {
     readonly 'x-schemes'?: Readonly<Record<string, SchemeFormat>>;
     readonly 'x-short-forms'?: Readonly<Record<string, { readonly method: string; readonly scheme: string }>>;
     readonly 'x-group-sizes'?: readonly number[];
+    readonly 'x-methods'?: Readonly<Record<string, { readonly needs_calibration: boolean }>>;
 }
 
 export function readSchemaFacts(schemaText: string): SchemaFacts {
@@ -45,10 +47,11 @@ function readChoices(schema: SchemaNode): MethodChoice[] {
     return (short.enum ?? []).map((label) => {
         const { method, scheme } = schema['x-short-forms']?.[label] ?? { method: label.replace(/-.*/, ''), scheme: '' };
         const text = short.enumDescriptions?.[label] ?? '';
+        const format = schema['x-schemes']?.[scheme];
         return {
             label, method, title: methodTitle(schema, method),
             description: text.replace(/^[^.]*\. /, ''),
-            format: schema['x-schemes']?.[scheme],
+            format, needsCalibration: schema['x-methods']?.[method]?.needs_calibration !== false || format?.calibrated_inputs === true,
         };
     });
 }

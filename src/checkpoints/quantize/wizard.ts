@@ -25,6 +25,8 @@ export interface WizardAnswers {
     readonly defaultUse: string;
     /** Absolute path. */
     readonly output: string;
+    /** Whether a candidate cannot do without calibration data. */
+    readonly needsCalibration: boolean;
 }
 
 interface CandidateItem extends vscode.QuickPickItem {
@@ -59,7 +61,9 @@ export async function askForRecipe(input: WizardInput): Promise<WizardAnswers | 
         }
         if (answer.kind === 'cancelled') return undefined;
         step += answer.kind === 'back' ? -1 : 1;
-        if (step > STEPS) return { candidates, defaultUse: defaultUse ?? '', output: path.resolve(input.folder, output ?? '') };
+        if (step <= STEPS) continue;
+        const needsCalibration = items.some(({ label, choice }) => choice?.needsCalibration && candidates.includes(label));
+        return { candidates, defaultUse: defaultUse ?? '', output: path.resolve(input.folder, output ?? ''), needsCalibration };
     }
 }
 

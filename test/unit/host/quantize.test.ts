@@ -240,7 +240,7 @@ describe('the recipe that the questions lead to', () => {
     const choices = (change: Partial<RecipeChoices> = {}): RecipeChoices => ({
         recipe: path.join(folder, 'm.quant.yaml'), checkpoint: path.join(folder, 'checkpoints', 'm'), output: path.join(folder, 'output', 'm-4'),
         candidates: ['rtn-w4a16', 'gptq-w4a16-g64'], defaultUse: 'gptq-w4a16-g64', calibration: path.join(folder, 'calibration.jsonl'),
-        heldOut: path.join(folder, 'held-out.txt'), maximumTokens: 512, ...change,
+        heldOut: path.join(folder, 'held-out.txt'), maximumTokens: 512, needsCalibration: true, ...change,
     });
 
     it('says what was chosen, with relative paths and not more tokens than the model takes', () => {
@@ -257,6 +257,18 @@ describe('the recipe that the questions lead to', () => {
         const parsed = parse(recipeText(choices({ calibration: undefined, heldOut: undefined }))) as Record<string, unknown>;
         assert.deepEqual(parsed.calibration, { data: 'calibration.jsonl', samples: 128, sequence_length: 512, seed: 0 });
         assert.equal('evaluate' in parsed, false);
+    });
+
+    it('does without calibration where no data was found and nobody needs any', () => {
+        const data = choices({ needsCalibration: false });
+        assert.ok('calibration' in (parse(recipeText(data)) as object));
+        const without = recipeText({ ...data, calibration: undefined });
+        assert.equal('calibration' in (parse(without) as object), false);
+        const uncommented = without.replace(/^# (?=calibration:| {2})/gm, '');
+        assert.deepEqual((parse(uncommented) as Record<string, unknown>).calibration, { data: 'calibration.jsonl', samples: 128, sequence_length: 512, seed: 0 });
+        const { choices: all } = readSchemaFacts(schema);
+        const needy = (label: string): boolean | undefined => all.find((choice) => choice.label === label)?.needsCalibration;
+        assert.deepEqual(['gptq-w4a16', 'awq-w4a16', 'smoothquant-w8a8', 'fp8', 'fp8_dynamic', 'rtn-w4a16', 'rtn-w8a8', 'hqq-w4a16'].map(needy), [true, true, true, true, false, false, false, false]);
     });
 
     it('survives every name that a folder may have', () => {
