@@ -52,6 +52,7 @@ const UNCLOSED_DASH = /^-(?=[A-Za-z"'[{*])/;
 /** What no plain text has. */
 const PAIR = /:(?:[ \t]|$)/;
 const LONGEST_NAME = 40;
+const NO_SHADOW = { column: NOWHERE, from: NOWHERE, tabs: false };
 const LINES_AHEAD = 19;
 /** How many columns people have a tab stand for. */
 const TABS = [2, 4, 8];
@@ -59,9 +60,21 @@ const TABS = [2, 4, 8];
 /**
  * How lines stand below one another. Parsers say of a wrong indentation what they expected and where they stopped; this says which line is wrong, and
  * goes on behind it. The engine has the same reading (`quant_engine/layout.py`); docs/diagnostics.md#yaml-syntax describes it.
+ *
+ * @param roots the keys that belong at the far left
  */
-export function layoutOf(text: string): Layout {
-    return new Reader(linesOf(text)).read();
+export function layoutOf(text: string, roots: ReadonlySet<string> = new Set()): Layout {
+    return new Reader(linesOf(text), roots).read();
+}
+
+/** An unknown key at the far left that ended deeper levels, which may go on behind it: then it is what stands wrong. */
+interface Stray {
+    readonly line: Line;
+    readonly token: Token;
+    /** Those that it ended, and those above them. */
+    readonly levels: readonly Level[];
+    /** Number of units before it. */
+    readonly units: number;
 }
 
 class Reader {
@@ -77,8 +90,12 @@ class Reader {
     /** Keys in the form with a question mark, which no recipe needs, are not followed. */
     private hasExplicit = false;
     private readonly root: number;
+    private stray: Stray | undefined;
 
-    constructor(private readonly lines: readonly Line[]) {
+    constructor(
+        private readonly lines: readonly Line[],
+        private readonly roots: ReadonlySet<string>,
+    ) {
         const keys = lines.filter((line) => !line.isEmpty && tokenAt(line, line.indent).kind === 'key');
         this.root = keys.reduce((least, { indent }) => Math.min(least, indent), NOWHERE);
     }
@@ -154,10 +171,33 @@ class Reader {
             return undefined;
         }
         const known = this.levels.findLastIndex((level) => level.column === column && level.kind === kind);
+        if (known < 0 && this.recall(token)) return undefined;
         if (known < 0) return this.wrong(line, token, this.reason(token));
+        if (column === this.root && kind === 'key') this.lookForStray(line, token, known);
         this.levels.length = known + 1;
         this.waiting = undefined;
         return undefined;
+    }
+
+    private lookForStray(line: Line, token: Token, level: number): void {
+        if (this.roots.has(token.name)) this.stray = undefined;
+        else if (this.levels.length > level + 1) this.stray = { line, token, levels: [...this.levels], units: this.units.length };
+    }
+
+    /** Whether the entry goes on a level that a stray key had ended: that one is the fault. */
+    private recall({ column, kind }: Token): boolean {
+        const { stray } = this;
+        const level = stray?.levels.findLastIndex((other) => other.column === column && other.kind === kind) ?? -1;
+        if (!stray || level < 0) return false;
+        const columns = stray.token.column === 1 ? '1 column' : `${stray.token.column} columns`;
+        const message = `wrong indentation: "${clipped(stray.token.name)}" stands ${columns} deep, between keys that stand ${column} deep; align it with the keys that it belongs to`;
+        const length = keyLength(stray.line, stray.token);
+        const lost = this.fault(stray.line, stray.token.column, length, message, NO_SHADOW, false, [{ tab: 1, by: column - stray.token.column }]);
+        lost.push(...this.units.slice(stray.units).map(({ start, end }) => ({ start, end })));
+        this.shadow = this.stray = undefined;
+        this.levels = stray.levels.slice(0, level + 1);
+        this.waiting = undefined;
+        return true;
     }
 
     private reason({ column, kind }: Token): string {
@@ -209,9 +249,9 @@ class Reader {
     }
 
     private wrong(line: Line, token: Token, reason: string): Span[] {
-        const { column, kind, name, end } = token;
+        const { column, kind, name } = token;
         const top = this.levels.at(-1);
-        const next = nextColumn(line, end);
+        const next = nextColumn(line, token.end);
         const isOpen = kind === 'key' && next === undefined;
         const from = kind === 'dash' ? (next ?? column + 1) : isOpen ? column + 1 : NOWHERE;
         const columns = column === 1 ? '1 column' : `${column} columns`;
@@ -220,7 +260,7 @@ class Reader {
         // Behind a plain text a dash goes on with it.
         const isText = kind === 'dash' && this.isPlain && top !== undefined && column > top.column;
         const isLegal = isText && !PAIR.test(line.written) && !/[ \t]#/.test(line.written);
-        const length = kind === 'key' ? line.written.slice(column, end).replace(/[ \t]*:$/, '').length : name.length;
+        const length = kind === 'key' ? keyLength(line, token) : name.length;
         return this.fault(line, column, length, message, { column, from, tabs: false }, isLegal, this.readings(line, token, [1]));
     }
 
@@ -326,6 +366,11 @@ class Reader {
         const message = `"${clipped(name)}" is a second key in one line; write it into a line of its own, or in quotes when it is a text`;
         this.faults.push({ span: { start, end: start + name.length }, message, lost: [{ start, end: line.end }], isLegal: false, readings: [] });
     }
+}
+
+/** Of a key as it is written, without its colon. */
+function keyLength(line: Line, { column, end }: Token): number {
+    return line.written.slice(column, end).replace(/[ \t]*:$/, '').length;
 }
 
 function clipped(name: string): string {

@@ -32,7 +32,7 @@ const ENTRIES = 8;
 const SECTIONS = 4;
 
 function findSound(recipe: Recipe): Sound {
-    const layout = layoutOf(recipe.text);
+    const layout = layoutOf(recipe.text, rootKeys(recipe));
     const faults = layout.faults.filter(({ isLegal }) => isLegal || recipe.errors.length > 0);
     if (faults.length === 0 && recipe.errors.length === 0 && recipe.unresolved.length === 0) return { recipe, faults, lost: [] };
     const without = (left: readonly Fault[]): string => blanked(recipe.text, left.flatMap(({ lost }) => lost));
@@ -57,6 +57,10 @@ function findSound(recipe: Recipe): Sound {
     // An alias whose anchor was left out is no fault of its own.
     const own = aliases.filter(({ span }) => recipe.unresolved.some(({ start }) => start === span.start));
     return { recipe: readable, faults: distinct(recipe, [...kept, ...costly, ...own]), lost: [...costly, ...aliases].flatMap(({ lost }) => lost) };
+}
+
+function rootKeys({ schema }: Recipe): ReadonlySet<string> {
+    return new Set(schema.root.alternatives.flatMap(({ schema: { properties } }) => Object.keys(properties ?? {})));
 }
 
 function unresolvedFaults({ text, unresolved }: Recipe): Fault[] {

@@ -94,7 +94,7 @@ def check(
     """
     checked = Checked(path, read_recipe(path) if text is None else text)
     try:
-        checked.source = source = Source(checked.text)
+        checked.source = source = Source(checked.text, Recipe.model_fields)
     except YamlError as error:
         last = len(checked.text)
         places = [(Span(min(span.start, last), min(span.end, last)), message) for span, message in error.places]

@@ -7,6 +7,7 @@ editor has the same reading (`server/layout.ts`); docs/diagnostics.md#yaml-synta
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from quant_engine.lines import Kind, Line, Token, document_mark, lines_of, next_column, token_at
@@ -24,9 +25,20 @@ class Fault:
     """Whether parsers accept it."""
 
 
-def layout_faults(text: str) -> list[Fault]:
-    """The faults of a text in the order of its lines; each place once, whatever follows from it."""
-    return _Reader(lines_of(text)).read()
+def layout_faults(text: str, roots: Collection[str] = ()) -> list[Fault]:
+    """The faults of a text in the order of its lines; each place once, whatever follows from it. roots: the keys that belong at the far
+    left."""
+    return _Reader(lines_of(text), roots).read()
+
+
+@dataclass(frozen=True)
+class _Stray:
+    """An unknown key at the far left that ended deeper levels, which may go on behind it: then it is what stands wrong. levels: those that
+    it ended, and those above them."""
+
+    line: Line
+    token: Token
+    levels: list[_Level]
 
 
 @dataclass(frozen=True)
@@ -71,8 +83,10 @@ _LINES_AHEAD = 19
 
 
 class _Reader:
-    def __init__(self, lines: list[Line]) -> None:
+    def __init__(self, lines: list[Line], roots: Collection[str]) -> None:
         self._lines = lines
+        self._roots = roots
+        self._stray: _Stray | None = None
         self._faults: list[Fault] = []
         self._levels: list[_Level] = []
         self._waiting: _Waiting | None = _Waiting(-1, False)
@@ -97,7 +111,7 @@ class _Reader:
                 self._index += 1
             else:
                 self._read_line(line)
-        return [] if self._has_explicit else self._faults
+        return [] if self._has_explicit else sorted(self._faults, key=lambda fault: fault.start)
 
     def _read_mark(self, line: Line) -> None:
         mark = document_mark(line)
@@ -150,10 +164,33 @@ class _Reader:
             return False
         known = self._last_level(column, kind)
         if known is None:
-            return self._wrong(line, token, self._reason(token))
+            return not self._recall(token) and self._wrong(line, token, self._reason(token))
+        if column == self._root and kind == "key":
+            self._look_for_stray(line, token, known)
         del self._levels[known + 1 :]
         self._waiting = None
         return False
+
+    def _look_for_stray(self, line: Line, token: Token, level: int) -> None:
+        if token.name in self._roots:
+            self._stray = None
+        elif len(self._levels) > level + 1:
+            self._stray = _Stray(line, token, list(self._levels))
+
+    def _recall(self, token: Token) -> bool:
+        """Whether the entry goes on a level that a stray key had ended: that one is the fault."""
+        stray = self._stray
+        levels = stray.levels if stray else []
+        found = [n for n, level in enumerate(levels) if (level.column, level.kind) == (token.column, token.kind)]
+        if stray is None or not found:
+            return False
+        message = f'wrong indentation: "{_clipped(stray.token.name)}" stands {_columns(stray.token.column)} deep, between keys that stand '
+        message += f"{token.column} deep; align it with the keys that it belongs to"
+        self._fault(stray.line, stray.token.column, _key_length(stray.line, stray.token), message, _Shadow(_NOWHERE, _NOWHERE))
+        self._shadow = self._stray = None
+        self._levels = levels[: found[-1] + 1]
+        self._waiting = None
+        return True
 
     def _last_level(self, column: int, kind: Kind | None = None) -> int | None:
         found = [n for n, level in enumerate(self._levels) if level.column == column and kind in (None, level.kind)]
@@ -217,14 +254,12 @@ class _Reader:
             start = column + 1 if following is None else following
         elif token.kind == "key" and following is None:
             start = column + 1
-        columns = "1 column" if column == 1 else f"{column} columns"
         others = "dashes" if is_dash else "keys"
-        stands = f'wrong indentation: "{_clipped(token.name)}" stands {columns} deep, {reason}'
+        stands = f'wrong indentation: "{_clipped(token.name)}" stands {_columns(column)} deep, {reason}'
         # Behind a plain text a dash goes on with it.
         is_text = is_dash and self._is_plain and bool(self._levels) and column > self._levels[-1].column
         is_legal = is_text and not _PAIR.search(line.written) and not _COMMENT.search(line.written)
-        is_key = token.kind == "key"
-        length = len(_BEFORE_COLON.sub("", line.written[column : token.end])) if is_key else len(token.name)
+        length = _key_length(line, token) if token.kind == "key" else len(token.name)
         shadow = _Shadow(column, start)
         return self._fault(line, column, length, f"{stands}; align it with the {others} that it belongs to", shadow, is_legal)
 
@@ -311,6 +346,15 @@ class _Reader:
             message = f'"{_clipped(token.name)}" is a second key in one line'
             advice = "write it into a line of its own, or in quotes when it is a text"
             self._faults.append(Fault(start, start + len(token.name), f"{message}; {advice}"))
+
+
+def _columns(number: int) -> str:
+    return "1 column" if number == 1 else f"{number} columns"
+
+
+def _key_length(line: Line, token: Token) -> int:
+    """Of a key as it is written, without its colon."""
+    return len(_BEFORE_COLON.sub("", line.written[token.column : token.end]))
 
 
 def _clipped(name: str) -> str:

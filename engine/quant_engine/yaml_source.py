@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -163,10 +163,11 @@ class Lines:
 
 
 class Source(Lines):
-    """A text and its tree. `root` is None for an empty document. Raises YamlError."""
+    """A text and its tree. `root` is None for an empty document. roots: the keys that belong at the far left. Raises YamlError."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, roots: Collection[str] = ()) -> None:
         super().__init__(text)
+        self._roots = roots
         self._nodes = 0
         self.root: Node | None = self._parse()
         self.overridden: dict[Span, str] = {}
@@ -201,7 +202,7 @@ class Source(Lines):
             error = self._alias_error(found) or _at(mark.index if mark else 0, message)
         except RecursionError:
             error = _at(0, "nested too deeply")
-        faults = [fault for fault in layout_faults(self.text) if error or fault.is_legal]
+        faults = [fault for fault in layout_faults(self.text, self._roots) if error or fault.is_legal]
         if faults or error:
             # The parser's own sentence speaks of where it stopped, which is seldom where the mistake is.
             raise YamlError([(Span(fault.start, fault.end), fault.message) for fault in faults] or [error or _at(0, "")])
