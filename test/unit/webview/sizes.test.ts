@@ -37,7 +37,9 @@ describe('the sensitivity panel at every size', function () {
             const resize = (height: number): Promise<void> => page.setViewportSize({ width: width + PADDING, height });
             const mutations = async (height: number, watch: number): Promise<number> => {
                 await resize(height);
-                return page.evaluate(countMutations, { settle: 120, watch });
+                if ((await page.evaluate(countMutations, { settle: 120, watch })) === 0) return 0;
+                // A busy machine draws late; what never comes to rest changes once more.
+                return page.evaluate(countMutations, { settle: 1000, watch: 1000 });
             };
             const check = async (height: number): Promise<void> => {
                 const count = await mutations(height, 1000);
