@@ -121,7 +121,13 @@ class Reader {
         const mark = documentMark(line);
         const isFirst = this.units.length === 0;
         this.index++;
-        if (mark === 'directive' || isFirst) return;
+        if (isFirst) return;
+        if (mark === 'directive') {
+            const message = `a line that begins with "%" is a directive, which no recipe needs`;
+            this.faults.push({ span: { start: line.start, end: line.end }, message, lost: [line], isLegal: false, readings: [] });
+            this.units.push({ start: line.start, end: line.end, column: line.indent });
+            return;
+        }
         const next = mark === 'begin' ? line : this.lines.slice(this.index).find((other) => !other.isEmpty);
         if (next) {
             const lost = [{ start: next.start, end: this.lines.at(-1)!.end }];

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from quant_engine.lazy import spin_briefly
 from quant_engine.requirements import INSTALL, NEWER_PYTHON, missing_packages, python_problem
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line and exit. One clear sentence, not a traceback, when Python or a package is missing or too old."""
+    spin_briefly()
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command == "serve":
         # Before anything else is imported: a library that prints while it is imported would break the channel.

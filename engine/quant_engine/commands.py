@@ -117,7 +117,7 @@ def _execute(
 
 @app.command()
 def check(recipes: Annotated[list[Path], typer.Argument(help="Recipes to check.")], json: Json = False) -> None:
-    """Check recipes without reading a weight; prints path:line:col: severity: message [code], and what to do."""
+    """Check recipes without reading a weight; prints path:line:col: severity: message \\[code], and what to do."""
     from quant_engine.check import check as check_recipe
     from quant_engine.output import print_diagnostics
     from quant_engine.protocol import CheckReport

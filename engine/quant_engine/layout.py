@@ -116,7 +116,11 @@ class _Reader:
     def _read_mark(self, line: Line) -> None:
         mark = document_mark(line)
         self._index += 1
-        if mark == "directive" or not self._has_content:
+        if not self._has_content:
+            return
+        if mark == "directive":
+            message = 'a line that begins with "%" is a directive, which no recipe needs'
+            self._faults.append(Fault(line.start, line.end, message))
             return
         rest = (other for other in self._lines[self._index :] if not other.is_empty)
         following = line if mark == "begin" else next(rest, None)

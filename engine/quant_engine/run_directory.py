@@ -91,7 +91,7 @@ def read_result(folder: Path) -> Result:
         raise QuantError(
             f'the run "{folder.name}" has no result: it is {record.state}',
             code="result-missing",
-            advice="Resume or repeat it.",
+            advice="Continue it with --resume." if (folder / STATE).is_dir() else "Start it anew.",
         ) from None
     except ValueError:
         raise QuantError(f'"{folder / RESULT}" is damaged', code="result-missing", advice="Repeat the run.") from None

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-import tiny
-from quant_engine.checkpoint import Checkpoint
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does; before torch is imported
+
+import tiny  # noqa: E402
+from quant_engine.checkpoint import Checkpoint  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import type { RunCommands } from '../runs/commands';
 import { newerRun } from '../runs/newer';
 import type { RunPlaces } from '../runs/places';
 import { readResult } from '../runs/record';
+import { isShowable } from '../runs/run';
 import { selectRun, type Target } from '../runs/select';
-import { isActive } from '../runs/state';
 import type { RunStore } from '../runs/store';
 import type { Notifier } from '../ui/notify';
 import { decidingPlace } from './decidingPlace';
@@ -25,9 +25,8 @@ export class PanelActions {
     ) {}
 
     async openResults(panels: SensitivityPanels, target: Target): Promise<void> {
-        const fits = (run: { hasResult: boolean; state: Parameters<typeof isActive>[0] }): boolean => run.hasResult || isActive(run.state);
-        const picked = await selectRun(this.store, target, fits, vscode.l10n.t('Results of which run?'));
-        const run = picked && typeof target === 'string' && target === picked.directory ? picked : picked && showableRun(this.store.of(picked.recipe).filter(fits));
+        const picked = await selectRun(this.store, target, isShowable, vscode.l10n.t('Results of which run?'));
+        const run = picked && typeof target === 'string' && target === picked.directory ? picked : picked && showableRun(this.store.of(picked.recipe).filter(isShowable));
         if (run) panels.show(run);
         else this.notify.info(vscode.l10n.t('There is no result yet. Run the recipe first.'));
     }

@@ -7,6 +7,7 @@ import {
 import type { Clock } from '../base/clock';
 import { DisposableList } from '../base/events';
 import { ChangedFiles } from './changedFiles';
+import { registerLensCommands, withoutArguments } from './lenses';
 import { RecipeStatus } from './status';
 
 export interface LanguageDependencies {
@@ -32,6 +33,7 @@ export class RecipeLanguage {
         await this.client.start();
         this.sendSnapshots();
         this.life.add(new RecipeStatus(this.client));
+        this.life.add(registerLensCommands());
         this.life.add(new ChangedFiles(clock, (uris) => this.send(filesChangedNotification, { uris } satisfies FilesChangedParams)));
         this.life.add(vscode.workspace.onDidChangeConfiguration((event) => {
             if (event.affectsConfiguration('quant.codeLens.enabled')) this.restart();
@@ -81,6 +83,7 @@ export async function startLanguageClient(context: vscode.ExtensionContext, depe
     const options: LanguageClientOptions = {
         documentSelector: [{ language: 'quant-recipe' }],
         outputChannel: dependencies.log,
+        middleware: { provideCodeLenses: async (document, token, next) => withoutArguments((await next(document, token)) ?? []) },
         initializationOptions: (): ServerOptions => ({
             schemaPath: vscode.Uri.joinPath(context.extensionUri, 'schemas', 'recipe.schema.json').fsPath,
             codeLens: vscode.workspace.getConfiguration('quant').get('codeLens.enabled', true),

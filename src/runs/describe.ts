@@ -3,7 +3,7 @@ import { decimals } from '../../protocol/decimals';
 import type { Result, Score } from '../../protocol/generated/result';
 import type { Counter } from '../../protocol/generated/run';
 import { escapeMarkdown } from '../base/text';
-import type { Run } from './run';
+import { isShowable, type Run } from './run';
 import { isActive, type RunState } from './state';
 
 /** What a tree item of a run shows, without the editor's classes. */
@@ -44,7 +44,7 @@ function contextValue(run: Run): string {
     if (run.stoppable) words.push('stoppable');
     else if (isActive(run.state) && run.state !== 'cancelling') words.push('running');
     if (run.resumable) words.push('resumable');
-    if (run.hasResult || isActive(run.state)) words.push('result');
+    if (isShowable(run)) words.push('result');
     if (run.hasResult && run.record?.output && !isActive(run.state)) words.push('checkpoint');
     return words.join(' ');
 }

@@ -53,6 +53,11 @@ export function startingRun(directory: string, recipe: string, now: number): Run
     };
 }
 
+/** Whether a panel has something to show: a result, or what a run has measured that goes on or can go on. */
+export function isShowable(run: Pick<Run, 'hasResult' | 'state' | 'resumable'>): boolean {
+    return run.hasResult || run.resumable || isActive(run.state);
+}
+
 export function sameRun(a: Run, b: Run): boolean {
     return a.state === b.state && a.stoppable === b.stoppable && a.hasResult === b.hasResult && a.record?.updated === b.record?.updated && a.record?.pid === b.record?.pid;
 }

@@ -1,9 +1,8 @@
 import * as vscode from 'vscode';
 import { runItem, runTooltip } from './describe';
 import { readResult } from './record';
-import type { Run } from './run';
+import { isShowable, type Run } from './run';
 import type { RunStore } from './store';
-import { isActive } from './state';
 
 /** When the view has not asked for every row by then, it is told again: a refresh while it was busy can be lost. */
 const ANSWER_MS = 2000;
@@ -74,8 +73,7 @@ export class RunTree implements vscode.TreeDataProvider<string>, vscode.Disposab
 }
 
 function openCommand(run: Run): vscode.Command {
-    const shows = run.hasResult || isActive(run.state);
-    return shows
+    return isShowable(run)
         ? { command: 'quant.openResults', title: vscode.l10n.t('Open Results'), arguments: [run.directory] }
         : { command: 'quant.showRunLog', title: vscode.l10n.t('Show Log'), arguments: [run.directory] };
 }

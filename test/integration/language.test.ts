@@ -39,7 +39,7 @@ describe('recipes in the editor', () => {
         const explained = hovers.flatMap(({ contents }) => contents as vscode.MarkdownString[]).map((content) => content.value);
         assert.match(explained.join('\n'), /4-bit/);
         const lenses = await vscode.commands.executeCommand<vscode.CodeLens[]>('vscode.executeCodeLensProvider', uri);
-        assert.deepEqual(lenses.map(({ command }) => command?.command), ['quant.runRecipe']);
+        assert.deepEqual(lenses.map(({ command }) => command?.command), ['quant.runRecipe.here']);
         assert.ok(await editor.edit((edit) => edit.delete(new vscode.Range(0, 0, 1, 0))));
         await diagnostics(uri, (codes) => codes.includes('missing-key') && !codes.includes('model-missing'));
     });

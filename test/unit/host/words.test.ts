@@ -30,7 +30,7 @@ describe('a run in the Runs view', () => {
         assert.equal(words({ state: 'cancelling' }), 'run result');
         assert.equal(words({ state: 'cancelling', stoppable: true }), 'run stoppable result');
         assert.equal(words({ state: 'failed' }), 'run');
-        assert.equal(words({ state: 'interrupted', resumable: true }), 'run resumable');
+        assert.equal(words({ state: 'interrupted', resumable: true }), 'run resumable result');
         const manifest = readFileSync(path.join(root, 'package.json'), 'utf8');
         for (const word of ['running', 'stoppable', 'resumable', 'result', 'checkpoint']) assert.match(manifest, new RegExp(`viewItem =~ /\\\\\\\\b${word}\\\\\\\\b/`));
     });
