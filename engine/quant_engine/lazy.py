@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 def spin_briefly() -> None:
     """Threads of OpenMP that wait for each other give their core away after some microseconds, unless the user wants it otherwise.
 
-    By itself libgomp spins for milliseconds, which makes many short operations ten times as slow as soon as another process wants a core. It
-    counts only before torch is imported.
+    By itself libgomp spins for milliseconds, which makes many short operations ten times as slow as soon as another process wants a core.
+    It counts only before torch is imported.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
