@@ -1,16 +1,8 @@
 import type { Edit } from './edited';
-import type { Fault } from './layout';
+import type { Fault, Reading } from './layout';
 import { linesOf } from './lines';
 import { parseRecipe, type Place, type Recipe, type Span } from './recipe';
 import type { RecipeSchema } from './schema';
-
-/** How lines that stand wrong may have been meant. */
-export interface Reading {
-    /** How many columns each tab before them stands for. */
-    readonly tab: number;
-    /** How many columns deeper they belong; negative: less deep. */
-    readonly by: number;
-}
 
 /** A text with more mistakes is not worth the time that reading all of them in all ways takes. */
 const ATTEMPTS = 24;
@@ -26,7 +18,7 @@ export function align(text: string, faults: readonly Fault[], schema: RecipeSche
     const edits: Edit[] = [];
     let attempts = ATTEMPTS;
     for (const fault of faults) {
-        if (fault.readings.length === 0 || attempts <= 0) continue;
+        if (!fault.readings || attempts <= 0) continue;
         const open = faults.filter((other) => !kept.includes(other));
         const broken = parseRecipe(without(open), schema, edits).errors.length;
         for (const [reading, end] of waysToRead(fault).slice(0, attempts)) {
@@ -43,7 +35,7 @@ export function align(text: string, faults: readonly Fault[], schema: RecipeSche
 }
 
 /** Each reading of all its lines, then each of those alone that stand before one which may be right. */
-function waysToRead({ readings, turn }: Fault): [Reading, number][] {
+function waysToRead({ readings = [], turn }: Fault): [Reading, number][] {
     const ends = turn === undefined ? [Infinity] : [Infinity, turn];
     return ends.flatMap((end) => readings.map((reading): [Reading, number] => [reading, end]));
 }

@@ -1,7 +1,14 @@
-import type { Reading } from './align';
 import { documentMark, linesOf, nextColumn, tokenAt, type Line, type Token } from './lines';
 import { reachOf } from './reach';
 import type { Span } from './recipe';
+
+/** How lines that stand wrong may have been meant. */
+export interface Reading {
+    /** How many columns each tab before them stands for. */
+    readonly tab: number;
+    /** How many columns deeper they belong; negative: less deep. */
+    readonly by: number;
+}
 
 /** One place that keeps a text from being YAML, or that makes it YAML that nobody means. */
 export interface Fault {
@@ -12,7 +19,7 @@ export interface Fault {
     /** Whether parsers accept it. */
     readonly isLegal: boolean;
     /** How what is left out may have been meant to stand, the likeliest first. */
-    readonly readings: readonly Reading[];
+    readonly readings?: readonly Reading[];
     /** Where, in what is left out, a line stands at a level that was there before: it and what follows may be right as they are. */
     readonly turn?: number;
 }
@@ -124,14 +131,14 @@ class Reader {
         if (isFirst) return;
         if (mark === 'directive') {
             const message = `a line that begins with "%" is a directive, which no recipe needs`;
-            this.faults.push({ span: { start: line.start, end: line.end }, message, lost: [line], isLegal: false, readings: [] });
+            this.faults.push({ span: { start: line.start, end: line.end }, message, lost: [line], isLegal: false });
             this.units.push({ start: line.start, end: line.end, column: line.indent });
             return;
         }
         const next = mark === 'begin' ? line : this.lines.slice(this.index).find((other) => !other.isEmpty);
         if (next) {
             const lost = [{ start: next.start, end: this.lines.at(-1)!.end }];
-            this.faults.push({ span: next, message: 'a recipe is one document; another one starts here', lost, isLegal: false, readings: [] });
+            this.faults.push({ span: next, message: 'a recipe is one document; another one starts here', lost, isLegal: false });
         }
         this.index = this.lines.length;
     }
@@ -348,7 +355,7 @@ class Reader {
         }
         const start = this.lines[fault.at.line]!.start + fault.at.column;
         const lost = [{ start: this.lines[begin]!.start + column, end: this.lines[line]!.end }];
-        this.faults.push({ span: { start, end: start + 1 }, message: fault.message, lost, isLegal: false, readings: [] });
+        this.faults.push({ span: { start, end: start + 1 }, message: fault.message, lost, isLegal: false });
     }
 
     private checkBehind(line: Line, column: number): void {
@@ -357,7 +364,7 @@ class Reader {
         const { name } = tokenAt({ ...line, written: line.written.replace(/:/g, ' ') }, next);
         const [start, length] = [line.start + next, Math.max(1, name.length)];
         const message = `"${clipped(line.written.slice(next, next + length))}" stands behind a value that is complete`;
-        this.faults.push({ span: { start, end: start + length }, message, lost: [{ start: line.start + column, end: line.end }], isLegal: false, readings: [] });
+        this.faults.push({ span: { start, end: start + length }, message, lost: [{ start: line.start + column, end: line.end }], isLegal: false });
     }
 
     private takeBlock(owner: number): void {
@@ -370,7 +377,7 @@ class Reader {
         if (kind !== 'key') return;
         const start = line.start + column;
         const message = `"${clipped(name)}" is a second key in one line; write it into a line of its own, or in quotes when it is a text`;
-        this.faults.push({ span: { start, end: start + name.length }, message, lost: [{ start, end: line.end }], isLegal: false, readings: [] });
+        this.faults.push({ span: { start, end: start + name.length }, message, lost: [{ start, end: line.end }], isLegal: false });
     }
 }
 

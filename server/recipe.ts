@@ -1,5 +1,4 @@
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
-import type { YAMLError } from 'yaml';
 import { edited, type Edit } from './edited';
 import { discriminator, type Alternative, type JsonSchema, type Kind, type RecipeSchema, type Slot } from './schema';
 
@@ -69,21 +68,24 @@ export function parseRecipe(text: string, schema: RecipeSchema, edits: readonly 
     const document = parsed(read);
     const annotator = new Annotator(read, document, schema);
     const root = annotator.root();
-    const moved = ({ start, end }: Span): Span => ({ start: back(start), end: back(end) });
-    if (edits.length > 0) movePlace(root, moved);
-    const [errors, unresolved] = [document.errors.map((error) => faultOf(error, moved)), annotator.unresolved.map(moved)];
+    if (edits.length > 0) movePlace(root, back);
+    const [errors, unresolved] = [faultsOf(document, back), annotator.unresolved.map((span) => moved(span, back))];
     return { text, schema, errors, unresolved, root, places: listPlaces(root, []), lines };
 }
 
-function movePlace(place: Mutable<Place>, moved: (span: Span) => Span): void {
-    place.span = moved(place.span);
-    place.key &&= { ...place.key, ...moved(place.key) };
-    place.dash &&= moved(place.dash);
-    for (const child of [...place.children, ...place.duplicates]) movePlace(child, moved);
+function moved({ start, end }: Span, back: (offset: number) => number): Span {
+    return { start: back(start), end: back(end) };
 }
 
-function faultOf({ pos: [start, end], message }: YAMLError, moved: (span: Span) => Span): SyntaxFault {
-    return { ...moved({ start, end }), message };
+function movePlace(place: Mutable<Place>, back: (offset: number) => number): void {
+    place.span = moved(place.span, back);
+    place.key &&= { ...place.key, ...moved(place.key, back) };
+    place.dash &&= moved(place.dash, back);
+    for (const child of [...place.children, ...place.duplicates]) movePlace(child, back);
+}
+
+function faultsOf({ errors }: Document.Parsed, back: (offset: number) => number): SyntaxFault[] {
+    return errors.map(({ pos: [start, end], message }) => ({ ...moved({ start, end }, back), message }));
 }
 
 function parsed(text: string): Document.Parsed {
@@ -93,7 +95,7 @@ function parsed(text: string): Document.Parsed {
 /** What keeps a text from being YAML, found sooner than by reading all of it as a recipe. */
 export function errorsOf(text: string, edits: readonly Edit[]): readonly SyntaxFault[] {
     const { text: read, back } = edited(text, edits);
-    return parsed(read).errors.map((error) => faultOf(error, ({ start, end }) => ({ start: back(start), end: back(end) })));
+    return faultsOf(parsed(read), back);
 }
 
 interface Origin {

@@ -44,7 +44,7 @@ function findSound(recipe: Recipe): Sound {
         const error = errors.reduce((first, other) => (other.start < first.start ? other : first));
         const lost = attempt < ENTRIES ? entryAt(text, layout.units, error.start) : sectionAt(layout.units, error.start);
         const span = aliasAt(text, error.start) ?? clip(text, error);
-        costly.push({ span, message: aliasMessage(text, span) ?? error.message, lost, isLegal: false, readings: [] });
+        costly.push({ span, message: aliasMessage(text, span) ?? error.message, lost, isLegal: false });
         errors = errorsOf((text = without(costly)), edits);
     }
     if (errors.length > 0) {
@@ -66,7 +66,7 @@ function rootKeys({ schema }: Recipe): ReadonlySet<string> {
 function unresolvedFaults({ text, unresolved }: Recipe): Fault[] {
     return unresolved.map((span) => {
         const alias = aliasAt(text, span.start) ?? span;
-        return { span: alias, message: aliasMessage(text, alias)!, lost: [alias], isLegal: false, readings: [] };
+        return { span: alias, message: aliasMessage(text, alias)!, lost: [alias], isLegal: false };
     });
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from quant_engine.lazy import spin_briefly
+from quant_engine.linalg.threads import spin_briefly
 from quant_engine.requirements import INSTALL, NEWER_PYTHON, missing_packages, python_problem
 
 if TYPE_CHECKING:

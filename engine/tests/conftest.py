@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does; before torch is imported
+from quant_engine.linalg.threads import spin_briefly
+
+spin_briefly()  # as the command does; before torch is imported
 
 import tiny  # noqa: E402
 from quant_engine.checkpoint import Checkpoint  # noqa: E402

@@ -13,7 +13,7 @@ describe('a run', function () {
 
     before(async () => {
         workspace = copyWorkspace(samples);
-        for (const name of ['reloaded', 'cancelled', 'killed']) writeRecipe(workspace, name);
+        for (const name of ['reloaded', 'cancelled', 'killed', 'left', 'right']) writeRecipe(workspace, name);
         workbench = await Workbench.open({ workspace });
         runs = new RunsView(workbench);
         panel = new SensitivityView(workbench);
@@ -105,6 +105,18 @@ describe('a run', function () {
         await workbench.hideNotifications();
         assert.ok((await runs.actions('killed')).some((action) => action.startsWith('Resume Run')));
         assert.ok(!existsSync(workspace.path('output', 'killed')));
+    });
+
+    it('is that of the lens which is clicked, whichever editor is active', async () => {
+        await workbench.openFile('left.quant.yaml');
+        await workbench.openFile('right.quant.yaml');
+        await workbench.command('View: Move Editor into Next Group');
+        const groups = workbench.page.locator('.editor-group-container');
+        const left = groups.filter({ has: workbench.page.locator('.tab.active[data-resource-name="left.quant.yaml"]') });
+        await workbench.waitFor('the right one to be active', async () => (await groups.filter({ hasText: 'right.quant.yaml' }).getAttribute('class'))?.split(' ').includes('active') === true);
+        await left.locator('.codelens-decoration a').filter({ hasText: /^ ?Run$/ }).click();
+        kill(await holdAtBlock(workspace, 'left'));
+        assert.deepEqual(runDirectories(workspace, 'right'), []);
     });
 
     it('never breaks a content security policy', () => {

@@ -1,11 +1,22 @@
-"""How many threads run a computation."""
+"""How many threads run a computation, and how they wait for each other."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from quant_engine.lazy import torch
+
+
+def spin_briefly() -> None:
+    """Threads of OpenMP that wait for each other give their core away after some microseconds, unless the user wants it otherwise.
+
+    By itself libgomp spins for milliseconds, which makes many short operations ten times as slow as soon as another process wants a core.
+    It counts only before torch is imported.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 @contextmanager
