@@ -16,6 +16,7 @@ ADVICE = {
     "model-not-safetensors": "Save it again with transformers' save_pretrained, where its origin can be trusted.",
     "model-unsupported": "Choose a checkpoint of a supported architecture.",
     "model-quantized": "Choose the original checkpoint: rounding what is rounded already adds up the errors.",
+    "tokenizer": "Copy tokenizer.json and tokenizer_config.json of the original model into the checkpoint folder.",
     "data-missing": "Correct the path: it counts from the recipe's folder.",
     "data-empty": 'Give a .txt file with text, or a .jsonl file with {"text": "…"} on each line.',
     "data-broken": 'Repair that line: each one of a .jsonl file is {"text": "…"} in UTF-8.',

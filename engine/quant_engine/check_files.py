@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from quant_engine.recipe import Budget, Calibration
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
 from quant_engine.texts import has_text
+from quant_engine.tokens import has_tokenizer
 from quant_engine.yaml_source import Key, Span
 
 if TYPE_CHECKING:
@@ -54,7 +56,8 @@ def _is(test: Callable[[], bool]) -> bool:
 
 
 def _writable(folder: Path) -> bool:
-    return os.access(folder, os.W_OK | os.X_OK)
+    """Whether this user may make files there. Where disks of no size are (/proc), nobody can, whatever its permissions say."""
+    return os.access(folder, os.W_OK | os.X_OK) and shutil.disk_usage(folder).total > 0
 
 
 def longest_sequence(checkpoint: Checkpoint) -> int | None:
@@ -85,6 +88,7 @@ class FileCheck:
         except QuantError as error:
             yield Finding(error.code, error.message, model[1], advice=error.advice)
             return
+        yield from self._tokenizer(checkpoint, *model)
         yield from self._sequence_lengths(checkpoint)
         yield from self._layers(checkpoint, model[0], None if ignore_output or output else runs)
 
@@ -138,6 +142,11 @@ class FileCheck:
         except QuantError as error:
             yield Finding(error.code, error.message.replace(str(path), written), span)
 
+    def _tokenizer(self, checkpoint: Checkpoint, written: str, span: Span) -> Iterator[Finding]:
+        texts = any(self._values.is_written((section,)) for section in ("calibration", "evaluate"))
+        if texts and not has_tokenizer(checkpoint.path):
+            yield Finding("tokenizer", f'"{written}" has no tokenizer', span)
+
     def _sequence_lengths(self, checkpoint: Checkpoint) -> Iterator[Finding]:
         most = longest_sequence(checkpoint)
         for section in ("calibration", "evaluate"):
@@ -165,7 +174,7 @@ class FileCheck:
             yield Finding("output-exists", f'"{written}" exists already; choose another folder or remove it', span)
         else:
             parent = preflight.existing_parent(path)
-            reason = "is not a folder" if not parent.is_dir() else "cannot be written" if not _writable(parent) else None
+            reason = "is not a folder" if not parent.is_dir() else None if _writable(parent) else "cannot be written"
             if reason:
                 yield Finding("output-unwritable", f'"{written}" cannot be made: "{parent}" {reason}', span)
 

@@ -15,17 +15,14 @@ from quant_engine.architectures.registry import family_for
 from quant_engine.atomic import replace_text
 from quant_engine.errors import QuantError
 from quant_engine.journal import Journal, code_hash, flatten, hold_identity
-from quant_engine.methods import METHODS
+from quant_engine.notes import note_few, note_short, note_torn, note_zero_points
 from quant_engine.result import Measurement
 from quant_engine.retry import fitted, smaller_batches
 from quant_engine.run_directory import IMPORTANCE
 from quant_engine.work import Work
-from quant_engine.yaml_source import Key
 
 if TYPE_CHECKING:
-    from quant_engine.assignment.units import Unit
     from quant_engine.checkpoint import CheckpointWriter
-    from quant_engine.tokens import TokenData
     from quant_engine.uses import Use
     from quant_engine.walk import MeasuredLayer, QuantizedLayer
 
@@ -50,7 +47,7 @@ def prepare(work: Work) -> None:
             _ = work.model
         work.tick("checkpoint headers")
         _read_texts(work)
-        _note_few(work)
+        note_few(work)
         shared = {
             "code": code_hash(),
             "device": device_class(device),
@@ -79,11 +76,11 @@ def _read_texts(work: Work) -> None:
     if section and data:
         length = work.sequence_length(section)
         work.tokens = calibration_tokens(tokenizer, data, section.samples, length, section.seed, held_out)
-        _note_short(work, work.tokens, ("calibration", "data"))
+        note_short(work, work.tokens, ("calibration", "data"))
     if evaluation and held_out:
         # Text that is too short should not cost a whole run first.
         work.held_out = held_out_tokens(tokenizer, held_out, evaluation.samples, work.sequence_length(evaluation), data)
-        _note_short(work, work.held_out, ("evaluate", "data"))
+        note_short(work, work.held_out, ("evaluate", "data"))
 
 
 def recall(work: Work) -> None:
@@ -175,7 +172,8 @@ def choose(work: Work) -> None:
         fused = fused_layers(linears, work.checkpoint.architecture)
         work.assignment = assign(linears, section, work.candidates, measurements, storage, fused)
         work.front = pareto_front(linears, section, work.candidates, measurements, storage, fused)
-        _note_torn(work, fused)
+        note_torn(work, fused)
+        note_zero_points(work)
         work.tick(f"{sum(assigned.use is not None for assigned in work.assignment.values())} layers to quantize")
 
 
@@ -245,42 +243,6 @@ def evaluate(work: Work) -> None:
         score = getattr(work.scores, name)
         if score is not None:
             work.directory.event(events.Scored, name=name, score=score)
-
-
-def _note_short(work: Work, data: TokenData, key: Key) -> None:
-    if data.short:
-        message = f"the text gives only {data.sequences} of {data.wanted} sequences of {data.length} tokens"
-        work.problem("warning", "data-short", message, key)
-
-
-def _note_few(work: Work) -> None:
-    """With fewer tokens than a layer has inputs its Gram matrix is singular, whatever the text."""
-    if work.is_streamed:
-        return
-    quantize = work.recipe.quantize
-    uses = [*work.candidates, quantize.default_use, *quantize.rule_uses]
-    if not any(use is not None and METHODS[use.method].needs_calibration for use in uses):
-        return
-    widest = max(work.linears, key=lambda linear: linear.inputs)
-    if work.tokens.tokens < widest.inputs:
-        message = (
-            f"{work.tokens.tokens} calibration tokens are fewer than the {widest.inputs} inputs of {widest.name}: its statistics are "
-            "singular, and only damping makes second-order methods possible; take more samples"
-        )
-        work.problem("warning", "data-few", message, ("calibration",))
-
-
-def _note_torn(work: Work, fused: Sequence[Unit]) -> None:
-    """Layers that serving engines fuse and that rules keep from having one scheme."""
-    from quant_engine.assignment.units import torn, torn_messages
-
-    rules = {name: assigned.rule for name, assigned in work.assignment.items()}
-    found = [
-        (min(rule for member in members if isinstance(rule := rules[member.name], int)), members)
-        for members in torn(fused, {name: assigned.use for name, assigned in work.assignment.items()})
-    ]
-    for rule, members, message in torn_messages(found):
-        work.problem("warning", "fused-layers", message, ("quantize", "rules", rule, "use"), members[0].name)
 
 
 def _title(block: int | None) -> str:

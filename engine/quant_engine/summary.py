@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quant_engine.notes import note_fallbacks
 from quant_engine.preflight import dtype_bytes
 from quant_engine.result import LayerResult, Result, Sizes
 from quant_engine.work import Work
-from quant_engine.yaml_source import Key
 
 if TYPE_CHECKING:
     from quant_engine.assignment import Assigned
@@ -61,20 +61,6 @@ def _predicted_loss(work: Work) -> float | None:
             return None
         total.append(measurements[name].loss(use.label) if use else 0.0)
     return math.fsum(total) if work.front else None
-
-
-def note_fallbacks(work: Work) -> None:
-    """One problem for each layer that got something other than what was asked, at the key that asked for it."""
-    for name, layer in work.quantized.items():
-        if layer.fallback:
-            message = f"{name}: {layer.applied or 'none'} was applied instead of {layer.asked}: {layer.fallback}"
-            work.problem("warning", "fallback", message, _rule_key(work.assignment[name].rule), name)
-
-
-def _rule_key(rule: int | str | None) -> Key:
-    if isinstance(rule, int):
-        return ("quantize", "rules", rule, "use")
-    return ("quantize", "budget") if rule == "budget" else ("quantize", "default")
 
 
 def _layer(work: Work, linear: LinearInfo, assigned: Assigned) -> LayerResult:

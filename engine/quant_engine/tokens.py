@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quant_engine.advice import ADVICE
 from quant_engine.errors import QuantError
 from quant_engine.texts import documents
 
@@ -47,21 +48,24 @@ class TokenData:
 
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
-"""A folder with none of these files has nothing that transformers could make a tokenizer of."""
+
+
+def has_tokenizer(checkpoint: Path) -> bool:
+    """Whether the folder has any file that transformers could make a tokenizer of."""
+    return any((checkpoint / name).exists() for name in _TOKENIZERS)
 
 
 def load_tokenizer(checkpoint: Path) -> Any:
     """transformers' tokenizer of the checkpoint folder; code in the folder is never executed. Raises QuantError(code="tokenizer")."""
     from transformers import AutoTokenizer
 
-    advice = "Copy tokenizer.json and tokenizer_config.json of the original model into the checkpoint folder."
-    if not any((checkpoint / name).exists() for name in _TOKENIZERS):
-        raise QuantError(f'"{checkpoint}" has no tokenizer', code="tokenizer", advice=advice, key=("model",))
+    if not has_tokenizer(checkpoint):
+        raise QuantError(f'"{checkpoint}" has no tokenizer', code="tokenizer", advice=ADVICE["tokenizer"], key=("model",))
     try:
         return AutoTokenizer.from_pretrained(str(checkpoint), local_files_only=True, trust_remote_code=False)
     except Exception as error:
         message = f'the tokenizer in "{checkpoint}" cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}'
-        raise QuantError(message, code="tokenizer", advice=advice, key=("model",)) from error
+        raise QuantError(message, code="tokenizer", advice=ADVICE["tokenizer"], key=("model",)) from error
 
 
 def calibration_tokens(

@@ -3,6 +3,7 @@ memory."""
 
 import gc
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,18 @@ def test_headers_that_lack_a_layer_contradict_the_config(architecture: str, tmp_
         assert caught.value.code == "model-broken"
     with pytest.raises(QuantError, match=gone):
         open_model(Checkpoint.open(folder))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "mistral", "qwen2", "qwen3", "phi3", "opt", "gpt_neox", "mixtral"])
+def test_headers_of_a_block_without_the_norm_that_others_have_contradict_the_config(architecture: str, tmp_path: Path):
+    folder = tiny.save_tiny(tmp_path / "model", architecture, num_hidden_layers=3)
+    refuse_contradictions(Checkpoint.open(folder))
+    tensors = load_file(folder / "model.safetensors")
+    gone = next(name for name in tensors if re.search(r"\.1\..*norm", name))
+    del tensors[gone]
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(QuantError, match=f"the weights have no {gone}"):
+        refuse_contradictions(Checkpoint.open(folder))
 
 
 def live_floats() -> int:

@@ -64,6 +64,11 @@ def unknown_architecture(folder: Path) -> None:
     edit(folder / "model" / "config.json", "LlamaForCausalLM", "LlamaForPoetry")
 
 
+def without_tokenizer(folder: Path) -> None:
+    for file in (folder / "model").glob("tokenizer*"):
+        file.unlink()
+
+
 def in_config(**fields: object) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         path = folder / "model" / "config.json"
@@ -133,6 +138,10 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
         in_config(num_hidden_layers=3),
         r"1:8: error: model/config\.json .*num_hidden_layers 3, the weights have 1 blocks; model\.layers\.1 is missing \[model-broken\]",
     ),
+    "no tokenizer": (
+        without_tokenizer,
+        r'1:8: error: "model" has no tokenizer \[tokenizer\]',
+    ),
     "no number of blocks": (
         in_config(num_hidden_layers="many"),
         r"1:8: error: .*num_hidden_layers.* \[model-broken\]",
@@ -189,6 +198,10 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "output exists": (
         existing_output,
         r'9:9: error: "quantized" exists already; choose another folder or remove it \[output-exists\]',
+    ),
+    "output where nobody can write": (
+        in_recipe("output: quantized", "output: /proc/quantized"),
+        r'9:9: error: "/proc/quantized" cannot be made: "/proc" cannot be written \[output-unwritable\]',
     ),
     "output is the model": (
         in_recipe("output: quantized", "output: ./model"),

@@ -162,8 +162,27 @@ def test_little_calibration_text_is_a_problem_at_its_key(workspace: Path, tmp_pa
     assert few.message.startswith("96 calibration tokens are fewer than the 128 inputs of model.layers.0.mlp.down_proj: ")
 
 
+@pytest.mark.parametrize(
+    ("rule", "newest"),
+    [("{ method: rtn, scheme: W4A16, group_size: 32 }", "does not"), ("none", "does with quantization_config=")],
+)
+def test_zero_points_are_told_of_with_the_releases_that_load_them(workspace: Path, tmp_path: Path, rule: str, newest: str) -> None:
+    uses = (
+        "quantize.default={ method: rtn, scheme: W4A16_ASYM, group_size: 32 }",
+        f'quantize.rules=[{{ layers: "*.down_proj", use: {rule} }}]',
+    )
+    overrides = (*uses, f"output={tmp_path / 'out'}", "evaluate=null")
+    done = start(Request("run", workspace / "small.quant.yaml", overrides, "cpu", tmp_path / "runs"))
+    assert done.exit_code == 0 and done.result is not None
+    (problem,) = done.result.problems
+    assert (problem.code, problem.severity, problem.line) == ("zero-points", "information", 5)
+    assert problem.message.startswith("W4A16_ASYM has zero points: transformers 5.17 to 5.22 ")
+    assert f"; transformers 5.23 {newest}" in problem.message
+
+
 def test_a_failure_is_recorded_and_leaves_no_output(workspace: Path, tmp_path: Path) -> None:
-    model = shutil.copytree(workspace / "model", tmp_path / "model", ignore=shutil.ignore_patterns("tokenizer*"))
+    model = shutil.copytree(workspace / "model", tmp_path / "model")
+    (model / "tokenizer.json").write_text("{}")
     overrides = (f"model={model}", f"output={tmp_path / 'out'}")
     failed = start(Request("run", workspace / "small.quant.yaml", overrides, "cpu", tmp_path / "runs"))
     assert failed.exit_code == 1

@@ -98,8 +98,13 @@ class Compressed(Layout):
         if all(layer.symmetric for layer in layers):
             return []
         one_kind = len({layer.kind for layer in layers}) == 1
-        newest = "does with quantization_config=CompressedTensorsConfig(dequantize=True) alone" if one_kind else "does not"
-        return [f"the result has zero points: {_READERS} {newest}"]
+        return [f"the result has zero points: {readers_of_zero_points(one_kind)}"]
+
+
+def readers_of_zero_points(one_kind: bool) -> str:
+    """Which releases load zero points (docs/decisions/0004-zero-points.md). one_kind: all quantized layers have one format."""
+    newest = "does with quantization_config=CompressedTensorsConfig(dequantize=True) alone" if one_kind else "does not"
+    return f"{_READERS} {newest}"
 
 
 def _layer(source: Checkpoint, name: str) -> LayerFormat:
