@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 ADVICE = {
     "yaml-syntax": "Indent by two spaces for each level, without tabs, and close every bracket and quote.",
     "duplicate-key": "Remove one of the two.",
@@ -42,3 +45,21 @@ ADVICE = {
     "data-few": "Take more samples or longer ones.",
     "disk-space": "Free some space, or choose an output on another disk.",
 }
+_SIZED = re.compile(r"(?P<use>(?P<method>\w+)-(?P<scheme>w\d+a16(?:_asym)?))-g(?P<size>\d+)", re.IGNORECASE)
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def of_short_form(written: str, names: Collection[str]) -> str:
+    """About a way to quantize that is none of the `names`; "" when there is nothing to say about this one in particular."""
+    sized = _SIZED.fullmatch(written)
+    if sized is None or sized["use"].lower() not in names:
+        return ""
+    method, scheme = sized["method"].lower(), sized["scheme"].upper()
+    return f"Short forms know a few group sizes only; write {{ method: {method}, scheme: {scheme}, group_size: {sized['size']} }}."
+
+
+def of_missing_model(written: str) -> str:
+    """About a path where no folder is: it may be meant as a name on a hub."""
+    if not _HUB_NAME.fullmatch(written):
+        return ""
+    return f"Nothing is downloaded here: run hf download {written} --local-dir FOLDER, and write FOLDER, seen from the recipe."

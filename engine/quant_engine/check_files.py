@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quant_engine import preflight
+from quant_engine.advice import of_missing_model
 from quant_engine.assignment import Storage, fused_layers
 from quant_engine.check_dtypes import bfloat16_only
 from quant_engine.check_layers import LayerCheck
@@ -100,7 +101,8 @@ class FileCheck:
 
         path = target(self._folder, written)
         if not _is(path.is_dir):
-            raise QuantError(f'no checkpoint at "{written}": the folder does not exist', code="model-missing")
+            message = f'no checkpoint at "{written}": the folder does not exist'
+            raise QuantError(message, code="model-missing", advice=of_missing_model(written))
         try:
             checkpoint = Checkpoint.open(path)
             refuse_contradictions(checkpoint)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from quant_engine.advice import of_short_form
 from quant_engine.nearest import suggestion
 from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar, Source, Span
 
@@ -108,7 +109,9 @@ class StructureCheck:
         literal = isinstance(node, Scalar) and kind in ("boolean", "special")
         found = node.text if literal and isinstance(node, Scalar) else _KINDS[kind]
         empty = isinstance(node, Scalar) and node.span.start == node.span.end
-        self._add(key, "wrong-type", f"expected {expected}, found {found}", owner if empty else node.span)
+        is_use = key == ("quantize",) and isinstance(node, Scalar) and kind == "string"
+        advice = f"Write quantize: {{ default: {node.text} }}." if is_use else ""
+        self._add(key, "wrong-type", f"expected {expected}, found {found}", owner if empty else node.span, advice)
 
     def _listing(self, node: Listing, schema: dict[str, Any], key: Key, owner: Span) -> None:
         if len(node.items) < schema.get("minItems", 0):
@@ -191,7 +194,7 @@ class StructureCheck:
             if node.text not in names and not any(re.search(pattern, node.text) for pattern in patterns):
                 examples = " or ".join(str(one) for leaf in leaves for one in leaf.get("examples", []))
                 known = suggestion(node.text, names) if names else f"write for example {examples}"
-                advice = "" if names else f"Write it as in {examples}."
+                advice = of_short_form(node.text, names) if names else f"Write it as in {examples}."
                 self._add(key, "unknown-value", f'unknown value "{node.text}"; {known}', node.span, advice)
         elif len(node.text) < max(leaf.get("minLength", 0) for leaf in leaves):
             self._add(key, "out-of-range", "must not be empty", node.span)

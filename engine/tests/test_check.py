@@ -50,6 +50,18 @@ def test_a_good_recipe_gives_the_model_and_no_diagnostic(workspace: Path) -> Non
     assert checked.recipe is not None and checked.recipe.calibration is not None and checked.recipe.calibration.samples == 8
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("model: someone/some-model\n", "run hf download someone/some-model --local-dir FOLDER"),
+        ("quantize: { default: gptq-w3a16-g16 }\n", "write { method: gptq, scheme: W3A16, group_size: 16 }."),
+        ("quantize: gptq-w3a16\n", "Write quantize: { default: gptq-w3a16 }."),
+    ],
+)
+def test_usual_mistakes_get_advice_of_their_own(tmp_path: Path, text: str, advice: str) -> None:
+    assert any(advice in found.advice for found in check(write(tmp_path, text)).diagnostics)
+
+
 def test_a_byte_order_mark_does_not_shift_columns(workspace: Path) -> None:
     path = write(workspace, "")
     path.write_bytes("\ufeffmodle: model\n".encode())

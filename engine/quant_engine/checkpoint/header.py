@@ -47,12 +47,11 @@ class TensorInfo:
 _LFS = b"https://git-lfs"
 
 
-def broken(file: Path, what: str) -> QuantError:
-    return QuantError(
-        f"{file} is broken: {what}",
-        code="model-broken",
-        advice="Download or copy the file again; it may have been cut off on the way.",
-    )
+_AGAIN = "Download or copy the file again; it may have been cut off on the way."
+
+
+def broken(file: Path, what: str, advice: str = _AGAIN) -> QuantError:
+    return QuantError(f"{file} is broken: {what}", code="model-broken", advice=advice)
 
 
 def read_header(file: Path) -> dict[str, TensorInfo]:

@@ -71,7 +71,7 @@ class Checkpoint:
         files = _weight_files(path)
         config = read_json(within(path, CONFIG)) if (path / CONFIG).exists() else None
         if config is None:
-            raise broken(path, f"it has weights and no {CONFIG}")
+            raise broken(path, f"it has weights and no {CONFIG}", f"Copy {CONFIG} of the original model into it.")
         return cls(path, config, _tensors(files), other_files(path))
 
     @property
