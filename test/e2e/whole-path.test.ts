@@ -48,7 +48,7 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         const { explorer, quick: question, editor } = workbench;
         await explorer.choose(checkpoint, 'Quantize…');
         await question.asked('What should the sensitivity panel compare');
-        assert.deepEqual((await question.labels()).slice(0, 6), ['gptq-w4a16', 'awq-w4a16', 'hqq-w4a16', 'rtn-w4a16', 'gptq-w3a16', 'awq-w3a16']);
+        assert.deepEqual((await question.labels()).slice(0, 6), ['gptq-w4a16', 'awq-w4a16', 'rtn-w4a16', 'gptq-w3a16', 'awq-w3a16', 'rtn-w3a16']);
         await question.pickMany(candidates);
         await question.asked('Which one should be applied');
         assert.deepEqual((await question.labels()).filter((label) => !candidates.includes(label)), []);

@@ -8,6 +8,9 @@ export interface MethodChoice {
     readonly method: string;
     /** The method's title, for example “Round to nearest”. */
     readonly title: string;
+    /** What the method does, in a sentence or two. */
+    readonly about: string;
+    /** Of the scheme. */
     readonly description: string;
     /** undefined when the schema does not say it. */
     readonly format: SchemeFormat | undefined;
@@ -49,17 +52,18 @@ function readChoices(schema: SchemaNode): MethodChoice[] {
         const text = short.enumDescriptions?.[label] ?? '';
         const format = schema['x-schemes']?.[scheme];
         return {
-            label, method, title: methodTitle(schema, method),
+            label, method, ...aboutMethod(schema, method),
             description: text.replace(/^[^.]*\. /, ''),
             format, needsCalibration: schema['x-methods']?.[method]?.needs_calibration !== false || format?.calibrated_inputs === true,
         };
     });
 }
 
-function methodTitle(schema: SchemaNode, method: string): string {
+function aboutMethod(schema: SchemaNode, method: string): { title: string; about: string } {
     const model = Object.values(schema.$defs ?? {}).find((node) => node.properties?.method?.const === method);
-    const property = model?.properties?.method;
-    return property?.title ?? /^\*\*(.+?)\*\*/.exec(property?.description ?? '')?.[1] ?? method;
+    const { title, description = '' } = model?.properties?.method ?? {};
+    const [, bold, about] = /^\*\*(.+?)\*\*\. (.+)$/s.exec(description) ?? [];
+    return { title: title ?? bold ?? method, about: about ?? description };
 }
 
 /**
@@ -73,9 +77,14 @@ export function safestFirst(choices: readonly MethodChoice[]): MethodChoice[] {
     return methods.flatMap((method) => choices.filter((choice) => choice.method === method).sort((a, b) => keepsInputs(b) - keepsInputs(a) || bits(b) - bits(a)));
 }
 
-/** The candidates that are ticked at first: every method at four and three bits of integer weights, where methods differ; what is applied most often first. */
+/**
+ * The candidates that are ticked at first: every calibrated method, and the baseline, at four and three bits of integer weights, where methods differ; what is
+ * applied most often first. The baseline is the last method in the engine's ranking.
+ */
 export function sensibleCandidates(choices: readonly MethodChoice[]): MethodChoice[] {
-    const sensible = choices.filter(({ format }) => format?.symmetric && format.regroupable && format.inputs === null && (format.num_bits === 3 || format.num_bits === 4));
+    const baseline = choices.at(-1)?.method;
+    const sensible = choices.filter(({ method, format, needsCalibration }) => format?.symmetric && format.regroupable && format.inputs === null
+        && (format.num_bits === 3 || format.num_bits === 4) && (needsCalibration || method === baseline));
     return sensible.length > 0 ? sensible.sort((a, b) => (b.format?.num_bits ?? 0) - (a.format?.num_bits ?? 0)) : choices.slice(0, 2);
 }
 

@@ -104,14 +104,15 @@ function askForOutput(title: string, { folder, header }: WizardInput, value: str
 
 function candidateItems({ choices, groupSizes, header }: WizardInput): CandidateItem[] {
     const offers = offersFor(safestFirst(choices), header, groupSizes);
-    const item = ({ choice, suffix }: Offer): CandidateItem => {
+    const item = ({ choice, suffix }: Offer, text: string): CandidateItem => {
         const description = (choice.format ? costs(withSuffix(choice.format, suffix), header) : []).join(' · ');
         const adapted = suffix ? ` ${vscode.l10n.t('The group size is adapted to this checkpoint.')}` : '';
-        return { label: choice.label + suffix, description, detail: choice.description + adapted, choice };
+        return { label: choice.label + suffix, description, detail: text + adapted, choice };
     };
     return grouped(offers.map(({ choice }) => choice)).flatMap(({ title, choices: group }) => [
         { label: title ?? vscode.l10n.t('Recommended'), kind: vscode.QuickPickItemKind.Separator },
-        ...group.flatMap((choice) => offers.filter((offer) => offer.choice === choice).map(item)),
+        // Below a method's title the schemes differ; among the recommended ones the methods do.
+        ...group.flatMap((choice) => offers.filter((offer) => offer.choice === choice).map((offer) => item(offer, title ? choice.description : choice.about))),
     ]);
 }
 

@@ -89,7 +89,7 @@ describe('the choices that the schema offers', () => {
         assert.deepEqual(choices.find(({ label }) => label === 'fp8_block')?.format?.block, [128, 128]);
         assert.equal(found?.method, 'gptq');
         assert.equal(choices.find(({ method }) => method === 'rtn')?.title, 'Round to nearest');
-        assert.ok(choices.every(({ format, description, title }) => format && description && title));
+        assert.ok(choices.every(({ format, description, title, about }) => format && description && title && about && !about.includes('**')));
     });
 
     it('are ordered by method and then from the safest to the smallest', () => {
@@ -117,9 +117,9 @@ describe('the choices that the schema offers', () => {
         assert.deepEqual(listed.toSorted(), choices.map(({ label }) => label).toSorted());
     });
 
-    it('begin with every method at four and three bits', () => {
+    it('begin with every calibrated method and the baseline at four and three bits', () => {
         const sensible = sensibleCandidates(safestFirst(choices)).map(({ label }) => label);
-        assert.deepEqual(sensible, ['gptq-w4a16', 'awq-w4a16', 'hqq-w4a16', 'rtn-w4a16', 'gptq-w3a16', 'awq-w3a16', 'hqq-w3a16', 'rtn-w3a16']);
+        assert.deepEqual(sensible, ['gptq-w4a16', 'awq-w4a16', 'rtn-w4a16', 'gptq-w3a16', 'awq-w3a16', 'rtn-w3a16']);
         assert.equal(sensibleDefault(choices)?.label, 'gptq-w4a16');
         const named = (...labels: string[]): MethodChoice[] => choices.filter(({ label }) => labels.includes(label));
         assert.equal(sensibleDefault(named('gptq-nvfp4a16', 'gptq-w4a8', 'fp8', 'rtn-w4a16'))?.label, 'rtn-w4a16');
