@@ -59,9 +59,11 @@ def block_in_triton(W: Tensor, U: Tensor, levels: Levels, groups: Tensor, start:
     E, Q = torch.empty(2, columns, rows, dtype=W.dtype, device=W.device)
     lowest, highest = levels.grid.weight_format.code_range
     zeros = levels.steps if levels.zeros is None else levels.zeros
-    _quantize[(triton.cdiv(rows, _ROWS),)](
-        W[start:stop], U[start:stop, start:stop].contiguous(), levels.steps, zeros, groups[start:stop], Q, E, rows, columns,
-        float(lowest), float(highest),
-        HAS_ZEROS=levels.zeros is not None, COLUMNS=max(16, triton.next_power_of_2(columns)), ROWS=_ROWS, TO_WHOLE=_TO_WHOLE,
-    )  # fmt: skip
+    # Triton launches on the current device, which need not be that of the tensors.
+    with torch.cuda.device_of(W):
+        _quantize[(triton.cdiv(rows, _ROWS),)](
+            W[start:stop], U[start:stop, start:stop].contiguous(), levels.steps, zeros, groups[start:stop], Q, E, rows, columns,
+            float(lowest), float(highest),
+            HAS_ZEROS=levels.zeros is not None, COLUMNS=max(16, triton.next_power_of_2(columns)), ROWS=_ROWS, TO_WHOLE=_TO_WHOLE,
+        )  # fmt: skip
     return Q, E
