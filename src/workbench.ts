@@ -137,6 +137,7 @@ export class Workbench {
             'quant.cancelRun': ({ runCommands }) => (target?: Target) => runCommands.cancel(target),
             'quant.stopRun': ({ runCommands }) => (target?: Target) => runCommands.stop(target),
             'quant.resumeRun': ({ runCommands }) => (target?: Target) => runCommands.resume(target),
+            'quant.showFault': ({ faults }) => () => faults.latest && this.places.showFault(faults.latest),
             'quant.setUpEngine': ({ engineCommands }) => () => engineCommands.setUp(),
             'quant.selectPython': ({ engineCommands }) => () => engineCommands.selectPython(),
             'quant.startEngine': ({ engineCommands }) => () => engineCommands.start(),

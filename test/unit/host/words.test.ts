@@ -159,7 +159,7 @@ describe('the newer run that a panel points at', () => {
 
 describe('the status bar item', () => {
     const hello = { protocol: 1, engine: '0.1.0', python: '3.12.1', executable: '/py', pid: 5, host: 'gpu-box' };
-    const message = (engine: object, change: Partial<StatusMessage> = {}): StatusMessage => ({ engine: engine as EngineState, runs: [], devices: undefined, host: 'gpu_box', ...change });
+    const message = (engine: object, change: Partial<StatusMessage> = {}): StatusMessage => ({ engine: engine as EngineState, runs: [], devices: undefined, host: 'gpu_box', fault: undefined, ...change });
 
     it('is a pure function of one message', () => {
         const texts = [
@@ -171,6 +171,15 @@ describe('the status bar item', () => {
             ['$(circuit-board) Quant: idle', 'normal'], ['$(loading~spin) Quant: starting', 'normal'], ['$(circuit-board) Quant: restarting', 'warning'],
             ['$(circuit-board) Quant: error', 'error'], ['$(loading~spin) Quant: quantize 3/6', 'normal'], ['$(loading~spin) Quant: 2 runs', 'normal'],
         ]);
+    });
+
+    it('tells of a recipe that was not run, until something runs', () => {
+        const fault = { title: 'w3 was not run', cause: 'line 4: “sampels” is <not> a key' };
+        const item = statusItem(message({ kind: 'idle' }, { fault }));
+        assert.deepEqual([item.text, item.severity, item.command], ['$(error) Quant: w3 was not run', 'error', 'quant.showFault']);
+        assert.match(item.tooltip, /line 4: “sampels” is \\<not\\> a key/);
+        assert.match(item.accessibleLabel, /line 4/);
+        assert.equal(statusItem(message({ kind: 'idle' }, { fault, runs: [run()] })).text, '$(loading~spin) Quant: quantize 3/6');
     });
 
     it('shows the memory of the first GPU, and every device in the tooltip', () => {
