@@ -124,6 +124,8 @@ export class Workbench {
             'quant.revealCheckpoint': (target?: Target) => this.places.revealCheckpoint(target),
             'quant.refreshRuns': () => this.store.refresh(),
             'quant.showLog': () => this.log.show(),
+            'quant.showDocumentation': () =>
+                vscode.commands.executeCommand('markdown.showPreview', vscode.Uri.joinPath(this.context.extensionUri, 'docs', 'README.md')),
             'quant.copyTableCsv': () => this.panels.active?.copyTable('csv'),
         };
     }
