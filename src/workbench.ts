@@ -60,7 +60,9 @@ export class Workbench {
         this.checkpoints = own(new CheckpointRegistry(systemClock, this.log));
         this.diagnostics = own(new RunDiagnostics(this.store, this.log));
         this.places = new RunPlaces(this.store, this.notify);
-        this.deletion = new RunDeletion(this.store, this.notify, () => this.view?.selection[0], (directory) => this.panels.get(directory)?.panel.dispose());
+        this.deletion = new RunDeletion(this.store, this.notify, () => this.view?.selection[0], (directory) => {
+            this.panels.get(directory)?.panel.dispose();
+        });
         this.actions = new PanelActions(this.store, this.notify, this.places, () => this.enginePart?.runCommands);
         this.panels = own(new SensitivityPanels({
             extensionUri: context.extensionUri, store: this.store, clock: systemClock, log: this.log, act: (message, run) => this.actions.act(this.panels, message, run),

@@ -88,7 +88,7 @@ export class CheckpointRegistry implements vscode.Disposable {
     private async glance(): Promise<void> {
         // Elsewhere than on a disk every listing may be a request over the network.
         const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
-        const found = await Promise.all(folders.map(({ uri }) => topLevels(uri.fsPath, listFolder, path.join)));
+        const found = await Promise.all(folders.map(({ uri }) => topLevels(uri.fsPath, listFolder, (folder, name) => path.join(folder, name))));
         await this.take(found.flat().flatMap(({ folder, files }) => files.filter(concernsRecognition).map((name) => vscode.Uri.file(path.join(folder, name)))));
     }
 
