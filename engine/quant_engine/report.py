@@ -45,6 +45,8 @@ def print_result(out: Console, result: Result, folder: Path) -> None:
         shown = f"{table.row_count} of {points} points" if table.row_count < points else f"{points} point{'s' if points > 1 else ''}"
         out.print(Text(f"Bits against {against}: {shown} (quant-engine recipe RUN --point N writes one as a recipe)", style="bold"))
         out.print(table)
+        if result.pareto.unmeasured:
+            out.print(f"{_layers_of_rules(result.pareto)}: in size and bits, not in {against} and dB.", style="dim")
     if _of_weights(result):
         out.print("Without calibration data SQNR is that of the weights alone, and says nothing of a layer's output.", style="dim")
     out.print(summary_table(result))
@@ -162,6 +164,11 @@ def front_table(front: ParetoFront) -> Table:
     return table
 
 
+def _layers_of_rules(front: ParetoFront) -> str:
+    count = len(front.unmeasured)
+    return "1 layer whose rule asks for no candidate" if count == 1 else f"{count} layers whose rules ask for no candidate"
+
+
 def summary_table(result: Result) -> Table:
     sizes, scores = result.sizes, result.scores
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
@@ -178,6 +185,7 @@ def summary_table(result: Result) -> Table:
     if result.pareto is not None and result.predicted_loss is not None:
         what = "nats of KL divergence" if result.pareto.objective == "importance" else "Σ noise / signal of the layers"
         what += "' weights" if _of_weights(result) else ""
+        what += f", without {_layers_of_rules(result.pareto)}" if result.pareto.unmeasured else ""
         table.add_row("predicted loss", "", significant(result.predicted_loss), what)
     if scores.perplexity:
         digits = comparable_decimals([one.value for one in (scores.baseline_perplexity, scores.perplexity) if one])

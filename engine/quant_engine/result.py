@@ -99,8 +99,10 @@ class ParetoPoint(Model):
 
     bits_per_weight: float = Field(description="Average stored bits for each weight of the quantized layers, those of rules included.")
     bytes: int = Field(description="Tensor bytes of the checkpoint that it gives.")
-    predicted_loss: float = Field(description="Over the layers of all units: Σ noise / signal, or KL divergence in nats; see `objective`.")
-    min_sqnr_db: float | None = Field(description="SQNR of the units' worst layer in dB; null when all of them are exact.")
+    predicted_loss: float = Field(
+        description="Over all quantized layers but the unmeasured ones: Σ noise / signal, or KL divergence in nats; see `objective`."
+    )
+    min_sqnr_db: float | None = Field(description="SQNR of the worst of these layers in dB; null when all of them are exact.")
     assignment: list[int] = Field(description="For each unit the index of its candidate.")
 
 
@@ -109,6 +111,9 @@ class ParetoFront(Model):
 
     objective: Objective = Field(default="noise", description="What the points' predicted loss is.")
     units: list[list[str]] = Field(description="Layers that no rule decides; those that have to share a candidate are one unit.")
+    unmeasured: list[str] = Field(
+        default=[], description="Layers whose rule asks for something that is no candidate: in size and bits, not in loss and SQNR."
+    )
     points: list[ParetoPoint] = Field(description="Ascending in size; `quant-engine recipe RUN --point N` counts them from 1.")
 
 
@@ -142,7 +147,7 @@ class Result(Model):
     problems: list[Problem]
     predicted_loss: float | None = Field(
         default=None,
-        description="Of what the recipe asks for the front's units, by the front's objective; null when not all of it was measured.",
+        description="Of what the recipe asks for, as of the front's points; null when it asks for no candidate where no rule decides.",
     )
     pareto: ParetoFront | None = Field(default=None, description="Null without candidates, or when rules decide every layer.")
     measured_by: dict[str, str] = Field(

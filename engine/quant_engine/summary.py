@@ -52,15 +52,14 @@ def _importance_by(work: Work) -> str | None:
 
 
 def _predicted_loss(work: Work) -> float | None:
-    """Of the assignment over the layers that the front is about; None when a use of theirs was not a candidate."""
-    measurements = work.measurements
-    total: list[float] = []
-    for name in [name for unit in work.front.units for name in unit] if work.front else []:
-        use = work.assignment[name].use
-        if use is not None and use.label not in measurements[name].candidates:
-            return None
-        total.append(measurements[name].loss(use.label) if use else 0.0)
-    return math.fsum(total) if work.front else None
+    """Of the assignment over the layers that the front counts; None when no rule decides about one and its use was not a candidate."""
+    if work.front is None:
+        return None
+    measurements, left_out = work.measurements, set(work.front.unmeasured)
+    uses = {name: assigned.use for name, assigned in work.assignment.items() if name not in left_out}
+    asked = [(measurements.get(name), use.label) for name, use in uses.items() if use is not None]
+    found = [measured.loss(label) for measured, label in asked if measured is not None and measured.has(label)]
+    return math.fsum(found) if len(found) == len(asked) else None
 
 
 def _layer(work: Work, linear: LinearInfo, assigned: Assigned) -> LayerResult:

@@ -44,6 +44,7 @@ def recipe_of_point(folder: Path, number: int, out: Path | None = None) -> str:
     section = _section(plain(Source(text).root), front, number, result)
     point = front.points[number - 1]
     unit = " nats of KL divergence" if front.objective == "importance" else ""
+    unit += f" ({len(front.unmeasured)} layers of rules not counted)" if front.unmeasured else ""
     note = (
         f"Point {number} of {len(front.points)} of run {result.run}: "
         f"{bits(point.bits_per_weight)} bits per weight, predicted loss {significant(point.predicted_loss)}{unit}."

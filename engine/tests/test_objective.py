@@ -77,13 +77,15 @@ def test_a_budget_by_importance_says_what_it_predicts(workspace: Path) -> None:
         losses = [found.predicted_kl for found in layer.candidates.values()]
         assert len(losses) == 3 and all(found is not None and found > 0 for found in losses), layer.name
     free = [layer for layer in result.layers if layer.rule == "budget"]
+    assert result.pareto.unmeasured == ["lm_head"], "whose rule asks for what is no candidate"
     chosen = math.fsum(layer.candidates[layer.asked].predicted_kl or 0 for layer in free if layer.asked)
     assert result.predicted_loss is not None and result.predicted_loss == pytest.approx(chosen, rel=1e-12)
     below = [point for point in result.pareto.points if point.bits_per_weight <= 5.5]
     assert len(below) > 1 and result.predicted_loss <= below[-1].predicted_loss * (1 + 1e-12)
     shown = quant_engine("show", next((workspace / "runs").glob("*-weighed"))).stdout
     assert "Bits against predicted KL divergence" in shown
-    assert re.search(rf"predicted loss +{result.predicted_loss:.4g} +nats of KL divergence", shown)
+    assert re.search(rf"predicted loss +{result.predicted_loss:.4g} +nats of KL divergence, without 1 layer whose rule", shown)
+    assert "asks for no candidate: in size and bits, not in predicted KL divergence and dB." in shown
     assert quant_engine("recipe", next((workspace / "runs").glob("*-weighed")), "--point", "3").stdout.count("nats of KL divergence") == 1
 
 

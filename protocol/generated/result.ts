@@ -32,7 +32,7 @@ export interface Result {
     scores: Scores;
     problems: Problem[];
     /**
-     * Of what the recipe asks for the front's units, by the front's objective; null when not all of it was measured.
+     * Of what the recipe asks for, as of the front's points; null when it asks for no candidate where no rule decides.
      */
     predicted_loss: number | null;
     /**
@@ -267,6 +267,10 @@ export interface ParetoFront {
      */
     units: string[][];
     /**
+     * Layers whose rule asks for something that is no candidate: in size and bits, not in loss and SQNR.
+     */
+    unmeasured: string[];
+    /**
      * Ascending in size; `quant-engine recipe RUN --point N` counts them from 1.
      */
     points: ParetoPoint[];
@@ -284,11 +288,11 @@ export interface ParetoPoint {
      */
     bytes: number;
     /**
-     * Over the layers of all units: Σ noise / signal, or KL divergence in nats; see `objective`.
+     * Over all quantized layers but the unmeasured ones: Σ noise / signal, or KL divergence in nats; see `objective`.
      */
     predicted_loss: number;
     /**
-     * SQNR of the units' worst layer in dB; null when all of them are exact.
+     * SQNR of the worst of these layers in dB; null when all of them are exact.
      */
     min_sqnr_db: number | null;
     /**

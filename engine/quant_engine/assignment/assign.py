@@ -61,8 +61,9 @@ def pareto_front(
 ) -> ParetoFront | None:
     """Assignments from the smallest to the best, none of which another beats in both stored bits and loss.
 
-    Rules are kept; every other layer of the blocks is free, with or without a budget. At most `wanted` points; fewer
-    only when there are no more. None when there is nothing to choose.
+    Rules are kept, and their layers count in loss and SQNR as far as what they ask for was measured; every other layer of the
+    blocks is free, with or without a budget. At most `wanted` points; fewer only when there are no more. None when there is
+    nothing to choose.
     """
     decided, left = decide(linears, section, leave_open=True)
     if not candidates or not left or any(layer.name not in measurements for layer in left):
@@ -70,12 +71,15 @@ def pareto_front(
     units, fixed = units_of(left, fused), _fixed(linears, decided)
     options = [efficient(table) for table in tables(units, candidates, measurements, storage.bits)]
     count = sum(map(weights, left)) + sum(weights(layer) for layer, _ in fixed)
+    counted = [(measurements[layer.name], use.label) for layer, use in fixed if _is_measured(layer, use, measurements)]
+    fixed_loss = math.fsum(measured.loss(label) for measured, label in counted)
+    fixed_worst = min((measured.sqnr_db(label) for measured, label in counted), default=math.inf)
     fixed_bits = sum(storage.bits(layer, use) for layer, use in fixed)
     fixed_bytes = storage.tensor_bytes + sum(storage.added_bytes(layer, use) for layer, use in fixed)
     points = []
     for choice in front(options, wanted):
         chosen = [table[index] for table, index in zip(options, choice, strict=True)]
-        worst = min(option.sqnr_db for option in chosen)
+        worst = min(fixed_worst, *(option.sqnr_db for option in chosen))
         uses = [candidates[option.candidate] for option in chosen]
         added = sum(
             storage.added_bytes(layer, use) for unit, use in zip(units, uses, strict=True) for layer in unit
@@ -84,13 +88,21 @@ def pareto_front(
             ParetoPoint(
                 bits_per_weight=(fixed_bits + sum(option.cost for option in chosen)) / count,
                 bytes=fixed_bytes + added,
-                predicted_loss=float(loss_of(options, choice)),
+                predicted_loss=float(loss_of(options, choice)) + fixed_loss,
                 min_sqnr_db=worst if math.isfinite(worst) else None,
                 assignment=[option.candidate for option in chosen],
             )
         )
-    objective = measurements[left[0].name].objective
-    return ParetoFront(objective=objective, units=[[layer.name for layer in unit] for unit in units], points=points)
+    return ParetoFront(
+        objective=measurements[left[0].name].objective,
+        units=[[layer.name for layer in unit] for unit in units],
+        unmeasured=[layer.name for layer, use in fixed if not _is_measured(layer, use, measurements)],
+        points=points,
+    )
+
+
+def _is_measured(layer: LinearInfo, use: Use, measurements: Mapping[str, LayerMeasurements]) -> bool:
+    return layer.name in measurements and measurements[layer.name].has(use.label)
 
 
 def _fixed(linears: Sequence[LinearInfo], decided: Mapping[str, Assigned]) -> list[tuple[LinearInfo, Use]]:

@@ -34,6 +34,10 @@ class LayerMeasurements:
         predicted = self.candidates[label].predicted_kl
         return math.nan if predicted is None else predicted
 
+    def has(self, label: str) -> bool:
+        """Whether the candidate was measured, and its loss is a number."""
+        return label in self.candidates and not math.isnan(self.loss(label))
+
     def relative_noise(self, label: str) -> float:
         """Noise energy over signal energy; a layer without signal has nothing to lose."""
         return self.candidates[label].noise / self.signal if self.signal > 0 else 0.0
