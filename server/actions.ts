@@ -34,12 +34,13 @@ interface Fix {
 function isSure(finding: Finding): boolean {
     const { code, missing, replacements = [], removable } = finding;
     if (missing) return missing.keys.length === 1;
-    return code === 'group-size' || code === 'duplicate-key' || code === 'duplicate-candidate' || replacements.length === 1 || (code === 'unknown-value' && removable !== undefined);
+    return finding.unquoted !== undefined || code === 'group-size' || code === 'duplicate-key' || code === 'duplicate-candidate' || replacements.length === 1 || (code === 'unknown-value' && removable !== undefined);
 }
 
 function fixesFor(recipe: Recipe, finding: Finding): Fix[] {
     const fixes = (finding.replacements ?? []).map((text) => replacement(recipe, finding, text));
-    const { missing } = finding;
+    const { missing, unquoted } = finding;
+    if (unquoted !== undefined) fixes.push({ title: `Change to ${unquoted}`, edit: { range: rangeOf(recipe, finding.span), newText: unquoted } });
     if (missing) fixes.push(...missing.keys.flatMap((key) => addKey(recipe, missing.owner, key)));
     if (finding.removable) fixes.push(removal(recipe, finding.removable));
     if (isBareAlias(recipe, finding)) fixes.push(quoted(recipe, finding));

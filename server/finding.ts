@@ -19,6 +19,8 @@ export interface Finding {
     readonly related?: { readonly span: Span; readonly message: string };
     /** What a quick fix would write instead of the span's text, best first. */
     readonly replacements?: readonly string[];
+    /** What a quick fix would write, without quotes, instead of a text in quotes. */
+    readonly unquoted?: string;
     /** The key that a quick fix would add to the mapping at this place, or one of several. */
     readonly missing?: { readonly owner: Place; readonly keys: readonly string[] };
     /** A quick fix would remove the whole entry. */

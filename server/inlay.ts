@@ -119,12 +119,14 @@ function candidateHint(run: LastRun, place: Place): Hint[] {
         explanation(run.layers),
         `Run ${run.name}`,
     ].join('\n\n');
-    return [{ at: place.span.end, label: candidateLabel(summary, place.parent), tooltip }];
+    return [{ at: place.span.end, label: candidateLabel(summary, place), tooltip }];
 }
 
-/** Candidates that stand in one line share what the editor shows there: the fewer they are, the more each says. */
-function candidateLabel({ mean, smallest }: Summary, list: Place | undefined): string {
+/** Candidates that stand in one line share what the editor shows there: the fewer they are, the more each says; of many the first says what the numbers are. */
+function candidateLabel({ mean, smallest }: Summary, place: Place): string {
+    const list = place.parent;
     const room = list?.flow ? Math.floor(LINE_ROOM / list.children.length) : LINE_ROOM;
     const lowest = decibels(smallest);
-    return [`mean ${decimals(mean, 1)}, min ${lowest}`, `min ${lowest}`, lowest].find(({ length }) => length <= room) ?? decimals(smallest, 1);
+    return [`mean ${decimals(mean, 1)}, min ${lowest}`, `min ${lowest}`].find(({ length }) => length <= room)
+        ?? (list?.children[0] === place ? `min ${decimals(smallest, 1)}` : decimals(smallest, 1));
 }

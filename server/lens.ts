@@ -1,6 +1,7 @@
 import type { CodeLens } from 'vscode-languageserver/node';
 import { lensCommands } from '../protocol/language';
 import type { Facts, Running } from './facts';
+import { decimals } from '../protocol/decimals';
 import { decibels, outcome, summarize } from './last-run';
 
 /** On the first line: run, cancel, stop or resume, and the last result. */
@@ -12,7 +13,7 @@ export function codeLenses(uri: string, facts: Facts): CodeLens[] {
     const lenses = !running ? [run] : running.stage === 'resumable' ? [progressLens(running, lens), run] : [progressLens(running, lens)];
     if (facts.result) {
         const summary = summarize(facts.result.result.layers, outcome);
-        const quality = summary ? ` (SQNR ${decibels(summary.mean)})` : '';
+        const quality = summary ? ` (SQNR mean ${decimals(summary.mean, 1)}, min ${decibels(summary.smallest)})` : '';
         lenses.push(lens(`$(graph) Show last result${quality}`, lensCommands.results));
     }
     return lenses;

@@ -20,10 +20,10 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         // An empty document is an empty mapping.
         const kind = place.parent === undefined && place.kind === 'nothing' ? 'mapping' : place.kind;
         const alternatives = isSpecial(place) ? [] : place.slot.alternatives.filter((alternative) => accepts(alternative.kind, kind));
-        if (alternatives.length === 0) findings.push(error(recipe, 'wrong-type', place, `expected ${expected(place.slot)}, found ${found(place)}`));
+        if (alternatives.length === 0) findings.push(wrongType(place, place.slot));
         else if (kind === 'mapping') checkMapping(place, alternatives);
         else if (kind === 'list') checkList(place, alternatives);
-        else checkScalar(place, alternatives);
+        else checkScalar(place, alternatives, place.slot);
     }
 
     function checkDuplicates(place: Place): void {
@@ -85,14 +85,28 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         place.children.forEach(checkPlace);
     }
 
-    function checkScalar(place: Place, alternatives: readonly Alternative[]): void {
+    function wrongType(place: Place, slot: Slot): Finding {
+        const finding = error(recipe, 'wrong-type', place, `expected ${expected(slot)}, found ${found(place)}`);
+        const isNumber = slot.alternatives.some(({ kind }) => kind === 'number' || kind === 'integer') && place.kind === 'text' && NUMBER.test(place.text);
+        return isNumber ? { ...finding, unquoted: place.text } : finding;
+    }
+
+    function checkScalar(place: Place, alternatives: readonly Alternative[], slot: Slot): void {
         if (alternatives.some(({ schema }) => fits(recipe, place, schema))) return;
+        const numbers = slot.alternatives.filter(({ kind }) => kind === 'number' || kind === 'integer');
+        if (place.kind === 'text' && numbers.length > 0 && NUMBER.test(place.text)) {
+            findings.push(wrongType(place, { ...slot, alternatives: numbers }));
+            return;
+        }
         const names = alternatives.flatMap((alternative) => listedValues(alternative).map(({ value }) => String(value)));
         const range = alternatives.map(({ schema }) => outOfRange(place, schema)).find((sentence) => sentence !== undefined);
         const examples = alternatives.flatMap(({ schema }) => schema.examples ?? []).map(String);
         findings.push(range !== undefined ? error(recipe, 'out-of-range', place, range) : unknownValue(recipe, place, names, examples));
     }
 }
+
+/** What is a number but for its quotes. */
+const NUMBER = /^\d+(\.\d+)?$/;
 
 function accepts(kind: Kind, written: Kind): boolean {
     return kind === written || (kind === 'number' && written === 'integer');

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from pathlib import Path
+
+from quant_engine.nearest import nearest
 
 ADVICE = {
     "yaml-syntax": "Indent by two spaces for each level, without tabs, and close every bracket and quote.",
@@ -58,8 +61,18 @@ def of_short_form(written: str, names: Collection[str]) -> str:
     return f"Short forms know a few group sizes only; write {{ method: {method}, scheme: {scheme}, group_size: {sized['size']} }}."
 
 
-def of_missing_model(written: str) -> str:
-    """About a path where no folder is: it may be meant as a name on a hub."""
-    if not _HUB_NAME.fullmatch(written):
+def of_missing_path(written: str, path: Path) -> str:
+    """About a path where nothing is: what lies there under a similar name; "" when nothing does."""
+    try:
+        names = sorted(other.name for other in path.parent.iterdir())
+    except (OSError, ValueError):
         return ""
+    found = nearest(path.name, names)
+    return f'Did you mean "{written.removesuffix(path.name)}{found}"?' if found and written.endswith(path.name) else ""
+
+
+def of_missing_model(written: str, path: Path) -> str:
+    """As `of_missing_path`; a path of which not even the folder above is there may be meant as a name on a hub."""
+    if path.parent.is_dir() or not _HUB_NAME.fullmatch(written):
+        return of_missing_path(written, path)
     return f"Nothing is downloaded here: run hf download {written} --local-dir FOLDER, and write FOLDER, seen from the recipe."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quant_engine import preflight
-from quant_engine.advice import of_missing_model
+from quant_engine.advice import of_missing_model, of_missing_path
 from quant_engine.assignment import Storage, fused_layers
 from quant_engine.check_dtypes import bfloat16_only
 from quant_engine.check_layers import LayerCheck
@@ -102,7 +102,7 @@ class FileCheck:
         path = target(self._folder, written)
         if not _is(path.is_dir):
             message = f'no checkpoint at "{written}": the folder does not exist'
-            raise QuantError(message, code="model-missing", advice=of_missing_model(written))
+            raise QuantError(message, code="model-missing", advice=of_missing_model(written, path))
         try:
             checkpoint = Checkpoint.open(path)
             refuse_contradictions(checkpoint)
@@ -136,7 +136,7 @@ class FileCheck:
         written, span = found
         path = target(self._folder, written)
         if not _is(path.is_file):
-            yield Finding("data-missing", f'no file at "{written}"', span)
+            yield Finding("data-missing", f'no file at "{written}"', span, advice=of_missing_path(written, path))
             return
         try:
             if not has_text(path):

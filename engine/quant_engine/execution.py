@@ -14,6 +14,7 @@ from quant_engine.output import print_diagnostics, print_json
 from quant_engine.protocol import CheckReport
 from quant_engine.request import Request, output_override
 from quant_engine.run import Outcome, resume, start
+from quant_engine.run_directory import RECIPE, read_record
 
 if TYPE_CHECKING:
     from quant_engine.work import Action
@@ -40,6 +41,7 @@ def execute(
         if extra:
             message = f"{' and '.join(extra)} cannot be given with --resume"
             raise QuantError(message, code="bad-usage", advice="A resumed run does what it was started for.")
+        _tell_of_another_recipe(resumed)
         with progress_display() as listener:
             return resume(resumed.resolve(), recipe=recipe, device=device, output=output, on_event=listener)
     if recipe is None:
@@ -51,6 +53,17 @@ def execute(
     )
     with progress_display() as listener:
         return start(request, on_event=listener)
+
+
+def _tell_of_another_recipe(run: Path) -> None:
+    """A resumed run does what it was started for, whatever its recipe says by now."""
+    try:
+        recipe = read_record(run).recipe
+        changed = Path(recipe).read_bytes() != (run / RECIPE).read_bytes()
+    except (OSError, QuantError):
+        return
+    if changed:
+        typer.echo(f"{recipe} has changed since this run began, which goes on with its own copy of it.", err=True)
 
 
 def report(outcome: Outcome, recipe: Path | None, sink: TextIO | None) -> None:
@@ -85,7 +98,7 @@ def _explain_failure(outcome: Outcome) -> None:
     if record.advice:
         typer.echo(record.advice, err=True)
     typer.echo(f"Log: {outcome.folder / record.log}", err=True)
-    if record.resumable:
+    if record.resumable and error.code != "resume-mismatch":
         typer.echo(f"Continue with: {_continuation(outcome)}", err=True)
 
 

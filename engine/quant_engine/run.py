@@ -46,7 +46,7 @@ EXIT = {"done": 0, "failed": 1, "done-with-fallbacks": 3, "cancelled": CANCELLED
 BAD_RECIPE = 2
 _LASTING = {
     *("model-broken", "model-unsupported", "model-quantized", "not-finite", "not-differentiable"),
-    *("data-empty", "data-broken", "tokenizer"),
+    *("data-empty", "data-broken", "data-short", "tokenizer", "budget-unreachable", "experts-mixed", "group-size"),
 }
 """Failures that continuing would meet again: what has to change changes the run's identity."""
 

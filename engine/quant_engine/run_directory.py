@@ -87,12 +87,12 @@ def read_result(folder: Path) -> Result:
     try:
         return Result.model_validate_json((folder / RESULT).read_text(encoding="utf-8"))
     except OSError:
+        from quant_engine.running import how_it_stands
+
         record = read_record(folder)
-        raise QuantError(
-            f'the run "{folder.name}" has no result: it is {record.state}',
-            code="result-missing",
-            advice="Continue it with --resume." if (folder / STATE).is_dir() else "Start it anew.",
-        ) from None
+        how, works = how_it_stands(record)
+        advice = "Wait for its end." if works else "Continue it with --resume." if (folder / STATE).is_dir() else "Start it anew."
+        raise QuantError(f'the run "{folder.name}" has no result: {how}', code="result-missing", advice=advice) from None
     except ValueError:
         raise QuantError(f'"{folder / RESULT}" is damaged', code="result-missing", advice="Repeat the run.") from None
 

@@ -27,6 +27,16 @@ def alive(record: RunRecord) -> bool:
         return False
 
 
+def how_it_stands(record: RunRecord) -> tuple[str, bool]:
+    """In a clause, and whether a process works on it now."""
+    if record.state not in _ACTIVE:
+        return f"it is {record.state}", False
+    if alive(record):
+        return f"process {record.pid} is working on it", True
+    where = "" if record.host == socket.gethostname() else f" on {record.host}"
+    return f"it was interrupted (process {record.pid}{where} is gone)", False
+
+
 def check_resumable(folder: Path, record: RunRecord) -> None:
     """Raises QuantError(code="run-active") or ("not-resumable")."""
     if record.state in ("done", "done-with-fallbacks"):

@@ -60,6 +60,14 @@ def _accepts(schema: dict[str, Any], kind: str) -> bool:
     return expected in (None, kind) or (expected == "number" and kind == "integer")
 
 
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+"""What is a number but for its quotes."""
+
+
+def _numbers(alternatives: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [option for option in alternatives if option.get("type") in ("integer", "number")]
+
+
 class StructureCheck:
     """One walk over one document. `findings` are in the order in which the walk meets them."""
 
@@ -98,6 +106,8 @@ class StructureCheck:
             self._mapping(node, fitting[0], key, owner)
         elif isinstance(node, Listing):
             self._listing(node, fitting[0], key, owner)
+        elif kind == "string" and isinstance(node, Scalar) and _NUMBER.fullmatch(node.text) and (numbers := _numbers(alternatives)):
+            self._wrong_kind(node, kind, numbers, key, owner)
         elif kind == "string":
             self._string(node, fitting, key)
         elif kind in ("integer", "number"):

@@ -64,6 +64,16 @@ def unknown_architecture(folder: Path) -> None:
     edit(folder / "model" / "config.json", "LlamaForCausalLM", "LlamaForPoetry")
 
 
+def whole_numbers(folder: Path) -> None:
+    file = folder / "model" / "model.safetensors"
+    content = file.read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + size])
+    header["model.layers.0.self_attn.q_proj.weight"]["dtype"] = "I16"
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+
 def without_tokenizer(folder: Path) -> None:
     for file in (folder / "model").glob("tokenizer*"):
         file.unlink()
@@ -137,6 +147,10 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "more blocks in config.json": (
         in_config(num_hidden_layers=3),
         r"1:8: error: model/config\.json .*num_hidden_layers 3, the weights have 1 blocks; model\.layers\.1 is missing \[model-broken\]",
+    ),
+    "whole numbers for weights": (
+        whole_numbers,
+        r"1:8: error: model is broken: model\.layers\.0\.self_attn\.q_proj\.weight has the dtype I16, .* \[model-broken\]",
     ),
     "no tokenizer": (
         without_tokenizer,

@@ -118,6 +118,13 @@ def test_a_size_that_no_choice_reaches_is_known_from_the_headers_to_the_byte(wor
     assert [one[3] for one in found(write(workspace, f"{{ size: {least - 1} B }}"))] == ["budget-unreachable"]
 
 
+def test_a_quality_that_no_candidate_reaches_fails_without_the_offer_to_continue(workspace: Path) -> None:
+    """A resume asks for the same again."""
+    recipe = write(workspace, "{ min_sqnr: 190 }")
+    failed = quant_engine("run", recipe, "--runs", workspace / "unreached")
+    assert failed.returncode == 1 and "[budget-unreachable]" in failed.stderr and "--resume" not in failed.stderr
+
+
 def test_what_rules_need_counts_for_and_against_a_budget(workspace: Path) -> None:
     """Layers of 2 bits make room for the others; layers of 8 bits take it away."""
     few = '{ layers: "*.mlp.*", use: rtn-w2a16-channel }'

@@ -62,6 +62,12 @@ def test_usual_mistakes_get_advice_of_their_own(tmp_path: Path, text: str, advic
     assert any(advice in found.advice for found in check(write(tmp_path, text)).diagnostics)
 
 
+def test_a_path_that_is_nearly_right_gets_the_right_one_as_advice(workspace: Path) -> None:
+    path = write(workspace, "model: modle\ncalibration: { data: calibration.json }\nevaluate: { data: ./held-oot.txt }\n")
+    advice = {found.line: found.advice for found in check(path).diagnostics if found.code in ("model-missing", "data-missing")}
+    assert advice == {number: f'Did you mean "{name}"?' for number, name in enumerate(["model", "calibration.jsonl", "./held-out.txt"], 1)}
+
+
 def test_a_byte_order_mark_does_not_shift_columns(workspace: Path) -> None:
     path = write(workspace, "")
     path.write_bytes("\ufeffmodle: model\n".encode())

@@ -42,6 +42,27 @@ def test_an_output_that_an_active_run_will_write_is_refused_at_once(workspace: P
     assert [path.name for path in (workspace / "runs").iterdir()] == [active.name], "no second run directory"
 
 
+def test_a_run_without_a_result_says_whether_anybody_works_on_it(workspace: Path) -> None:
+    folder = run_in_this_process(workspace, "running")
+    (folder / "result.json").unlink()
+    (folder / "state").mkdir()
+    works = quant_engine("show", folder)
+    assert works.returncode == 2 and f"process {os.getpid()} is working on it" in works.stderr and "--resume" not in works.stderr
+    record = RunRecord.model_validate_json((folder / "run.json").read_text())
+    (folder / "run.json").write_text(record.model_copy(update={"pid_started": 1.0}).model_dump_json())
+    gone = quant_engine("show", folder)
+    assert f"it was interrupted (process {os.getpid()} is gone)" in gone.stderr and "Continue it with --resume." in gone.stderr
+
+
+def test_a_resumed_run_says_that_its_recipe_has_changed(workspace: Path) -> None:
+    folder = run_in_this_process(workspace, "failed")
+    assert "has changed" not in quant_engine("run", "--resume", folder).stderr
+    recipe = workspace / "small.quant.yaml"
+    recipe.write_text(recipe.read_text() + "# new\n")
+    told = quant_engine("run", "--resume", folder).stderr
+    assert f"{recipe} has changed since this run began, which goes on with its own copy of it." in told
+
+
 def test_a_run_that_ended_claims_nothing(workspace: Path) -> None:
     run_in_this_process(workspace, "failed")
     assert quant_engine("run", "small.quant.yaml", "--output", "first", cwd=workspace).returncode == 0

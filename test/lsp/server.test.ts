@@ -111,7 +111,7 @@ describe('the language server over stdio', () => {
         }, () => 'the hints of the result');
         assert.ok(server.refreshes.includes('workspace/inlayHint/refresh') && server.refreshes.includes('workspace/codeLens/refresh'));
         const lenses = await server.request<CodeLens[]>('textDocument/codeLens', uri);
-        assert.deepEqual(lenses.map(({ command }) => command?.title), ['$(debug-stop) Cancel', '$(graph) Show last result (SQNR 31.2 dB)']);
+        assert.deepEqual(lenses.map(({ command }) => command?.title), ['$(debug-stop) Cancel', '$(graph) Show last result (SQNR mean 31.2, min 31.2 dB)']);
         await server.notify('quant/running', { recipes: {} });
         const idle = await server.request<CodeLens[]>('textDocument/codeLens', uri);
         assert.deepEqual(idle[0]?.command, { title: '$(play) Run', command: 'quant.runRecipe', arguments: [uri] });

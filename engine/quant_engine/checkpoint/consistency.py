@@ -7,11 +7,15 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from quant_engine.checkpoint.files import CONFIG
+from quant_engine.checkpoint.header import broken
 from quant_engine.errors import QuantError
 
 if TYPE_CHECKING:
     from quant_engine.architectures.registry import DecoderFamily
     from quant_engine.checkpoint.read import Checkpoint
+
+
+_FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 def refuse_contradictions(checkpoint: Checkpoint) -> None:
@@ -20,6 +24,7 @@ def refuse_contradictions(checkpoint: Checkpoint) -> None:
     family = checkpoint.family
     if isinstance(family, str) or checkpoint.quantization is not None:
         return
+    _refuse_whole_numbers(checkpoint, family)
     contradiction = _blocks(checkpoint, family) or _embedding(checkpoint, family)
     if contradiction:
         raise QuantError(
@@ -27,6 +32,14 @@ def refuse_contradictions(checkpoint: Checkpoint) -> None:
             code="model-broken",
             advice="Take config.json and weights from the same download.",
         )
+
+
+def _refuse_whole_numbers(checkpoint: Checkpoint, family: DecoderFamily) -> None:
+    inner = tuple(f".{linear.removeprefix('*').rpartition('*')[2]}.weight" for linear in family.linears)
+    for name, tensor in checkpoint.tensors.items():
+        if name.startswith(f"{family.blocks}.") and name.endswith(inner) and tensor.dtype not in _FLOATS:
+            advice = "Quantize the original model; this may be one that some tool has quantized without saying so in config.json."
+            raise broken(checkpoint.path, f"{name} has the dtype {tensor.dtype}, which weights of a layer do not have", advice)
 
 
 def _blocks(checkpoint: Checkpoint, family: DecoderFamily) -> str | None:

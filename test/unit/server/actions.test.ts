@@ -32,6 +32,14 @@ describe('quick fixes', () => {
         assert.equal(fixed(rule("'*.mlp.down_prj'"), 'Change to "*.mlp.down_proj"'), rule("'*.mlp.down_proj'"));
     });
 
+    it('take a number out of its quotes, and do not change what it means', () => {
+        const use = (size: string): string => whole(`  default: { method: gptq, scheme: W4A16, group_size: ${size} }`);
+        assert.equal(fixed(use('"128"'), 'Change to 128'), use('128'));
+        assert.deepEqual(actions(use("'128'")).map(({ title, isPreferred }) => [title, isPreferred]), [['Change to 128', true]]);
+        const samples = (count: string): string => `calibration: { data: c.txt, samples: ${count} }\n${whole('  default: none')}`;
+        assert.equal(fixed(samples('"64"'), 'Change to 64'), samples('64'));
+    });
+
     it('put a pattern in quotes that YAML takes for an alias', () => {
         const rule = (pattern: string): string => whole(`  default: none\n  rules:\n    - { layers: ${pattern}, use: none }`);
         for (const [written, alias, right] of [
