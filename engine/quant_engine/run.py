@@ -15,7 +15,7 @@ from quant_engine.cancel import CANCELLED_EXIT, Cancellation, listening
 from quant_engine.check import Checked, check
 from quant_engine.check_files import target
 from quant_engine.checkpoint.durable import write_failure
-from quant_engine.devices import resolve_device
+from quant_engine.devices import asked_devices, resolve_devices
 from quant_engine.environment import versions
 from quant_engine.errors import Cancelled, QuantError
 from quant_engine.events import Event, RunRecord
@@ -80,8 +80,9 @@ def start(
     if checked.recipe is None:
         return Outcome(BAD_RECIPE, checked)
     refuse_same_output(request.runs_folder, _output(request, checked.recipe))
-    if request.device not in ("auto", "cpu"):  # these exist; of others only torch knows, which takes seconds to import
-        resolve_device(request.device)
+    asked = asked_devices(request.device, checked.recipe.devices)
+    if asked not in ("auto", "cpu"):  # these exist; of others only torch knows, which takes seconds to import
+        resolve_devices(asked)
     folder = create_folder(request.runs_folder, request.recipe, request.name)
     with held(folder):
         with _writing_to(folder):
