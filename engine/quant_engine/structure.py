@@ -109,8 +109,9 @@ class StructureCheck:
         literal = isinstance(node, Scalar) and kind in ("boolean", "special")
         found = node.text if literal and isinstance(node, Scalar) else _KINDS[kind]
         empty = isinstance(node, Scalar) and node.span.start == node.span.end
-        is_use = key == ("quantize",) and isinstance(node, Scalar) and kind == "string"
-        advice = f"Write quantize: {{ default: {node.text} }}." if is_use else ""
+        advice = ""
+        if key == ("quantize",) and kind == "string" and isinstance(node, Scalar):
+            advice = f"Write quantize: {{ default: {node.text} }}."
         self._add(key, "wrong-type", f"expected {expected}, found {found}", owner if empty else node.span, advice)
 
     def _listing(self, node: Listing, schema: dict[str, Any], key: Key, owner: Span) -> None:
