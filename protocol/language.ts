@@ -23,8 +23,11 @@ export interface RunningParams {
         readonly run: string;
         /** How a run that can be resumed stands; empty of others, whose progress changes too often for a lens that people want to hit. */
         readonly label: string;
-        /** What can be done: cancel it, nothing (it was asked to cancel), stop it at once (it was, and takes long), or go on with it. */
-        readonly stage: 'running' | 'cancelling' | 'stoppable' | 'resumable';
+        /**
+         * What can be done: nothing yet (its process has not said a word, and may refuse the recipe), cancel it, nothing (it was asked to cancel), stop
+         * it at once (it was, and takes long), or go on with it.
+         */
+        readonly stage: 'starting' | 'running' | 'cancelling' | 'stoppable' | 'resumable';
         /** Absolute path of the checkpoint that it writes. */
         readonly output: string | undefined;
     }>>;

@@ -1,9 +1,10 @@
 // `npm run package`: quant-workbench-<version>.vsix from a production build.
-import { copyFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { environment, node, packageFile, root } from './lib/paths.mjs';
 import { onExit, run } from './lib/process.mjs';
+import { readmeOfPackage } from './lib/readme.mjs';
 import { setUpOrExit } from './setup.mjs';
 
 await setUpOrExit('npm');
@@ -24,12 +25,13 @@ function stage() {
     for (const entry of readdirSync(root, { withFileTypes: true })) {
         if (entry.isFile() && !entry.name.endsWith('.vsix')) copyFileSync(path.join(root, entry.name), path.join(folder, entry.name));
     }
+    writeFileSync(path.join(folder, 'README.md'), readmeOfPackage(readFileSync(path.join(root, 'README.md'), 'utf8')));
     return folder;
 }
 
 const { name, version, repository } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 const file = path.join(root, `${name}-${version}.vsix`);
-// Without a public repository there is no address that the README's relative links could be rewritten to.
+// Without a public repository there is no address that relative links could be rewritten to; the README that is packaged has none.
 const local = repository ? [] : ['--allow-missing-repository', '--no-rewrite-relative-links'];
 const args = ['package', '--no-dependencies', '--out', file, ...local];
 const result = await run(node, [packageFile('@vscode/vsce', 'vsce'), ...args], { cwd: stage(), env: environment({ NO_COLOR: '1' }), timeout: 120_000 });

@@ -38,9 +38,9 @@ export function isCertain(finding: Finding, sound: Sound): boolean {
     }
 }
 
-/** Nothing may be the beginning of what was left out, and a word where a mapping belongs a key that is being typed. */
+/** Nothing may be the beginning of what was left out, a word where a mapping belongs a key that is being typed, and a bracket what is wrong itself. */
 function isMeant(place: Place | undefined, isWholeAt: (place: Place) => boolean): boolean {
     if (!place) return true;
     const isWord = place.kind === 'text' && !place.quoted && place.slot?.alternatives.some(({ kind }) => kind === 'mapping');
-    return !(place.kind === 'nothing' || isWord) || isWholeAt(place);
+    return !(place.kind === 'nothing' || isWord || place.flow) || isWholeAt(place);
 }

@@ -28,6 +28,8 @@ export function cursorsAt(recipe: Recipe, offset: number): Cursor[] {
     const { text, schema } = recipe;
     const before = text.slice(0, offset);
     const after = text.slice(offset);
+    // A dash begins an item when a space follows.
+    if (/(^|\n)[ \t]*(- +)*-$/.test(before)) return [];
     const cursors = findMark(parseRecipe(before + MARK + after, schema), false);
     if (/(^|\n)[ \t]*(- +)*\w*$/.test(before) && /^[ \t]*(#.*)?(\r?\n|$)/.test(after)) {
         cursors.push(...findMark(parseRecipe(`${before}${MARK}:${after}`, schema), true));

@@ -1,7 +1,7 @@
 import * as path from 'node:path';
 import type { Hover } from 'vscode-languageserver/node';
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
-import { decimals } from '../protocol/decimals';
+import { bits } from '../protocol/decimals';
 import { bitsPerWeight, type WeightFormat } from '../protocol/formats';
 import { modelHeader, type Facts } from './facts';
 import { countOfLayers, matchingLayers } from './layers';
@@ -74,10 +74,10 @@ function sizeSentence(recipe: Recipe, place: Place, header: CheckpointHeader | u
     if (!use?.format || use.groupSize === undefined) return '';
     const { format, groupSize } = use;
     const grouping = groupingOf(format, groupSize);
-    if (groupSize !== null) return `${shortest(bitsPerWeight(format, groupSize, MANY_ROWS, groupSize))} bits for each weight in ${grouping}.`;
+    if (groupSize !== null) return `${bits(bitsPerWeight(format, groupSize, MANY_ROWS, groupSize))} bits for each weight in ${grouping}.`;
     const largest = (header?.linears ?? []).reduce((most, linear) => Math.max(most, linear.inputs), 0);
     const layer = header?.linears.find(({ inputs }) => inputs === largest);
-    return layer ? `${shortest(bitsPerWeight(format, null, layer.outputs, layer.inputs))} bits for each weight, ${grouping}.` : `${format.num_bits} bits for each weight, ${grouping}.`;
+    return layer ? `${bits(bitsPerWeight(format, null, layer.outputs, layer.inputs))} bits for each weight, ${grouping}.` : `${format.num_bits} bits for each weight, ${grouping}.`;
 }
 
 function groupingOf(format: WeightFormat, groupSize: number | null): string {
@@ -120,8 +120,4 @@ export function amount(count: number): string {
 function bytes(count: number): string {
     const [unit, name] = count >= 1e9 ? [1e9, 'GB'] : count >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
     return `${Number((count / unit).toPrecision(3))} ${name}`;
-}
-
-function shortest(value: number): string {
-    return String(Number(decimals(value, 3)));
 }

@@ -1,5 +1,7 @@
-import { documentMark, linesOf, nextColumn, tokenAt, type Line, type Token } from './lines';
-import { reachOf } from './reach';
+import type { Edit } from './edited';
+import { isDirective, linesOf, nextColumn, tokenAt, type Line, type Token } from './lines';
+import { withoutMarks } from './marks';
+import { reachOf, type Reach, type Spot } from './reach';
 import type { Span } from './recipe';
 
 /** How lines that stand wrong may have been meant. */
@@ -22,6 +24,8 @@ export interface Fault {
     readonly readings?: readonly Reading[];
     /** Where, in what is left out, a line stands at a level that was there before: it and what follows may be right as they are. */
     readonly turn?: number;
+    /** What may be missing at the end of a quote or bracket. */
+    readonly closing?: Edit;
 }
 
 /** An entry's own lines, with those that its value goes on in when it is in quotes or brackets. */
@@ -48,6 +52,8 @@ interface Shadow {
     readonly from: number;
     /** Lines with a tab before them, and what no level knows. */
     readonly tabs: boolean;
+    /** Those that were there before. */
+    readonly levels: readonly Level[];
     readonly fault: Mutable<Fault> & { readonly lost: Span[] };
 }
 
@@ -58,8 +64,12 @@ const UNCLOSED_KEY = /^([A-Za-z_][A-Za-z0-9_]+:)(?=[^ \t/])/;
 const UNCLOSED_DASH = /^-(?=[A-Za-z"'[{*])/;
 /** What no plain text has. */
 const PAIR = /:(?:[ \t]|$)/;
+/** What no plain text and no key begins with. */
+const RESERVED = /^[@`%,\]}|>]/;
+const COMMA = /,[ \t]*(?:#.*)?$/;
+const COMMA_KEY = /,[ \t]*[^ \t,:#]+:[ \t]/;
 const LONGEST_NAME = 40;
-const NO_SHADOW = { column: NOWHERE, from: NOWHERE, tabs: false };
+const NO_SHADOW = { column: NOWHERE, from: NOWHERE, tabs: false, levels: [] };
 const LINES_AHEAD = 19;
 /** How many columns people have a tab stand for. */
 const TABS = [2, 4, 8];
@@ -71,7 +81,13 @@ const TABS = [2, 4, 8];
  * @param roots the keys that belong at the far left
  */
 export function layoutOf(text: string, roots: ReadonlySet<string> = new Set()): Layout {
-    return new Reader(linesOf(text), roots).read();
+    const lines = linesOf(text);
+    const keys = lines.filter((line) => !line.isEmpty && tokenAt(line, line.indent).kind === 'key');
+    const root = keys.reduce((least, { indent }) => Math.min(least, indent), NOWHERE);
+    const isRecipe = keys.some((line) => line.indent === root && roots.has(tokenAt(line, root).name));
+    const unmarked = withoutMarks(lines, root);
+    const { faults, units } = new Reader(unmarked.lines, root, roots, isRecipe).read();
+    return { faults: [...unmarked.faults, ...faults], units };
 }
 
 /** An unknown key at the far left that ended deeper levels, which may go on behind it: then it is what stands wrong. */
@@ -94,53 +110,41 @@ class Reader {
     private isPlain = false;
     private shadow: Shadow | undefined;
     private index = 0;
-    /** Keys in the form with a question mark, which no recipe needs, are not followed. */
-    private hasExplicit = false;
-    private readonly root: number;
+    /** What lines of keys in the form with a question mark begin with. */
+    private readonly explicit = new Set<string>();
     private stray: Stray | undefined;
 
     constructor(
         private readonly lines: readonly Line[],
+        private readonly root: number,
         private readonly roots: ReadonlySet<string>,
-    ) {
-        const keys = lines.filter((line) => !line.isEmpty && tokenAt(line, line.indent).kind === 'key');
-        this.root = keys.reduce((least, { indent }) => Math.min(least, indent), NOWHERE);
-    }
+        /** Whether one of them stands there. */
+        private readonly isRecipe: boolean,
+    ) {}
 
     read(): Layout {
         while (this.index < this.lines.length) {
             const line = this.lines[this.index]!;
             if (line.isEmpty) this.index++;
-            else if (documentMark(line)) this.readMark(line);
+            else if (isDirective(line)) this.leaveOut(line, line.written.length, 'a line that begins with "%" is a directive, which no recipe needs', false);
             else if (/^[?:](?:[ \t]|$)/.test(line.written.slice(line.indent))) this.readExplicit(line);
             else this.readLine(line);
         }
-        return { faults: this.hasExplicit ? [] : this.faults, units: this.units };
+        // Whoever writes keys in this form knows what it is for.
+        return { faults: this.explicit.size > 1 ? [] : this.faults, units: this.units };
     }
 
     private readExplicit(line: Line): void {
-        this.hasExplicit = true;
-        this.units.push({ ...line, column: line.indent });
-        this.index++;
+        const mark = line.written[line.indent]!;
+        this.explicit.add(mark);
+        this.leaveOut(line, 1, mark === '?' ? 'a "?" begins a key in a form that no recipe needs' : 'a key is missing before ":"', true);
     }
 
-    private readMark(line: Line): void {
-        const mark = documentMark(line);
-        const isFirst = this.units.length === 0;
+    private leaveOut(line: Line, length: number, message: string, isLegal: boolean): void {
+        const start = line.start + line.indent;
+        this.faults.push({ span: { start, end: start + length }, message, lost: [line], isLegal });
+        this.units.push({ start: line.start, end: line.end, column: line.indent });
         this.index++;
-        if (isFirst) return;
-        if (mark === 'directive') {
-            const message = `a line that begins with "%" is a directive, which no recipe needs`;
-            this.faults.push({ span: { start: line.start, end: line.end }, message, lost: [line], isLegal: false });
-            this.units.push({ start: line.start, end: line.end, column: line.indent });
-            return;
-        }
-        const next = mark === 'begin' ? line : this.lines.slice(this.index).find((other) => !other.isEmpty);
-        if (next) {
-            const lost = [{ start: next.start, end: this.lines.at(-1)!.end }];
-            this.faults.push({ span: next, message: 'a recipe is one document; another one starts here', lost, isLegal: false });
-        }
-        this.index = this.lines.length;
     }
 
     private readLine(line: Line): void {
@@ -158,11 +162,12 @@ class Reader {
     private isShadowed(line: Line, { kind }: Token): boolean {
         const { shadow } = this;
         if (!shadow) return false;
-        const isKnown = this.levels.some((level) => level.column === line.indent && level.kind === kind);
+        const stands = (level: Level): boolean => level.column === line.indent && level.kind === kind;
+        const isKnown = this.levels.some(stands);
         const isFirst = this.waiting !== undefined && line.indent > this.waiting.column;
         const isBelow = shadow.tabs ? line.tab >= 0 || !(isKnown || isFirst) : line.tab < 0 && (line.indent >= shadow.from || (line.indent >= shadow.column && !isKnown));
         if (!isBelow) this.shadow = undefined;
-        else if (isKnown) shadow.fault.turn ??= line.start;
+        else if (isKnown || shadow.levels.some(stands)) shadow.fault.turn ??= line.start;
         return isBelow;
     }
 
@@ -170,7 +175,7 @@ class Reader {
     private check(line: Line, token: Token): Span[] | undefined {
         if (line.tab >= 0) {
             const message = 'a tab stands in the indentation, where only spaces can';
-            return this.fault(line, line.tab, 1, message, { column: NOWHERE, from: NOWHERE, tabs: true }, false, this.readings(line, token, TABS));
+            return this.fault(line, line.tab, 1, message, { ...NO_SHADOW, tabs: true }, false, this.readings(line, token, TABS));
         }
         return token.kind === 'text' ? this.checkText(line, token) : this.checkEntry(line, token, token.kind);
     }
@@ -179,6 +184,7 @@ class Reader {
         const { column } = token;
         const { waiting } = this;
         if (waiting && (column > waiting.column || (column === waiting.column && waiting.isKey && kind === 'dash'))) {
+            if (kind === 'dash' && this.isBeforeRoots(column)) return this.wrong(line, token, 'where keys stand', NOWHERE);
             if (waiting.column < 0 && kind === 'key' && column > this.root) return this.wrong(line, token, 'deeper than the first keys of the recipe');
             this.levels.push({ column, kind });
             return undefined;
@@ -232,36 +238,46 @@ class Reader {
             }
             return this.wrong(line, token, this.reason(token));
         }
-        this.levels.length = level + 1;
+        const ended = this.levels.splice(level + 1);
         this.waiting = undefined;
-        return this.incomplete(line, token, this.levels[level]!.kind, false);
+        return this.incomplete(line, token, this.levels[level]!.kind, false, ended);
     }
 
     /** A text that begins a value in a line of its own: perhaps a key or an item that lacks something. */
     private checkFirstText(line: Line, token: Token): Span[] | undefined {
         const below = this.lines.slice(this.index + 1, this.index + 1 + LINES_AHEAD).find(({ isEmpty }) => !isEmpty);
-        const isAboveKey = below?.indent === token.column && tokenAt(below, below.indent).kind === 'key';
+        const above = below?.indent === token.column ? tokenAt(below, below.indent).kind : 'text';
         const isAlone = !below && this.levels.length === 0;
         const isItem = UNCLOSED_DASH.test(token.name) && !isAlone;
         const isKey = UNCLOSED_KEY.test(token.name) && !isAlone;
-        const kind = isItem ? 'dash' : isKey || isAboveKey ? 'key' : undefined;
-        if (!kind || (isAboveKey && /^["'[{|>&*!]/.test(token.name))) return undefined;
+        const kind = isItem ? 'dash' : isKey ? 'key' : above;
+        if (this.isBeforeRoots(token.column) && !/^["'[{&!]/.test(token.name)) return this.incomplete(line, token, 'key', true);
+        if (kind === 'text' || (above !== 'text' && /^["'[{|>&*!]/.test(token.name))) return undefined;
         this.levels.push({ column: token.column, kind });
         this.waiting = undefined;
-        return this.incomplete(line, token, kind, !isAboveKey);
+        return this.incomplete(line, token, kind, above !== 'key');
     }
 
-    private incomplete(line: Line, { column, name }: Token, kind: Level['kind'], isLegal: boolean): Span[] | undefined {
-        // What is wrong with these is for the parser to say.
-        if (/^[&*!|>%@`]/.test(name)) return undefined;
-        const shadow = { column: NOWHERE, from: column + 1, tabs: false };
+    /** Whether the first keys of a recipe follow what stands there. */
+    private isBeforeRoots(column: number): boolean {
+        return this.isRecipe && this.waiting?.column === -1 && column >= this.root;
+    }
+
+    private incomplete(line: Line, { column, name }: Token, kind: Level['kind'], isLegal: boolean, ended: readonly Level[] = []): Span[] | undefined {
+        // A key may have an anchor or a tag, or be an alias.
+        if (/^[&*!]/.test(name) && PAIR.test(name)) return undefined;
+        const shadow = { ...NO_SHADOW, from: column + 1, levels: ended };
         const [unclosed] = UNCLOSED_DASH.exec(name) ?? UNCLOSED_KEY.exec(name) ?? [];
         if (unclosed !== undefined) return this.fault(line, column, unclosed.length, `a space is missing behind "${unclosed}"`, shadow, isLegal);
+        const broken = /^["'[{]/.test(name) ? reachOf([line], { line: 0, column }, column).fault : undefined;
+        if (broken) return this.fault(line, broken.at.column, 1, broken.message, shadow);
+        if (RESERVED.test(name) && PAIR.test(name)) return this.fault(line, column, 1, reservedMessage(name), shadow);
         const missing = kind === 'key' ? 'a colon is missing' : 'a dash is missing';
         return this.fault(line, column, name.length, `${missing}: "${clipped(name)}" is no ${kind === 'key' ? 'key' : 'item'}`, shadow, isLegal);
     }
 
-    private wrong(line: Line, token: Token, reason: string): Span[] {
+    /** `depth`: of lines below that belong to it, unless a level knows them. */
+    private wrong(line: Line, token: Token, reason: string, depth = token.column): Span[] {
         const { column, kind, name } = token;
         const top = this.levels.at(-1);
         const next = nextColumn(line, token.end);
@@ -274,7 +290,7 @@ class Reader {
         const isText = kind === 'dash' && this.isPlain && top !== undefined && column > top.column;
         const isLegal = isText && !PAIR.test(line.written) && !/[ \t]#/.test(line.written);
         const length = kind === 'key' ? keyLength(line, token) : name.length;
-        return this.fault(line, column, length, message, { column, from, tabs: false }, isLegal, this.readings(line, token, [1]));
+        return this.fault(line, column, length, message, { ...NO_SHADOW, column: depth, from }, isLegal, this.readings(line, token, [1]));
     }
 
     /** As if it stood at one of the levels above it, the nearest first, or where it is when a tab is what is wrong with it. */
@@ -336,9 +352,10 @@ class Reader {
         const properties = /^(?:[ \t]*[&!][^ \t]*(?=[ \t]|$))*/.exec(line.written.slice(from))![0].length;
         const at = nextColumn(line, from + properties);
         if (at === undefined) return;
+        const { waiting } = this;
         this.waiting = undefined;
         const text = line.written.slice(at);
-        if (/^["'[{]/.test(text)) this.takeEnclosed(begin, at, owner);
+        if (/^["'[{]/.test(text)) this.takeEnclosed({ line: begin, column: at }, owner, waiting);
         else if (/^[|>][-+0-9]*[ \t]*(?:#.*)?$/.test(text)) this.takeBlock(owner);
         else if (!text.startsWith('*')) {
             this.isPlain = true;
@@ -346,44 +363,81 @@ class Reader {
         }
     }
 
-    private takeEnclosed(begin: number, column: number, owner: number): void {
-        const { line, column: end, fault } = reachOf(this.lines, { line: begin, column }, owner);
-        this.index = line + 1;
-        if (!fault) {
-            this.checkBehind(this.lines[line]!, end);
+    private takeEnclosed(begin: Spot, owner: number, waiting: Reader['waiting']): void {
+        const whole = reachOf(this.lines, begin, owner);
+        const isBroken = whole.isOpen || this.behind(whole) !== undefined;
+        // What is not closed ends with its line where entries follow: those were never meant to be inside.
+        const isAlone = isBroken && this.isAboveEntry(begin.line);
+        const reach = isAlone ? reachOf(this.lines.slice(0, begin.line + 1), begin, owner) : whole;
+        this.index = reach.line + 1;
+        if (reach.isOpen && isAlone) this.waiting = waiting;
+        if (!reach.fault) {
+            this.checkBehind(reach);
             return;
         }
-        const start = this.lines[fault.at.line]!.start + fault.at.column;
-        const lost = [{ start: this.lines[begin]!.start + column, end: this.lines[line]!.end }];
-        this.faults.push({ span: { start, end: start + 1 }, message: fault.message, lost, isLegal: false });
+        const { fault: { at, message }, end } = reach;
+        const start = this.offset(at);
+        const lost = [{ start: this.offset(begin), end: this.lines[reach.line]!.end }];
+        const closing = end && { start: this.offset(end), end: this.offset(end), text: end.text };
+        this.faults.push({ span: { start, end: start + 1 }, message, lost, isLegal: false, closing });
     }
 
-    private checkBehind(line: Line, column: number): void {
-        const next = nextColumn(line, column);
-        if (next === undefined || line.written[next] === ':') return;
+    private offset({ line, column }: Spot): number {
+        return this.lines[line]!.start + column;
+    }
+
+    /** Whether the next line begins an entry, and not one between brackets: with a comma behind it, another key, or what closes them. */
+    private isAboveEntry(index: number): boolean {
+        const below = this.lines.slice(index + 1, index + 1 + LINES_AHEAD).find(({ isEmpty }) => !isEmpty);
+        if (!below) return false;
+        const { kind, end } = tokenAt(below, below.indent);
+        const value = below.written.slice(end);
+        const [opened, closed] = [/[[{]/g, /[\]}]/g].map((bracket) => value.match(bracket)?.length ?? 0);
+        const isBetween = closed! > opened! || COMMA.test(value) || (opened === 0 && COMMA_KEY.test(value));
+        return kind === 'dash' || (kind === 'key' && !isBetween);
+    }
+
+    /** Column of what stands behind a value that has ended. */
+    private behind({ line, column }: Reach): number | undefined {
+        const { written } = this.lines[line]!;
+        const next = nextColumn(this.lines[line]!, column);
+        return next === undefined || written[next] === ':' ? undefined : next;
+    }
+
+    private checkBehind(reach: Reach): void {
+        const line = this.lines[reach.line]!;
+        const next = this.behind(reach);
+        if (next === undefined) return;
         const { name } = tokenAt({ ...line, written: line.written.replace(/:/g, ' ') }, next);
         const [start, length] = [line.start + next, Math.max(1, name.length)];
         const message = `"${clipped(line.written.slice(next, next + length))}" stands behind a value that is complete`;
-        this.faults.push({ span: { start, end: start + length }, message, lost: [{ start: line.start + column, end: line.end }], isLegal: false });
+        this.faults.push({ span: { start, end: start + length }, message, lost: [{ start: line.start + reach.column, end: line.end }], isLegal: false });
     }
 
     private takeBlock(owner: number): void {
         for (let line = this.lines[this.index]; line && (line.isEmpty || line.indent > owner); line = this.lines[this.index]) this.index++;
     }
 
-    /** A plain text has no colon that a space follows. */
+    /** A plain text begins with no sign that means something, and has no colon that a space follows. */
     private checkPlain(line: Line, column: number): void {
         const { kind, name } = tokenAt(line, column);
-        if (kind !== 'key') return;
         const start = line.start + column;
-        const message = `"${clipped(name)}" is a second key in one line; write it into a line of its own, or in quotes when it is a text`;
-        this.faults.push({ span: { start, end: start + name.length }, message, lost: [{ start, end: line.end }], isLegal: false });
+        const tell = (length: number, message: string): void => {
+            this.faults.push({ span: { start, end: start + length }, message, lost: [{ start, end: line.end }], isLegal: false });
+        };
+        if (kind === 'key') tell(name.length, `"${clipped(name)}" is a second key in one line; write it into a line of its own, or in quotes when it is a text`);
+        else if (kind === 'dash') tell(1, 'a list begins in a line of its own');
+        else if (RESERVED.test(name)) tell(1, reservedMessage(name));
     }
 }
 
 /** Of a key as it is written, without its colon. */
 function keyLength(line: Line, { column, end }: Token): number {
     return line.written.slice(column, end).replace(/[ \t]*:$/, '').length;
+}
+
+function reservedMessage(name: string): string {
+    return `what begins with "${name[0]!}" must be in quotes`;
 }
 
 function clipped(name: string): string {

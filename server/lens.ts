@@ -18,9 +18,13 @@ export function codeLenses(uri: string, facts: Facts): CodeLens[] {
     return lenses;
 }
 
-/** A run that was asked to cancel cannot be asked again; the editor shows a lens without a command as text. */
+/**
+ * A run that was asked to cancel cannot be asked again; the editor shows a lens without a command as text. So it does for one that is starting: a
+ * second click on Run would otherwise hit Cancel.
+ */
 function progressLens({ label, stage }: Running, lens: (title: string, command: string) => CodeLens): CodeLens {
     switch (stage) {
+        case 'starting': return lens('$(loading~spin) Starting…', '');
         case 'running': return lens('$(debug-stop) Cancel', lensCommands.cancel);
         case 'cancelling': return lens('$(loading~spin) Cancelling…', '');
         case 'resumable': return lens(`$(debug-continue) Resume (${label})`, lensCommands.resume);

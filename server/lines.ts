@@ -49,9 +49,6 @@ export function nextColumn({ written }: Line, column: number): number | undefine
     return next >= written.length || (written[next] === '#' && next > column) ? undefined : next;
 }
 
-/** The marks between documents, and directives. */
-export function documentMark({ written }: Line): 'begin' | 'end' | 'directive' | undefined {
-    if (/^---(?:[ \t]|$)/.test(written)) return 'begin';
-    if (/^\.\.\.(?:[ \t]|$)/.test(written)) return 'end';
-    return written.startsWith('%') ? 'directive' : undefined;
+export function isDirective({ written }: Line): boolean {
+    return written.startsWith('%');
 }

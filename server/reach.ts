@@ -1,4 +1,4 @@
-import { documentMark, tokenAt, type Line } from './lines';
+import { isDirective, tokenAt, type Line } from './lines';
 
 /** A character of a text, by its line's index and its column. */
 export interface Spot {
@@ -13,6 +13,10 @@ export interface Reach {
     readonly column: number;
     /** What keeps it from ending well. */
     readonly fault?: { readonly at: Spot; readonly message: string };
+    /** What would end it, when nothing else is wrong with it, and where. */
+    readonly end?: Spot & { readonly text: string };
+    /** Whether it does not end. */
+    readonly isOpen: boolean;
 }
 
 const CLOSING: Readonly<Record<string, string>> = { '{': '}', '[': ']' };
@@ -26,6 +30,8 @@ export function reachOf(lines: readonly Line[], begin: Spot, column: number): Re
     let fault: Reach['fault'];
     let at: Spot | undefined = begin;
     let last = begin;
+    /** Behind what was read last. */
+    let behind = begin;
     while (at) {
         last = at;
         const { written } = lines[at.line]!;
@@ -34,16 +40,26 @@ export function reachOf(lines: readonly Line[], begin: Spot, column: number): Re
         if (character === undefined || isComment(written, at)) next = nextLine(lines, at.line, column);
         else if (isQuote(written, at, open.length === 0)) {
             next = quoteEnd(lines, at, column);
-            if (!next) return { ...last, fault: fault ?? { at, message: 'this quote is not closed' } };
+            if (!next) return unclosedQuote(lines, at, open, fault);
         } else {
             const found = follow(open, written, at);
             fault ??= found;
         }
-        if (open.length === 0 && next) return { ...next, fault };
+        if (open.length === 0 && next) return { ...next, fault, isOpen: false };
+        if (character !== undefined && /[^ \t#]/.test(character)) behind = next!;
         at = next;
     }
-    const unclosed = open.at(-1) ?? { ...begin, character: '' };
-    return { ...last, fault: fault ?? { at: unclosed, message: `this "${unclosed.character}" is not closed` } };
+    const unclosed = open.at(-1)!;
+    const text = open.map(({ character }) => CLOSING[character]).reverse().join('');
+    return { ...last, fault: fault ?? { at: unclosed, message: `this "${unclosed.character}" is not closed` }, end: fault ? undefined : { ...behind, text: ` ${text}` }, isOpen: true };
+}
+
+/** In brackets nobody knows how far the quote was meant to go. */
+function unclosedQuote(lines: readonly Line[], at: Spot, open: readonly Opening[], fault: Reach['fault']): Reach {
+    const { written } = lines[at.line]!;
+    const length = written.slice(at.column).replace(/[ \t]+#.*$|[ \t]+$/, '').length;
+    const end = open.length > 0 ? undefined : { line: at.line, column: at.column + length, text: written[at.column]! };
+    return { ...at, fault: fault ?? { at, message: 'this quote is not closed' }, end, isOpen: true };
 }
 
 /** A bracket that is open, and whether a key with its colon stands behind the last comma in it. */
@@ -95,5 +111,5 @@ function nextLine(lines: readonly Line[], index: number, column: number): Spot |
     const line = lines[index + 1];
     if (!line) return undefined;
     const beginsEntry = !line.isEmpty && line.indent <= column && tokenAt(line, line.indent).kind !== 'text';
-    return beginsEntry || documentMark(line) ? undefined : { line: index + 1, column: 0 };
+    return beginsEntry || isDirective(line) ? undefined : { line: index + 1, column: 0 };
 }

@@ -1,5 +1,5 @@
 import { align } from './align';
-import { blanked } from './edited';
+import { blanked, type Edit } from './edited';
 import { layoutOf, type Fault, type Unit } from './layout';
 import { errorsOf, parseRecipe, type Place, type Recipe, type Span } from './recipe';
 
@@ -17,9 +17,9 @@ export interface Sound {
 const known = new WeakMap<Recipe, Sound>();
 
 /**
- * Lines that stand wrong are read where they belong, or left out, each with what belongs to it, when that is not known; then, while the parser still
- * stops somewhere, the entry where it stops. A text without a fault is its own sound part. Everything that is said of a recipe is read from here, so
- * that hints and findings never contradict each other.
+ * Lines that stand wrong are read where they belong, values that are not closed as if they were. What makes no sense so is left out, each with what
+ * belongs to it; then, while the parser still stops somewhere, the entry where it stops. A text without a fault is its own sound part. Everything that is
+ * said of a recipe is read from here, so that hints and findings never contradict each other.
  */
 export function soundPart(recipe: Recipe): Sound {
     let sound = known.get(recipe);
@@ -36,27 +36,28 @@ function findSound(recipe: Recipe): Sound {
     const faults = layout.faults.filter(({ isLegal }) => isLegal || recipe.errors.length > 0);
     if (faults.length === 0 && recipe.errors.length === 0 && recipe.unresolved.length === 0) return { recipe, faults, lost: [] };
     const without = (left: readonly Fault[]): string => blanked(recipe.text, left.flatMap(({ lost }) => lost));
-    const { kept, edits } = align(recipe.text, faults, recipe.schema, without);
-    const costly = faults.filter((fault) => !kept.includes(fault));
+    const { faults: costly, edits } = align(recipe.text, faults, recipe.schema, without);
+    // What closes a value goes when the value does.
+    const rest = (): readonly Edit[] => edits.filter(({ start: at }) => !costly.some(({ lost }) => lost.some(({ start, end }) => start < at && at <= end)));
     let text = without(costly);
-    let errors = faults.length > 0 ? errorsOf(text, edits) : recipe.errors;
+    let errors = faults.length > 0 ? errorsOf(text, rest()) : recipe.errors;
     for (let attempt = 0; attempt < ENTRIES + SECTIONS && errors.length > 0; attempt++) {
         const error = errors.reduce((first, other) => (other.start < first.start ? other : first));
         const lost = attempt < ENTRIES ? entryAt(text, layout.units, error.start) : sectionAt(layout.units, error.start);
         const span = aliasAt(text, error.start) ?? clip(text, error);
         costly.push({ span, message: aliasMessage(text, span) ?? error.message, lost, isLegal: false });
-        errors = errorsOf((text = without(costly)), edits);
+        errors = errorsOf((text = without(costly)), rest());
     }
     if (errors.length > 0) {
         costly.push({ ...costly.at(-1)!, lost: [{ start: 0, end: text.length }] });
         text = without(costly);
     }
-    let readable = parseRecipe(text, recipe.schema, edits);
+    let readable = parseRecipe(text, recipe.schema, rest());
     const aliases = unresolvedFaults(readable);
-    if (aliases.length > 0) readable = parseRecipe(without([...costly, ...aliases]), recipe.schema, edits);
+    if (aliases.length > 0) readable = parseRecipe(without([...costly, ...aliases]), recipe.schema, rest());
     // An alias whose anchor was left out is no fault of its own.
     const own = aliases.filter(({ span }) => recipe.unresolved.some(({ start }) => start === span.start));
-    return { recipe: readable, faults: distinct(recipe, [...kept, ...costly, ...own]), lost: [...costly, ...aliases].flatMap(({ lost }) => lost) };
+    return { recipe: readable, faults: distinct(recipe, [...costly, ...own]), lost: [...costly, ...aliases].flatMap(({ lost }) => lost) };
 }
 
 function rootKeys({ schema }: Recipe): ReadonlySet<string> {

@@ -13,6 +13,7 @@ import { pythonProviders } from './engine/python/providers';
 import { readRequirements } from './engine/python/requirements';
 import { showStatus } from './engine/statusBar';
 import { RunCommands } from './runs/commands';
+import { RunFaults } from './runs/faults';
 import { processAlive } from './runs/liveness';
 import { noticeEnds, noticeStillborn, type NoticeActions, type StillbornActions } from './runs/notices';
 import type { RunPlaces } from './runs/places';
@@ -29,6 +30,7 @@ export interface EnginePart {
     readonly service: RunService;
     readonly runCommands: RunCommands;
     readonly progress: RunProgress;
+    readonly faults: RunFaults;
     readonly life: DisposableList;
 }
 
@@ -54,11 +56,12 @@ export function createEnginePart({ context, log, notify, reports, store, places,
         engine, notify, reports, log, probe, version: String((context.extension.packageJSON as { version?: unknown }).version),
         constraints: path.join(enginePath, 'constraints.txt'), storage: context.globalStorageUri.fsPath,
     });
+    const faults = life.add(new RunFaults(store));
     const service = life.add(new RunService({
         store, log, engine: (...args) => engine.command(...args), alive: processAlive, clock: systemClock,
         offerToStop: (run) => runCommands.offerToStop(run),
         stillborn: (recipe, cause, output) => noticeStillborn(vscode.Uri.file(recipe), cause, output, notify, {
-            showFindings, showProblem: (uri, finding) => places.showFinding(uri, finding),
+            faults, showFindings, showProblem: (uri, finding) => places.showFinding(uri, finding),
         }),
     }));
     const progress = life.add(new RunProgress(store));
@@ -69,12 +72,12 @@ export function createEnginePart({ context, log, notify, reports, store, places,
         showLog: (run) => places.showLog(run.directory),
         resume: (run) => runCommands.resume(run.directory),
     }));
-    life.add(showStatus(engine, store, checkpoints));
+    life.add(showStatus(engine, store, checkpoints, faults));
     life.add(vscode.workspace.onDidChangeConfiguration((change) => {
         if (!change.affectsConfiguration('quant.pythonPath') && !change.affectsConfiguration('quant.engineArguments')) return;
         engine.reconsider().catch((error: unknown) => log.error(`after a change of settings: ${String(error)}`));
     }));
-    return { engine, engineCommands, service, runCommands, progress, life };
+    return { engine, engineCommands, service, runCommands, progress, faults, life };
 }
 
 function createEngine(context: vscode.ExtensionContext, log: vscode.LogOutputChannel, enginePath: string, probe: (python: string) => Promise<PythonStatus>): Engine {

@@ -8,6 +8,7 @@ import { registerCommands } from './commandTable';
 import { createEnginePart, type EnginePart } from './enginePart';
 import { PanelActions } from './panels/actions';
 import { SensitivityPanels } from './panels/panels';
+import { RunDeletion } from './runs/deletion';
 import { RunDiagnostics } from './runs/diagnostics';
 import { discoverRuns, watchRuns } from './runs/discover';
 import { startLanguageClient, type RecipeLanguage } from './recipe/client';
@@ -43,6 +44,8 @@ export class Workbench {
     private readonly panels: SensitivityPanels;
     private readonly actions: PanelActions;
     private readonly places: RunPlaces;
+    private readonly deletion: RunDeletion;
+    private view: vscode.TreeView<string> | undefined;
     private readonly diagnostics: RunDiagnostics;
     /** undefined until the first recipe is opened: a window without one needs no server. */
     private language: Promise<RecipeLanguage | undefined> | undefined;
@@ -57,6 +60,9 @@ export class Workbench {
         this.checkpoints = own(new CheckpointRegistry(systemClock, this.log));
         this.diagnostics = own(new RunDiagnostics(this.store, this.log));
         this.places = new RunPlaces(this.store, this.notify);
+        this.deletion = new RunDeletion(this.store, this.notify, () => this.view?.selection[0], (directory) => {
+            this.panels.get(directory)?.panel.dispose();
+        });
         this.actions = new PanelActions(this.store, this.notify, this.places, () => this.enginePart?.runCommands);
         this.panels = own(new SensitivityPanels({
             extensionUri: context.extensionUri, store: this.store, clock: systemClock, log: this.log, act: (message, run) => this.actions.act(this.panels, message, run),
@@ -75,7 +81,7 @@ export class Workbench {
             parts: () => this.enginePart, always: this.alwaysCommands(), whenOn: this.engineCommands(), whenOff: () => this.explainOff(),
             failed: (command, error) => this.notify.error(vscode.l10n.t('{0} failed: {1}', command, errorText(error))),
         }));
-        own(vscode.window.createTreeView('quant.runs', { treeDataProvider: own(new RunTree(this.store)) }));
+        this.view = own(vscode.window.createTreeView('quant.runs', { treeDataProvider: own(new RunTree(this.store)) }));
         own(watchRuns(this.store, systemClock));
         own(this.store.onChange(() => this.publishRuns()));
         own(vscode.workspace.onDidGrantWorkspaceTrust(() => this.startEnginePart()));
@@ -122,8 +128,11 @@ export class Workbench {
             'quant.showRunLog': (target?: Target) => this.places.showLog(target),
             'quant.revealRun': (target?: Target) => this.places.revealRun(target),
             'quant.revealCheckpoint': (target?: Target) => this.places.revealCheckpoint(target),
+            'quant.deleteRun': (target?: Target) => this.deletion.run(target),
             'quant.refreshRuns': () => this.store.refresh(),
             'quant.showLog': () => this.log.show(),
+            'quant.showDocumentation': () =>
+                vscode.commands.executeCommand('markdown.showPreview', vscode.Uri.joinPath(this.context.extensionUri, 'docs', 'README.md')),
             'quant.copyTableCsv': () => this.panels.active?.copyTable('csv'),
         };
     }
@@ -137,6 +146,7 @@ export class Workbench {
             'quant.cancelRun': ({ runCommands }) => (target?: Target) => runCommands.cancel(target),
             'quant.stopRun': ({ runCommands }) => (target?: Target) => runCommands.stop(target),
             'quant.resumeRun': ({ runCommands }) => (target?: Target) => runCommands.resume(target),
+            'quant.showFault': ({ faults }) => () => faults.latest && this.places.showFault(faults.latest),
             'quant.setUpEngine': ({ engineCommands }) => () => engineCommands.setUp(),
             'quant.selectPython': ({ engineCommands }) => () => engineCommands.selectPython(),
             'quant.startEngine': ({ engineCommands }) => () => engineCommands.start(),

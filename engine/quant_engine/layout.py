@@ -10,8 +10,9 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from quant_engine.lines import Kind, Line, Token, document_mark, lines_of, next_column, token_at
-from quant_engine.reach import Spot, reach_of
+from quant_engine.lines import Kind, Line, Token, is_directive, lines_of, next_column, token_at
+from quant_engine.marks import without_marks
+from quant_engine.reach import Reach, Spot, reach_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,12 @@ class Fault:
 def layout_faults(text: str, roots: Collection[str] = ()) -> list[Fault]:
     """The faults of a text in the order of its lines; each place once, whatever follows from it. roots: the keys that belong at the far
     left."""
-    return _Reader(lines_of(text), roots).read()
+    lines = lines_of(text)
+    keys = [line.indent for line in lines if not line.is_empty and token_at(line, line.indent).kind == "key"]
+    root = min(keys, default=_NOWHERE)
+    unmarked, wrong = without_marks(lines, root)
+    faults = [*(Fault(*mark) for mark in wrong), *_Reader(unmarked, root, roots).read()]
+    return sorted(faults, key=lambda fault: fault.start)
 
 
 @dataclass(frozen=True)
@@ -76,57 +82,57 @@ _PROPERTIES = re.compile(r"(?:[ \t]*[&!][^ \t]*(?=[ \t]|\Z))*")
 _BLOCK_SCALAR = re.compile(r"[|>][-+0-9]*[ \t]*(?:#.*)?\Z")
 _EXPLICIT = re.compile(r"[?:](?:[ \t]|\Z)")
 _PAIR = re.compile(r":(?:[ \t]|\Z)")  # what no plain text has
+_RESERVED = "@`%,]}|>"  # what no plain text and no key begins with
 _COMMENT = re.compile(r"[ \t]#")
+_COMMA = re.compile(r",[ \t]*(?:#.*)?\Z")
+_COMMA_KEY = re.compile(r",[ \t]*[^ \t,:#]+:[ \t]")
 _BEFORE_COLON = re.compile(r"[ \t]*:\Z")
 _LONGEST_NAME = 40
 _LINES_AHEAD = 19
 
 
 class _Reader:
-    def __init__(self, lines: list[Line], roots: Collection[str]) -> None:
+    def __init__(self, lines: list[Line], root: float, roots: Collection[str]) -> None:
         self._lines = lines
+        self._root = root
         self._roots = roots
         self._stray: _Stray | None = None
         self._faults: list[Fault] = []
         self._levels: list[_Level] = []
         self._waiting: _Waiting | None = _Waiting(-1, False)
+        self._is_recipe = any(line.indent == root and token_at(line, line.indent).name in roots for line in lines)
+        """Whether one of those keys stands there."""
         self._is_plain = False
         """Whether the last value is one that goes on in deeper lines."""
         self._shadow: _Shadow | None = None
         self._index = 0
-        self._has_content = False
-        self._has_explicit = False
-        keys = [line.indent for line in lines if not line.is_empty and token_at(line, line.indent).kind == "key"]
-        self._root = min(keys, default=_NOWHERE)
+        self._explicit: set[str] = set()
+        """What lines of keys in the form with a question mark begin with."""
 
     def read(self) -> list[Fault]:
         while self._index < len(self._lines):
             line = self._lines[self._index]
             if line.is_empty:
                 self._index += 1
-            elif document_mark(line):
-                self._read_mark(line)
-            elif _EXPLICIT.match(line.written, line.indent):  # a key in the form that no recipe needs
-                self._has_explicit = self._has_content = True
-                self._index += 1
+            elif is_directive(line):
+                self._leave_out(line, len(line.written), 'a line that begins with "%" is a directive, which no recipe needs')
+            elif _EXPLICIT.match(line.written, line.indent):
+                self._read_explicit(line)
             else:
                 self._read_line(line)
-        return [] if self._has_explicit else sorted(self._faults, key=lambda fault: fault.start)
+        # Whoever writes keys in this form knows what it is for.
+        return [] if len(self._explicit) > 1 else self._faults
 
-    def _read_mark(self, line: Line) -> None:
-        mark = document_mark(line)
+    def _read_explicit(self, line: Line) -> None:
+        mark = line.written[line.indent]
+        self._explicit.add(mark)
+        message = 'a "?" begins a key in a form that no recipe needs' if mark == "?" else 'a key is missing before ":"'
+        self._leave_out(line, 1, message, is_legal=True)
+
+    def _leave_out(self, line: Line, length: int, message: str, is_legal: bool = False) -> None:
+        start = line.start + line.indent
+        self._faults.append(Fault(start, start + length, message, is_legal))
         self._index += 1
-        if not self._has_content:
-            return
-        if mark == "directive":
-            message = 'a line that begins with "%" is a directive, which no recipe needs'
-            self._faults.append(Fault(line.start, line.end, message))
-            return
-        rest = (other for other in self._lines[self._index :] if not other.is_empty)
-        following = line if mark == "begin" else next(rest, None)
-        if following:
-            self._faults.append(Fault(following.start, following.end, "a recipe is one document; another one starts here"))
-        self._index = len(self._lines)
 
     def _read_line(self, line: Line) -> None:
         token = token_at(line, line.indent)
@@ -136,7 +142,6 @@ class _Reader:
             self._index += 1
         else:
             self._take(line, token)
-        self._has_content = True
 
     def _is_shadowed(self, line: Line, token: Token) -> bool:
         shadow = self._shadow
@@ -162,6 +167,8 @@ class _Reader:
         column, kind, waiting = token.column, token.kind, self._waiting
         begins_list = waiting is not None and waiting.is_key and kind == "dash" and column == waiting.column
         if waiting and (column > waiting.column or begins_list):
+            if kind == "dash" and self._is_before_roots(column):
+                return self._wrong(line, token, "where keys stand", _NOWHERE)
             if waiting.column < 0 and kind == "key" and column > self._root:
                 return self._wrong(line, token, "deeper than the first keys of the recipe")
             self._levels.append(_Level(column, kind))
@@ -226,31 +233,45 @@ class _Reader:
         """A text that begins a value in a line of its own: perhaps a key or an item that lacks something."""
         ahead = self._lines[self._index + 1 : self._index + 1 + _LINES_AHEAD]
         below = next((other for other in ahead if not other.is_empty), None)
-        above_key = below is not None and below.indent == token.column and token_at(below, below.indent).kind == "key"
+        above: Kind = token_at(below, below.indent).kind if below and below.indent == token.column else "text"
         # A text alone is a value: something like --set a=-b.
         is_alone = below is None and not self._levels
         is_item = bool(_UNCLOSED_DASH.match(token.name)) and not is_alone
         is_key = bool(_UNCLOSED_KEY.match(token.name)) and not is_alone
-        if not (is_item or is_key or above_key) or (above_key and token.name[0] in "\"'[{|>&*!"):
+        kind: Kind = "dash" if is_item else "key" if is_key else above
+        if self._is_before_roots(token.column) and token.name[0] not in "\"'[{&!":
+            return self._incomplete(line, token, "key", is_legal=True)
+        if kind == "text" or (above != "text" and token.name[0] in "\"'[{|>&*!"):
             return False
-        kind: Kind = "dash" if is_item else "key"
         self._levels.append(_Level(token.column, kind))
         self._waiting = None
-        return self._incomplete(line, token, kind, is_legal=not above_key)
+        return self._incomplete(line, token, kind, is_legal=above != "key")
+
+    def _is_before_roots(self, column: int) -> bool:
+        """Whether the first keys of a recipe follow what stands there."""
+        return self._is_recipe and self._waiting == _Waiting(-1, False) and column >= self._root
 
     def _incomplete(self, line: Line, token: Token, kind: Kind, is_legal: bool = False) -> bool:
-        if token.name[0] in "&*!|>%@`":  # what is wrong with these is for the parser to say
+        is_pair = bool(_PAIR.search(token.name))
+        if token.name[0] in "&*!" and is_pair:  # a key may have an anchor or a tag, or be an alias
             return False
         shadow = _Shadow(_NOWHERE, token.column + 1)
         unclosed = _UNCLOSED_DASH.match(token.name) or _UNCLOSED_KEY.match(token.name)
         if unclosed:
             message = f'a space is missing behind "{unclosed[0]}"'
             return self._fault(line, token.column, len(unclosed[0]), message, shadow, is_legal)
+        if token.name[0] in "\"'[{":
+            fault = reach_of([line], Spot(0, token.column), token.column).fault
+            if fault:
+                return self._fault(line, fault[0].column, 1, fault[1], shadow)
+        if token.name[0] in _RESERVED and is_pair:
+            return self._fault(line, token.column, 1, _reserved(token.name), shadow)
         missing, thing = ("a colon", "key") if kind == "key" else ("a dash", "item")
         message = f'{missing} is missing: "{_clipped(token.name)}" is no {thing}'
         return self._fault(line, token.column, len(token.name), message, shadow, is_legal)
 
-    def _wrong(self, line: Line, token: Token, reason: str) -> bool:
+    def _wrong(self, line: Line, token: Token, reason: str, depth: float | None = None) -> bool:
+        """depth: of lines below that belong to it, unless a level knows them; by default as deep as it is."""
         column, is_dash = token.column, token.kind == "dash"
         following = next_column(line, token.end)
         start: float = _NOWHERE
@@ -264,7 +285,7 @@ class _Reader:
         is_text = is_dash and self._is_plain and bool(self._levels) and column > self._levels[-1].column
         is_legal = is_text and not _PAIR.search(line.written) and not _COMMENT.search(line.written)
         length = _key_length(line, token) if token.kind == "key" else len(token.name)
-        shadow = _Shadow(column, start)
+        shadow = _Shadow(column if depth is None else depth, start)
         return self._fault(line, column, length, f"{stands}; align it with the {others} that it belongs to", shadow, is_legal)
 
     def _fault(self, line: Line, column: int, length: int, message: str, shadow: _Shadow, is_legal: bool = False) -> bool:
@@ -310,10 +331,10 @@ class _Reader:
         column = next_column(line, start + (properties.end() if properties else 0))
         if column is None:
             return
-        self._waiting = None
+        waiting, self._waiting = self._waiting, None
         text = line.written[column:]
         if text[0] in "\"'[{":
-            self._take_enclosed(Spot(begin, column), owner)
+            self._take_enclosed(Spot(begin, column), owner, waiting)
         elif _BLOCK_SCALAR.match(text):
             while self._index < len(self._lines) and (
                 self._lines[self._index].is_empty or self._lines[self._index].indent > owner
@@ -323,19 +344,45 @@ class _Reader:
             self._is_plain = True
             self._check_plain(line, column)
 
-    def _take_enclosed(self, begin: Spot, owner: int) -> None:
+    def _take_enclosed(self, begin: Spot, owner: int, waiting: _Waiting | None) -> None:
         reach = reach_of(self._lines, begin, owner)
+        is_broken = reach.is_open or self._behind(reach) is not None
+        # What is not closed ends with its line where entries follow: those were never meant to be inside.
+        is_alone = is_broken and self._is_above_entry(begin.line)
+        if is_alone:
+            reach = reach_of(self._lines[: begin.line + 1], begin, owner)
         self._index = reach.line + 1
+        if reach.is_open and is_alone:
+            self._waiting = waiting
         if reach.fault:
             spot, message = reach.fault
             start = self._lines[spot.line].start + spot.column
             self._faults.append(Fault(start, start + 1, message))
         else:
-            self._check_behind(self._lines[reach.line], reach.column)
+            self._check_behind(reach)
 
-    def _check_behind(self, line: Line, column: int) -> None:
-        following = next_column(line, column)
-        if following is None or line.written[following] == ":":
+    def _is_above_entry(self, index: int) -> bool:
+        """Whether the next line begins an entry, and not one between brackets: with a comma behind it, another key, or what closes
+        them."""
+        ahead = self._lines[index + 1 : index + 1 + _LINES_AHEAD]
+        below = next((line for line in ahead if not line.is_empty), None)
+        if below is None:
+            return False
+        token = token_at(below, below.indent)
+        value = below.written[token.end :]
+        opened, closed = (sum(value.count(bracket) for bracket in brackets) for brackets in ("[{", "]}"))
+        is_between = closed > opened or bool(_COMMA.search(value)) or (opened == 0 and bool(_COMMA_KEY.search(value)))
+        return token.kind == "dash" or (token.kind == "key" and not is_between)
+
+    def _behind(self, reach: Reach) -> int | None:
+        """Column of what stands behind a value that has ended."""
+        line = self._lines[reach.line]
+        following = next_column(line, reach.column)
+        return None if following is None or line.written[following] == ":" else following
+
+    def _check_behind(self, reach: Reach) -> None:
+        line, following = self._lines[reach.line], self._behind(reach)
+        if following is None:
             return
         name = token_at(replace(line, written=line.written.replace(":", " ")), following).name
         start, length = line.start + following, max(1, len(name))
@@ -343,13 +390,19 @@ class _Reader:
         self._faults.append(Fault(start, start + length, f'"{_clipped(written)}" stands behind a value that is complete'))
 
     def _check_plain(self, line: Line, column: int) -> None:
-        """A plain text has no colon that a space follows."""
+        """A plain text begins with no sign that means something, and has no colon that a space follows."""
         token = token_at(line, column)
+        length, message = 1, None
         if token.kind == "key":
+            length, message = len(token.name), f'"{_clipped(token.name)}" is a second key in one line'
+            message += "; write it into a line of its own, or in quotes when it is a text"
+        elif token.kind == "dash":
+            message = "a list begins in a line of its own"
+        elif token.name[0] in _RESERVED:
+            message = _reserved(token.name)
+        if message:
             start = line.start + column
-            message = f'"{_clipped(token.name)}" is a second key in one line'
-            advice = "write it into a line of its own, or in quotes when it is a text"
-            self._faults.append(Fault(start, start + len(token.name), f"{message}; {advice}"))
+            self._faults.append(Fault(start, start + length, message))
 
 
 def _columns(number: int) -> str:
@@ -359,6 +412,10 @@ def _columns(number: int) -> str:
 def _key_length(line: Line, token: Token) -> int:
     """Of a key as it is written, without its colon."""
     return len(_BEFORE_COLON.sub("", line.written[token.column : token.end]))
+
+
+def _reserved(name: str) -> str:
+    return f'what begins with "{name[0]}" must be in quotes'
 
 
 def _clipped(name: str) -> str:

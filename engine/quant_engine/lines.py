@@ -14,7 +14,6 @@ _KEY = re.compile(
 )
 _DASH = re.compile(r"-(?=[ \t]|\Z)")
 _TAIL = re.compile(r"[ \t]+#.*\Z|[ \t]+\Z")
-_BEGIN, _END = re.compile(r"---(?:[ \t]|\Z)"), re.compile(r"\.\.\.(?:[ \t]|\Z)")
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,5 @@ def next_column(line: Line, column: int) -> int | None:
     return None if at_end else following
 
 
-def document_mark(line: Line) -> Literal["begin", "end", "directive"] | None:
-    """The marks between documents, and directives."""
-    if _BEGIN.match(line.written):
-        return "begin"
-    if _END.match(line.written):
-        return "end"
-    return "directive" if line.written.startswith("%") else None
+def is_directive(line: Line) -> bool:
+    return line.written.startswith("%")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from quant_engine.lines import Line, document_mark, token_at
+from quant_engine.lines import Line, is_directive, token_at
 
 _CLOSING = {"{": "}", "[": "]"}
 _WORD = re.compile(r"[^ \t,\[\]{}]*\Z")
@@ -28,6 +28,8 @@ class Reach:
     """Behind it there."""
     fault: tuple[Spot, str] | None = None
     """What keeps it from ending well, and where."""
+    is_open: bool = False
+    """Whether it does not end."""
 
 
 def reach_of(lines: Sequence[Line], begin: Spot, column: int) -> Reach:
@@ -49,15 +51,15 @@ def reach_of(lines: Sequence[Line], begin: Spot, column: int) -> Reach:
         elif _is_quote(written, at, not opened):
             following = _quote_end(lines, at, column)
             if following is None:
-                return Reach(*last, fault or (at, "this quote is not closed"))
+                return Reach(*last, fault or (at, "this quote is not closed"), is_open=True)
         else:
             found = _follow(opened, written, at)
             fault = fault or found
         if not opened and following is not None:
             return Reach(*following, fault)
         at = following
-    unclosed = opened[-1] if opened else _Opening(begin, "")
-    return Reach(*last, fault or (unclosed.at, f'this "{unclosed.character}" is not closed'))
+    unclosed = opened[-1]
+    return Reach(*last, fault or (unclosed.at, f'this "{unclosed.character}" is not closed'), is_open=True)
 
 
 @dataclass
@@ -123,4 +125,4 @@ def _next_line(lines: Sequence[Line], index: int, column: int) -> Spot | None:
         return None
     line = lines[index + 1]
     begins_entry = not line.is_empty and line.indent <= column and token_at(line, line.indent).kind != "text"
-    return None if begins_entry or document_mark(line) else Spot(index + 1, 0)
+    return None if begins_entry or is_directive(line) else Spot(index + 1, 0)

@@ -14,6 +14,7 @@ from rich.measure import Measurement as Width
 from rich.table import Table
 from rich.text import Text
 
+from quant_engine.figures import bits, comparable_decimals, significant, significant_decimals
 from quant_engine.preflight import format_bytes
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _done(layer: LayerResult) -> list[Text]:
     if asked != applied:
         how = Text(f"{asked} → {applied}", style="yellow")
     damping = "" if layer.damping is None else f"{layer.damping:g}"
-    return [how, Text(_decibel(layer.achieved)), Text(damping), Text(f"{layer.bits_per_weight:.3g}")]
+    return [how, Text(_decibel(layer.achieved)), Text(damping), Text(bits(layer.bits_per_weight))]
 
 
 def front_table(front: ParetoFront) -> Table:
@@ -156,8 +157,8 @@ def front_table(front: ParetoFront) -> Table:
     for index in dict.fromkeys(round(row * last / max(rows - 1, 1)) for row in range(rows)):
         point = front.points[index]
         worst = "exact" if point.min_sqnr_db is None else f"{point.min_sqnr_db:.1f}"
-        size, loss = format_bytes(point.bytes), f"{point.predicted_loss:.3g}"
-        table.add_row(str(index + 1), f"{point.bits_per_weight:.3f}", size, loss, worst)
+        size, loss = format_bytes(point.bytes), significant(point.predicted_loss)
+        table.add_row(str(index + 1), bits(point.bits_per_weight), size, loss, worst)
     return table
 
 
@@ -173,17 +174,17 @@ def summary_table(result: Result) -> Table:
         table.add_row("size", format_bytes(sizes.original_bytes), format_bytes(sizes.quantized_bytes), ratio)
     else:
         table.add_row("size", format_bytes(sizes.original_bytes), "", "")
-    bits = f"{sizes.bits_per_weight:.3f}"
-    table.add_row("bits per weight", "", bits, f"{sizes.model_bits_per_weight:.3f} with all other tensors")
+    table.add_row("bits per weight", "", bits(sizes.bits_per_weight), f"{bits(sizes.model_bits_per_weight)} with all other tensors")
     if result.pareto is not None and result.predicted_loss is not None:
         what = "nats of KL divergence" if result.pareto.objective == "importance" else "Σ noise / signal of the layers"
         what += "' weights" if _of_weights(result) else ""
-        table.add_row("predicted loss", "", f"{result.predicted_loss:.4g}", what)
+        table.add_row("predicted loss", "", significant(result.predicted_loss), what)
     if scores.perplexity:
+        digits = comparable_decimals([one.value for one in (scores.baseline_perplexity, scores.perplexity) if one])
         table.add_row(
             "perplexity",
-            _score(scores.baseline_perplexity, 2),
-            _score(scores.perplexity, 2),
+            _score(scores.baseline_perplexity, digits),
+            _score(scores.perplexity, digits),
             _sample(scores.perplexity),
         )
     if scores.perplexity_ratio:
@@ -191,7 +192,7 @@ def summary_table(result: Result) -> Table:
         error = scores.perplexity_ratio.standard_error * 100
         table.add_row("", "", f"{change:+.2f} ± {error:.2f} %", "change, sequence by sequence")
     if scores.kl:
-        table.add_row("KL divergence", "", _score(scores.kl, 4), "nats")
+        table.add_row("KL divergence", "", _score(scores.kl, significant_decimals(scores.kl.value)), "nats")
     if scores.same_top:
         table.add_row("same top token", "", _score(scores.same_top, 1, 100, " %"), "")
     seconds = sum(result.seconds.values())
@@ -240,8 +241,8 @@ def print_checkpoint(out: Console, found: Checkpoint) -> None:
     table.add_column("")
     for module in found.modules:
         shape = " × ".join(map(str, module.shape))
-        bits = f"{8 * module.bytes / module.parameters:.3f}" if module.parameters else ""
-        table.add_row(module.name, shape, module.dtype, bits, "quantizable" if module.quantizable else "")
+        stored = bits(8 * module.bytes / module.parameters) if module.parameters else ""
+        table.add_row(module.name, shape, module.dtype, stored, "quantizable" if module.quantizable else "")
     out.print(table)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from quant_engine.check import read_recipe
 from quant_engine.check_files import target
 from quant_engine.errors import QuantError
+from quant_engine.figures import bits, significant
 from quant_engine.overrides import apply_overrides
 from quant_engine.patterns import matches
 from quant_engine.recipe import Recipe
@@ -45,7 +46,7 @@ def recipe_of_point(folder: Path, number: int, out: Path | None = None) -> str:
     unit = " nats of KL divergence" if front.objective == "importance" else ""
     note = (
         f"Point {number} of {len(front.points)} of run {result.run}: "
-        f"{point.bits_per_weight:.3f} bits per weight, predicted loss {point.predicted_loss:.4g}{unit}."
+        f"{bits(point.bits_per_weight)} bits per weight, predicted loss {significant(point.predicted_loss)}{unit}."
     )
     return _moved(with_quantize(text, *section, note), number, Path(record.recipe).parent, out)
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from quant_engine.assignment import Storage
 from quant_engine.check import check, recipe_schema
 from quant_engine.checkpoint import Checkpoint, LinearInfo
+from quant_engine.figures import significant
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.formats.stored import checkpoint_tensors
 from quant_engine.methods import METHODS
@@ -224,4 +225,4 @@ def test_the_result_of_a_sensitivity_run_has_the_front(workspace: Path) -> None:
     assert len(document["pareto"]["points"]) >= 20
     shown = quant_engine("show", next((workspace / "runs").glob("*-front")))
     last = document["pareto"]["points"][-1]
-    assert f" {len(document['pareto']['points'])} " in shown.stdout and f"{last['predicted_loss']:.3g}" in shown.stdout
+    assert f" {len(document['pareto']['points'])} " in shown.stdout and significant(last["predicted_loss"]) in shown.stdout

@@ -12,6 +12,7 @@ import pytest
 
 from quant_engine import __version__
 from quant_engine.events import RunRecord
+from quant_engine.figures import bits, comparable_decimals, significant, significant_decimals
 from quant_engine.protocol import Checkpoint, CheckReport
 from quant_engine.result import Result
 from small_workspace import environment, files, make_workspace, quant_engine
@@ -96,15 +97,17 @@ def test_a_run_prints_layers_scores_and_places(workspace: Path, done: subprocess
             mark = "*" if label == layer.applied else " "
             assert f" {found.sqnr_db:.1f}{mark}" in row
         assert f" {layer.applied} " in row and f" {layer.achieved.sqnr_db:.1f} " in row
-        assert f" {layer.bits_per_weight:.3g}" in row
+        assert f" {bits(layer.bits_per_weight)}" in row
     scores = result.scores
     assert scores.perplexity and scores.baseline_perplexity and scores.kl and scores.same_top
+    digits = comparable_decimals([scores.baseline_perplexity.value, scores.perplexity.value])
+    kl_digits = significant_decimals(scores.kl.value)
     for text in (
-        f"{scores.baseline_perplexity.value:.2f} ± {scores.baseline_perplexity.standard_error:.2f}",
-        f"{scores.perplexity.value:.2f} ± {scores.perplexity.standard_error:.2f}",
-        f"{scores.kl.value:.4f} ± {scores.kl.standard_error:.4f}",
+        f"{scores.baseline_perplexity.value:.{digits}f} ± {scores.baseline_perplexity.standard_error:.{digits}f}",
+        f"{scores.perplexity.value:.{digits}f} ± {scores.perplexity.standard_error:.{digits}f}",
+        f"{significant(scores.kl.value)} ± {scores.kl.standard_error:.{kl_digits}f}",
         f"{scores.same_top.value * 100:.1f} ± {scores.same_top.standard_error * 100:.1f} %",
-        f"{result.sizes.bits_per_weight:.3f}",
+        bits(result.sizes.bits_per_weight),
         str(workspace / "quantized"),
         str(run_folder(workspace)),
     ):
@@ -163,7 +166,7 @@ def test_sensitivity_prints_the_candidates_only(workspace: Path, tmp_path: Path)
 
 def test_inspect_lists_the_modules(workspace: Path, done: subprocess.CompletedProcess[str]) -> None:
     text = quant_engine("inspect", workspace / "model").stdout
-    assert "LlamaForCausalLM" in text and re.search(r"model\.layers\.0\.mlp\.down_proj +64 × 128 +bfloat16 +16\.000 +quantizable", text)
+    assert "LlamaForCausalLM" in text and re.search(r"model\.layers\.0\.mlp\.down_proj +64 × 128 +bfloat16 +16 +quantizable", text)
     quantized = Checkpoint.model_validate_json(quant_engine("inspect", workspace / "quantized", "--json").stdout)
     assert quantized.quantization is not None and quantized.quantization.bits == [3, 8]
     modules = {module.name: module for module in quantized.modules}

@@ -1,3 +1,4 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { Debouncer, type Clock } from '../base/clock';
@@ -87,8 +88,8 @@ export class CheckpointRegistry implements vscode.Disposable {
     private async glance(): Promise<void> {
         // Elsewhere than on a disk every listing may be a request over the network.
         const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
-        const found = await Promise.all(folders.map(({ uri }) => topLevels(uri, listFolder, (folder, name) => vscode.Uri.joinPath(folder, name))));
-        await this.take(found.flat().flatMap(({ folder, files }) => files.filter(concernsRecognition).map((name) => vscode.Uri.joinPath(folder, name))));
+        const found = await Promise.all(folders.map(({ uri }) => topLevels(uri.fsPath, listFolder, (folder, name) => path.join(folder, name))));
+        await this.take(found.flat().flatMap(({ folder, files }) => files.filter(concernsRecognition).map((name) => vscode.Uri.file(path.join(folder, name)))));
     }
 
     private async search(): Promise<void> {
@@ -115,19 +116,31 @@ export class CheckpointRegistry implements vscode.Disposable {
         await Promise.all([
             vscode.commands.executeCommand('setContext', 'quant.checkpointFolders', [...spellings]),
             vscode.commands.executeCommand('setContext', 'quant.checkpointCount', this.folders.length),
+            // Until then the explorer's menu goes by the names of folders.
+            vscode.commands.executeCommand('setContext', 'quant.checkpointsKnown', true),
         ]);
     }
 }
 
 async function isQuantized(folder: vscode.Uri): Promise<boolean> {
     try {
-        return saysQuantized(new TextDecoder().decode(await vscode.workspace.fs.readFile(vscode.Uri.joinPath(folder, 'config.json'))));
+        const config = vscode.Uri.joinPath(folder, 'config.json');
+        const bytes = config.scheme === 'file' ? await readFile(config.fsPath) : await vscode.workspace.fs.readFile(config);
+        return saysQuantized(new TextDecoder().decode(bytes));
     } catch {
         return false;
     }
 }
 
-async function listFolder(folder: vscode.Uri): Promise<{ name: string; isFolder: boolean }[]> {
-    const entries = await vscode.workspace.fs.readDirectory(folder);
-    return entries.map(([name, type]) => ({ name, isFolder: (type & vscode.FileType.Directory) !== 0 }));
+/** By Node: every request to `workspace.fs` waits its turn while the host is busy starting extensions. */
+async function listFolder(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return Promise.all(entries.map(async (entry) => {
+        const isFolder = entry.isDirectory() || (entry.isSymbolicLink() && (await isLinkToFolder(path.join(folder, entry.name))));
+        return { name: entry.name, isFolder };
+    }));
+}
+
+async function isLinkToFolder(link: string): Promise<boolean> {
+    return stat(link).then((target) => target.isDirectory(), () => false);
 }

@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { Devices } from '../../protocol/generated/protocol';
 import { escapeMarkdown, formatBytes } from '../base/text';
 import { runStatus } from '../runs/describe';
+import type { RunFault } from '../runs/faults';
 import type { Run } from '../runs/run';
 import type { EngineState } from './engine';
 
@@ -11,6 +12,8 @@ export interface StatusMessage {
     /** Active runs, newest first. */
     readonly runs: readonly Run[];
     readonly devices: Devices | undefined;
+    /** Why the last attempt to run something came to nothing. */
+    readonly fault: Pick<RunFault, 'title' | 'cause'> | undefined;
     readonly host: string;
 }
 
@@ -27,7 +30,13 @@ export interface StatusItem {
 export const STATUS_COMMANDS = ['quant.startEngine', 'quant.stopEngine', 'quant.restartEngine', 'quant.freeMemory', 'quant.doctor', 'quant.showLog'] as const;
 
 export function statusItem(message: StatusMessage): StatusItem {
-    const { engine, runs } = message;
+    const { engine, runs, fault } = message;
+    if (fault && runs.length === 0 && engine.kind !== 'failed') {
+        return {
+            text: `$(error) Quant: ${fault.title}`, severity: 'error', tooltip: tooltip(message), command: 'quant.showFault',
+            accessibleLabel: l10n.t('Quant: {0}', `${fault.title}: ${fault.cause}`),
+        };
+    }
     const { icon, words, severity } = summary(engine, runs);
     const memory = runs.length === 0 && engine.kind === 'ready' ? memoryText(message.devices) : '';
     const text = `$(${icon}) Quant: ${words}${memory ? ` · ${memory}` : ''}`;
@@ -62,6 +71,7 @@ function memoryText(devices: Devices | undefined): string {
 
 function tooltip(message: StatusMessage): string {
     const lines = [`**Quant Workbench** — ${escapeMarkdown(message.host)}`, '', engineLine(message.engine)];
+    if (message.fault) lines.push('', `$(error) ${escapeMarkdown(`${message.fault.title}: ${message.fault.cause}`)}`);
     for (const device of message.devices?.devices ?? []) {
         lines.push('', l10n.t('{0}: {1}, {2} of {3} free', escapeMarkdown(device.id), escapeMarkdown(device.name), formatBytes(device.free_bytes), formatBytes(device.total_bytes)));
     }

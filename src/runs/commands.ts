@@ -21,19 +21,30 @@ export interface RunCommandParts {
 
 /** The commands that act on runs. */
 export class RunCommands {
+    /** Recipes that are just being started: a second click means the same run. */
+    private readonly starting = new Map<string, Promise<Run | undefined>>();
+
     constructor(private readonly parts: RunCommandParts) {}
 
     async run(target?: Target): Promise<Run | undefined> {
-        const { store, service, progress, notify, explain } = this.parts;
         const uri = await selectRecipe(target);
         if (!uri) return undefined;
+        const key = uri.toString();
+        const started = this.starting.get(key) ?? this.start(uri).finally(() => this.starting.delete(key));
+        this.starting.set(key, started);
+        return started;
+    }
+
+    private async start(uri: vscode.Uri): Promise<Run | undefined> {
+        const { store, service, progress, notify, explain } = this.parts;
         if (uri.scheme !== 'file') {
             notify.error(vscode.l10n.t('{0} is not a file on this machine, so the engine cannot read it.', uri.toString()));
             return undefined;
         }
         const running = store.of(uri.fsPath).find(({ state }) => isActive(state));
         if (running) {
-            notify.info(vscode.l10n.t('{0} is running already.', running.name));
+            // Not of one that may be refused yet.
+            if (running.record) notify.info(vscode.l10n.t('{0} is running already.', running.name));
             return running;
         }
         if (!(await this.save(uri))) return undefined;
@@ -41,7 +52,7 @@ export class RunCommands {
             const place = await chooseOutput(uri);
             if (place === 'dismissed') return undefined;
             const run = await service.start(uri.fsPath, place.output);
-            progress.announce(run, (started) => this.cancelRun(store.get(started.directory) ?? started));
+            void progress.announce(run, (started) => this.cancelRun(store.get(started.directory) ?? started));
             return run;
         } catch (error) {
             explain(error, vscode.l10n.t('{0} could not be run', path.basename(uri.fsPath)));
@@ -58,7 +69,7 @@ export class RunCommands {
         }
         try {
             const resumed = await service.resume(run);
-            progress.announce(resumed, (started) => this.cancelRun(store.get(started.directory) ?? started));
+            void progress.announce(resumed, (started) => this.cancelRun(store.get(started.directory) ?? started));
             return resumed;
         } catch (error) {
             explain(error, vscode.l10n.t('{0} could not be resumed', run.name));

@@ -1,5 +1,6 @@
 import * as l10n from '@vscode/l10n';
-import { decimals } from '../../protocol/decimals';
+import path from 'node:path';
+import { bits, comparableDecimals, decimals, significantDecimals } from '../../protocol/decimals';
 import type { Result, Score } from '../../protocol/generated/result';
 import type { Counter } from '../../protocol/generated/run';
 import { escapeMarkdown } from '../base/text';
@@ -13,7 +14,7 @@ export interface RunItem {
     readonly description: string;
     readonly icon: string;
     readonly color: string | undefined;
-    /** Words that menus look for: `run`, and `running` (can be cancelled), `stoppable`, `resumable`, `result`, `checkpoint` where they apply. */
+    /** Words that menus look for: `run`, and `running` (can be cancelled), `stoppable`, `resumable`, `result`, `checkpoint`, `deletable` where they apply. */
     readonly contextValue: string;
     readonly accessibleLabel: string;
 }
@@ -46,6 +47,7 @@ function contextValue(run: Run): string {
     if (run.resumable) words.push('resumable');
     if (isShowable(run)) words.push('result');
     if (run.hasResult && run.record?.output && !isActive(run.state)) words.push('checkpoint');
+    if (!isActive(run.state)) words.push('deletable');
     return words.join(' ');
 }
 
@@ -120,9 +122,12 @@ export function runTooltip(run: Run, result: Result | undefined): string {
     if (run.state === 'interrupted') add(l10n.t('Problem'), l10n.t('the process ended without finishing the run'));
     if (result) {
         const { perplexity, baseline_perplexity: baseline, kl } = result.scores;
-        add(l10n.t('Bits per weight'), decimals(result.sizes.bits_per_weight, 3));
-        if (perplexity) add(l10n.t('Perplexity'), baseline ? `${measured(perplexity, 2)} (${l10n.t('original')} ${measured(baseline, 2)})` : measured(perplexity, 2));
-        if (kl) add(l10n.t('KL divergence'), measured(kl, 4));
+        add(l10n.t('Bits per weight'), bits(result.sizes.bits_per_weight));
+        if (perplexity) {
+            const digits = comparableDecimals([perplexity, ...(baseline ? [baseline] : [])].map(({ value }) => value));
+            add(l10n.t('Perplexity'), baseline ? `${measured(perplexity, digits)} (${l10n.t('original')} ${measured(baseline, digits)})` : measured(perplexity, digits));
+        }
+        if (kl) add(l10n.t('KL divergence'), measured(kl, significantDecimals(kl.value)));
     }
     return lines.join('\n');
 }
@@ -130,4 +135,18 @@ export function runTooltip(run: Run, result: Result | undefined): string {
 /** A figure with its standard error. */
 function measured(score: Score, digits: number): string {
     return `${decimals(score.value, digits)} ± ${decimals(score.standard_error, digits)}`;
+}
+
+/** What goes when a run is deleted, and what stays. */
+export function deletionDetail({ directory, record, hasResult }: Run, how: 'trash' | 'delete', shown: (file: string) => string): string {
+    const what = how === 'trash'
+        ? l10n.t('Its directory {0}, with its results and log, is moved to the trash.', shown(directory))
+        : l10n.t('Its directory {0}, with its results and log, is deleted for good.', shown(directory));
+    const output = hasResult ? record?.output : null;
+    if (!output) return what;
+    const inside = !path.relative(directory, output).startsWith('..');
+    const checkpoint = inside
+        ? l10n.t('So is the quantized checkpoint, which lies in it.')
+        : l10n.t('The quantized checkpoint {0} stays.', shown(output));
+    return `${what}\n\n${checkpoint}`;
 }

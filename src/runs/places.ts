@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { RUN_FILES } from '../../protocol/runs';
 import { exists } from '../base/files';
 import type { Notifier } from '../ui/notify';
+import type { RunFault } from './faults';
 import type { Finding } from './problems';
 import type { Run } from './run';
 import { selectRun, type Target } from './select';
@@ -23,11 +24,19 @@ export class RunPlaces {
         await vscode.window.showTextDocument(vscode.Uri.file(recipe));
     }
 
-    /** The recipe at what its check found. */
-    async showFinding(recipe: vscode.Uri, { line, column }: Finding): Promise<void> {
+    /** The recipe at what its check found, with the words to it. */
+    async showFinding(recipe: vscode.Uri, { line, column }: Pick<Finding, 'line' | 'column'>): Promise<void> {
         const document = await vscode.workspace.openTextDocument(recipe);
         const at = document.validatePosition(new vscode.Position(line - 1, column - 1));
         await vscode.window.showTextDocument(document, { selection: new vscode.Range(at, at) });
+        await vscode.commands.executeCommand('editor.action.showHover');
+    }
+
+    /** What the status bar tells of: its line in the recipe, else the log of the run. */
+    async showFault({ recipe, directory, place }: RunFault): Promise<void> {
+        if (place) return this.showFinding(vscode.Uri.file(recipe), place);
+        if (directory !== undefined) return this.showLog(directory);
+        await vscode.commands.executeCommand('quant.showLog');
     }
 
     async showLog(target: Target): Promise<void> {

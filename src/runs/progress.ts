@@ -4,6 +4,8 @@ import type { Run } from './run';
 import type { RunStore } from './store';
 import { isActive } from './state';
 
+/** How long a run may take to begin before it is announced as starting. One that is refused is gone by then. */
+const BEGINNING = 3000;
 /** How long a run that was started here is announced, before the Runs view and the status bar take over. */
 const ANNOUNCED = 5000;
 
@@ -22,8 +24,10 @@ export class RunProgress implements vscode.Disposable {
         return this.count;
     }
 
-    /** A notification for the first seconds of a run, from which it can be cancelled. */
-    announce(run: Run, cancel: (run: Run) => unknown): void {
+    /** A notification for the first seconds of a run, from which it can be cancelled; none for a recipe that is refused. */
+    async announce(run: Run, cancel: (run: Run) => unknown): Promise<void> {
+        await this.until(run, (latest) => latest.record !== undefined || !isActive(latest.state), BEGINNING);
+        if (!isActive(this.store.get(run.directory)?.state ?? 'failed')) return;
         const options = { location: vscode.ProgressLocation.Notification, title: vscode.l10n.t('Quant: {0}', run.name), cancellable: true };
         this.show(options, async (progress, token) => {
             token.onCancellationRequested(() => cancel(run));

@@ -29,6 +29,7 @@ export function runningSnapshot(runs: readonly Run[], uriOf: (file: string) => s
 
 function stage(run: Run): RunningParams['recipes'][string]['stage'] {
     if (!isActive(run.state)) return 'resumable';
+    if (run.state === 'starting' && !run.record) return 'starting';
     if (run.state !== 'cancelling') return 'running';
     return run.stoppable ? 'stoppable' : 'cancelling';
 }

@@ -18,6 +18,20 @@ export class Notifier {
         this.offer(vscode.window.showErrorMessage, message, [...(action ? [action] : []), showLog]);
     }
 
+    /**
+     * Of a run that came to nothing. VS Code keeps errors that have buttons on the screen until somebody closes them, beyond the next run, and
+     * nothing can take them back; warnings go by themselves.
+     */
+    failure(message: string, ...actions: Action[]): void {
+        this.log.error(message);
+        this.offer(vscode.window.showWarningMessage, message, actions.length > 0 ? actions : [this.showLog()]);
+    }
+
+    /** What the user sees elsewhere. */
+    quiet(message: string): void {
+        this.log.error(message);
+    }
+
     warn(message: string, ...actions: Action[]): void {
         this.log.warn(message);
         this.offer(vscode.window.showWarningMessage, message, actions);

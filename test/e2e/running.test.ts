@@ -1,6 +1,6 @@
 // A run is a process of its own: it outlives the window, is found again, and can be cancelled, resumed and killed.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { copyWorkspace, samples, Workbench, withWorkbench, type Workspace } from '../rig';
 import { endRuns, holdAtBlock, keepPicture, kill, letGo, readResult, readRun, runDirectories, RunsView, runThat, RUN_TIME, SensitivityView, writeRecipe } from './parts';
 
@@ -105,6 +105,39 @@ describe('a run', function () {
         await workbench.hideNotifications();
         assert.ok((await runs.actions('killed')).some((action) => action.startsWith('Resume Run')));
         assert.ok(!existsSync(workspace.path('output', 'killed')));
+    });
+
+    it('is deleted by key or menu after a question, and its checkpoint stays', async () => {
+        const [directory = ''] = runDirectories(workspace, 'cancelled');
+        const dialog = workbench.page.locator('.monaco-dialog-box');
+        await runs.open();
+        // The run that has the focus, though another one is selected.
+        await runs.row('killed').click();
+        await workbench.page.keyboard.press('ArrowDown');
+        await workbench.page.keyboard.press('Delete');
+        assert.match(await dialog.innerText(), /Delete the run of cancelled from [^]*runs\/\S+-cancelled, with its results and log, is deleted for good\.[^]*output\/cancelled stays\./);
+        await dialog.getByRole('button', { name: 'Cancel' }).click();
+        assert.ok(existsSync(directory));
+
+        await runs.choose('cancelled', 'Delete Run…');
+        await dialog.getByRole('button', { name: 'Delete', exact: true }).click();
+        await runs.row('cancelled').waitFor({ state: 'detached' });
+        assert.ok(!existsSync(directory));
+        assert.ok(existsSync(workspace.path('output', 'cancelled', 'model.safetensors')));
+    });
+
+    it('is not deleted while it goes on', async () => {
+        const directory = await start('right');
+        await runs.waitForStatus('right', /^measure/);
+        assert.ok(!(await runs.menu('right')).includes('Delete Run…'));
+        await runs.row('right').click();
+        await workbench.page.keyboard.press('Delete');
+        await workbench.notification('right is running. Cancel it before you delete it.');
+        await workbench.hideNotifications();
+        assert.equal(await workbench.page.locator('.monaco-dialog-box').count(), 0);
+        kill(directory);
+        await runs.waitForStatus('right', /^interrupted · /);
+        rmSync(directory, { recursive: true });
     });
 
     it('is that of the lens which is clicked, whichever editor is active', async () => {

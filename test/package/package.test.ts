@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { createInflateRaw } from 'node:zlib';
 import { installExtension, root, Workbench } from '../rig';
 
 const { name, version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { name: string; version: string };
@@ -23,6 +25,27 @@ function namesInZip(file: string): string[] {
     return names;
 }
 
+/** The text of a file in a zip file. */
+async function contentInZip(file: string, name: string): Promise<string> {
+    const bytes = readFileSync(file);
+    const local = bytes.indexOf(Buffer.from(name)) - 30;
+    assert.equal(bytes.readUInt32LE(local), 0x04034b50);
+    const start = local + 30 + bytes.readUInt16LE(local + 26) + bytes.readUInt16LE(local + 28);
+    const chunks: Buffer[] = [];
+    // Sizes may stand behind the data only; the end of a deflated stream tells itself.
+    const inflate = createInflateRaw();
+    inflate.on('data', (chunk: Buffer) => chunks.push(chunk));
+    inflate.end(bytes.subarray(start));
+    await once(inflate, 'end');
+    return Buffer.concat(chunks).toString('utf8');
+}
+
+/** The files that a page of the repository links to. */
+function linksIn(page: string): string[] {
+    const text = readFileSync(path.join(root, page), 'utf8');
+    return [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, target]) => path.posix.normalize(path.posix.join(path.posix.dirname(page), target ?? '')));
+}
+
 describe('the package', () => {
     const names = namesInZip(vsix).filter((file) => file.startsWith('extension/')).map((file) => file.slice('extension/'.length));
 
@@ -31,7 +54,7 @@ describe('the package', () => {
             /^package(\.nls)?\.json$/, /^(readme\.md|changelog\.md|license(\.txt|\.md)?)$/i,
             /^dist\/(extension|server)\.js$/, /^dist\/webview\/[\w-]+\.js$/, /^dist\/webview\/codicon\.(css|ttf)$/,
             /^engine\/(pyproject\.toml|constraints\.txt)$/, /^engine\/quant_engine\/([a-z_]+\/)*[a-z_0-9]+\.py$/,
-            /^schemas\/\w+\.schema\.json$/, /^syntaxes\/[\w.-]+\.json$/, /^media\/[\w-]+\.(svg|png|md)$/, /^l10n\/[\w.-]+\.json$/, /^docs\/diagnostics\.md$/,
+            /^schemas\/\w+\.schema\.json$/, /^syntaxes\/[\w.-]+\.json$/, /^media\/[\w-]+\.(svg|png|md)$/, /^l10n\/[\w.-]+\.json$/, /^docs\/(decisions\/)?[\w-]+\.md$/, /^docs\/images\/panel-dark\.png$/,
         ];
         assert.deepEqual(names.filter((file) => !allowed.some((pattern) => pattern.test(file))), []);
     });
@@ -42,6 +65,20 @@ describe('the package', () => {
             'dist/webview/codicon.ttf', 'engine/pyproject.toml', 'engine/constraints.txt', 'engine/quant_engine/__main__.py', 'engine/quant_engine/cli.py',
             'engine/quant_engine/methods/gptq.py', 'schemas/recipe.schema.json', 'syntaxes/quant-recipe.tmLanguage.json', 'media/quant.svg',
         ]) assert.ok(names.includes(part), `${part} is missing`);
+    });
+
+    it('has every page that one of its pages links to', () => {
+        const pages = names.filter((file) => /^docs\/.*\.md$/.test(file));
+        const missing = pages.flatMap((page) => linksIn(page).filter((target) => !names.includes(target)).map((target) => `${page}: ${target}`));
+        assert.deepEqual(missing, []);
+        assert.ok(pages.flatMap(linksIn).length > 20);
+    });
+
+    it('shows a page about itself on which nothing is broken, because nothing on it is a file', async () => {
+        const readme = await contentInZip(vsix, 'extension/readme.md');
+        const targets = [...readme.matchAll(/\]\(([^)]*)\)/g)].map(([, target]) => target ?? '');
+        assert.deepEqual(targets.filter((target) => !target.startsWith('https:')), []);
+        assert.match(readme, /Quant: Show Documentation/);
     });
 
     it('is at most 8 MB', () => {
@@ -58,6 +95,10 @@ describe('the package', () => {
                 await workbench.openFile('mixed.quant.yaml');
                 await workbench.editor.waitForMode('Quant Recipe');
                 await workbench.waitFor('a command of the extension', () => workbench.hasCommand(`Quant: ${titles['command.doctor']}`));
+                await workbench.command(`Quant: ${titles['command.showDocumentation']}`);
+                const page = await workbench.panels.with('a[href$="run-directory.md"]');
+                await page.locator('a[href$="run-directory.md"]').first().click();
+                await workbench.panels.with('h1:has-text("run directory")');
             } finally {
                 await workbench.close();
             }

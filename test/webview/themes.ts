@@ -58,7 +58,7 @@ const contrast: Theme = {
         'inputValidation-infoBackground': '#000000', 'inputValidation-infoBorder': '#6fc3df', 'button-foreground': '#ffffff', 'button-border': '#6fc3df',
         'button-secondaryForeground': '#ffffff', 'input-border': '#6fc3df', 'inputOption-activeBackground': 'rgba(0, 0, 0, 0)',
         'inputOption-activeBorder': '#6fc3df', 'inputOption-activeForeground': '#ffffff', 'progressBar-background': '#6fc3df',
-        'settings-headerForeground': '#ffffff', 'quant-heatLow': '#8a3ffc', 'quant-heatMiddle': '#1192e8', 'quant-heatHigh': '#f1c21b',
+        'settings-headerForeground': '#ffffff', 'quant-heatLow': '#8a3ffc', 'quant-heatMiddle': '#12a38c', 'quant-heatHigh': '#f1c21b',
     },
 };
 
@@ -77,7 +77,7 @@ const contrastLight: Theme = {
         'button-secondaryBackground': '#ffffff', 'button-secondaryForeground': '#292929', 'input-border': '#0f4a85',
         'inputOption-activeBackground': 'rgba(0, 0, 0, 0)', 'inputOption-activeBorder': '#0f4a85', 'inputOption-activeForeground': '#292929',
         'progressBar-background': '#0f4a85', 'settings-headerForeground': '#292929',
-        'quant-heatLow': '#5b2a6e', 'quant-heatMiddle': '#1d6f80', 'quant-heatHigh': '#f2e27a',
+        'quant-heatLow': '#8a3ffc', 'quant-heatMiddle': '#12a38c', 'quant-heatHigh': '#f1c21b',
     },
 };
 

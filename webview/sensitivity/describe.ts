@@ -75,7 +75,7 @@ function measurementFacts(row: Row, candidate: string, measurement: Measurement 
     if (share !== null && share > 0) {
         facts.push({ label: t('Noise share'), value: formats.percent(share, share < 0.001 ? 4 : share < 0.1 ? 2 : 1) });
     }
-    facts.push({ label: t('Bits per weight'), value: formats.fixed(measurement.bits_per_weight, 3) });
+    facts.push({ label: t('Bits per weight'), value: formats.bits(measurement.bits_per_weight) });
     const damping = measurement.damping ?? (candidate === WRITTEN ? row.damping : null);
     if (damping !== null) facts.push({ label: t('Damping'), value: formats.percent(damping, damping < 0.001 ? 3 : 1) });
     const fallback = fallbackOf(row, candidate, measurement);

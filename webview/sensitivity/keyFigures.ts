@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
 import { customElement, property } from 'lit/decorators.js';
+import { comparableDecimals, significantDecimals } from '../../protocol/decimals';
 import type { Result, Score } from '../../protocol/generated/result';
 import type { Formats } from '../shared/format';
 import { t } from '../shared/strings';
@@ -125,8 +126,8 @@ export class KeyFigures extends LitElement {
             name: 'bits',
             label: t('Bits'),
             hint: t('Stored bits for each weight of the target layers, scales and zero points included'),
-            value: html`<b>${formats.fixed(sizes.bits_per_weight, 2)}</b>`,
-            more: t('{0} over all parameters of the model', formats.fixed(sizes.model_bits_per_weight, 2)),
+            value: html`<b>${formats.bits(sizes.bits_per_weight)}</b>`,
+            more: t('{0} over all parameters of the model', formats.bits(sizes.model_bits_per_weight)),
         };
     }
 
@@ -135,14 +136,15 @@ export class KeyFigures extends LitElement {
         const { perplexity, baseline_perplexity: baseline, perplexity_ratio: ratio, kl, same_top: same } = scores;
         const figures: Figure[] = [];
         if (perplexity) {
-            const against = baseline && t('{0} → {1}', this.written(baseline), this.written(perplexity));
+            const digits = comparableDecimals([perplexity, ...(baseline ? [baseline] : [])].map(({ value }) => value));
+            const against = baseline && t('{0} → {1}', this.written(baseline, digits), this.written(perplexity, digits));
             figures.push({
                 name: 'perplexity',
                 label: t('Perplexity'),
                 hint: [against, scoreHint(perplexity, formats)].filter(Boolean).join('\n'),
                 // The error of the ratio says how certain the change is; the errors of the two are mostly the text's.
                 value: baseline
-                    ? html`<span class="from">${formats.withError(baseline.value, baseline.standard_error).value} →</span> <b>${formats.withError(perplexity.value, perplexity.standard_error).value}</b>`
+                    ? html`<span class="from">${formats.fixed(baseline.value, digits)} →</span> <b>${formats.fixed(perplexity.value, digits)}</b>`
                     : this.score(perplexity),
                 note: baseline ? change(formats, perplexity.value / baseline.value - 1, ratio?.standard_error) : undefined,
             });
@@ -170,14 +172,13 @@ export class KeyFigures extends LitElement {
         return figures;
     }
 
-    private score(score: Score): TemplateResult {
-        const { value, error } = this.formats.withError(score.value, score.standard_error);
-        return html`<b>${value}</b> <span class="error">± ${error}</span>`;
+    private score({ value, standard_error: error }: Score): TemplateResult {
+        const digits = significantDecimals(value);
+        return html`<b>${this.formats.fixed(value, digits)}</b> <span class="error">± ${this.formats.fixed(error, digits)}</span>`;
     }
 
-    private written(score: Score): string {
-        const { value, error } = this.formats.withError(score.value, score.standard_error);
-        return `${value} ± ${error}`;
+    private written({ value, standard_error: error }: Score, digits: number): string {
+        return `${this.formats.fixed(value, digits)} ± ${this.formats.fixed(error, digits)}`;
     }
 
     private weakestFigure(): Figure | null {

@@ -159,8 +159,13 @@ export class Legend extends LitElement {
     }
 
     private paintScale(context: CanvasRenderingContext2D): void {
+        const { samples, banded } = this.palette.ramp;
+        if (banded) {
+            this.paintBands(context, samples);
+            return;
+        }
         const gradient = context.createLinearGradient(0, 0, BAR.width, 0);
-        this.palette.stops.forEach((stop, index, all) => {
+        samples.forEach((stop, index, all) => {
             gradient.addColorStop(index / (all.length - 1), stop);
         });
         context.fillStyle = gradient;
@@ -169,6 +174,21 @@ export class Legend extends LitElement {
         context.fill();
         context.strokeStyle = this.palette.line;
         context.stroke();
+    }
+
+    /** Apart and outlined, as the cells are. */
+    private paintBands(context: CanvasRenderingContext2D, colors: readonly string[]): void {
+        const width = (BAR.width + 2) / colors.length;
+        context.strokeStyle = this.palette.contrastBorder;
+        colors.forEach((color, index) => {
+            const left = Math.round(index * width);
+            const right = Math.round((index + 1) * width) - 2;
+            context.fillStyle = color;
+            context.beginPath();
+            context.rect(left + 0.5, 0.5, right - left - 1, BAR.height - 1);
+            context.fill();
+            context.stroke();
+        });
     }
 
     private paintMark(context: CanvasRenderingContext2D, mark: Mark): void {

@@ -69,7 +69,7 @@ function columnHead(head: MapHead, label: string, index: number): TemplateResult
         }}
     >
         <span class="text">${breakable(columnTitle(label))}</span>
-        <span class="bits">${bits === null ? '' : t('{0} bits', head.formats.fixed(bits, Math.round(bits * 1000) % 10 === 0 ? 2 : 3))}${arrow(head, key)}</span>
+        <span class="bits">${bits === null ? '' : t('{0} bits', head.formats.bits(bits))}${arrow(head, key)}</span>
     </div>`;
 }
 

@@ -1,6 +1,6 @@
 import { parseColor, type Rgb } from '../shared/color';
 import { isHighContrast, themeColor } from '../shared/theme';
-import { rampOf, type Ramp } from './scale';
+import { bandsOf, rampOf, type Ramp } from './scale';
 
 /** What the canvas needs of the theme, read again at every theme change because a canvas does not follow CSS variables. */
 export interface Palette {
@@ -14,7 +14,6 @@ export interface Palette {
     /** Outline of every cell in high-contrast themes. */
     readonly contrastBorder: string;
     readonly ramp: Ramp;
-    readonly stops: readonly string[];
     readonly font: string;
     readonly boldFont: string;
 }
@@ -30,7 +29,7 @@ export function readPalette(): Palette {
     const highContrast = isHighContrast();
     const foreground = themeColor('foreground', '#cccccc');
     const stops = [heat('heatLow'), heat('heatMiddle'), heat('heatHigh')] as const;
-    const ramp = rampOf(...stops);
+    const ramp = highContrast ? bandsOf(...stops) : rampOf(...stops);
     const family = themeColor('font-family', 'system-ui, sans-serif');
     return {
         background: themeColor('editor-background', '#1f1f1f'),
@@ -42,7 +41,6 @@ export function readPalette(): Palette {
         highContrast,
         contrastBorder: themeColor('contrastBorder', foreground),
         ramp,
-        stops: Array.from({ length: 9 }, (_, step) => ramp.at(step / 8).fill),
         font: `12px ${family}`,
         boldFont: `600 12px ${family}`,
     };

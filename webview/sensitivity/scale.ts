@@ -1,4 +1,4 @@
-import { inkOn, mix, toHex, type Rgb } from '../shared/color';
+import { inkOn, luminance, mix, toHex, withLuminance, type Rgb } from '../shared/color';
 import type { Model } from './model';
 import { finiteValues, quantile } from './statistics';
 
@@ -38,23 +38,48 @@ export function position(value: number, limits: Limits): number {
 
 export interface Paint {
     readonly fill: string;
-    /** Black or white, at least 4.5 : 1 on the fill. */
+    /** Black or white, at least 4.5 : 1 on the fill, in high contrast 7 : 1. */
     readonly ink: string;
 }
 
 export interface Ramp {
     at(share: number): Paint;
+    /** Colours for the legend, from low to high. */
+    readonly samples: readonly string[];
+    /** In bands of one colour each, and not flowing. */
+    readonly banded: boolean;
 }
 
 const STEPS = 256;
 
+function between(low: Rgb, middle: Rgb, high: Rgb, share: number): Rgb {
+    return share < 0.5 ? mix(low, middle, share * 2) : mix(middle, high, share * 2 - 1);
+}
+
 /** A sequential ramp through three colours in OKLab, precomputed so that painting a cell is a look-up. */
 export function rampOf(low: Rgb, middle: Rgb, high: Rgb): Ramp {
     const paints = Array.from({ length: STEPS }, (_, step): Paint => {
-        const share = step / (STEPS - 1);
-        const color = share < 0.5 ? mix(low, middle, share * 2) : mix(middle, high, share * 2 - 1);
+        const color = between(low, middle, high, step / (STEPS - 1));
         return { fill: toHex(color), ink: inkOn(color) };
     });
     const last = paints[STEPS - 1] as Paint;
-    return { at: (share) => paints[Math.round(Math.min(1, Math.max(0, share)) * (STEPS - 1))] ?? last };
+    const at = (share: number): Paint => paints[Math.round(Math.min(1, Math.max(0, share)) * (STEPS - 1))] ?? last;
+    return { at, samples: Array.from({ length: 9 }, (_, step) => at(step / 8).fill), banded: false };
+}
+
+/**
+ * Luminances of the bands in high contrast. No ink reads at 7 : 1 between 0.1 and 0.3; outside of that each band contrasts with the next by at least
+ * 1.3 : 1, which neighbours of a flowing scale do not.
+ */
+const BANDS = [0.012, 0.047, 0.097, 0.305, 0.42, 0.58, 0.8];
+
+/** The hues of a ramp in bands that are told apart, and read, by their lightness alone. */
+export function bandsOf(low: Rgb, middle: Rgb, high: Rgb): Ramp {
+    const bands = luminance(low) <= luminance(high) ? BANDS : BANDS.toReversed();
+    const paints = bands.map((band, index): Paint => {
+        const color = withLuminance(between(low, middle, high, index / (bands.length - 1)), band);
+        return { fill: toHex(color), ink: inkOn(color) };
+    });
+    const last = paints[paints.length - 1] as Paint;
+    return { at: (share) => paints[Math.floor(Math.min(1, Math.max(0, share)) * paints.length)] ?? last, samples: paints.map(({ fill }) => fill), banded: true };
 }

@@ -19,7 +19,7 @@ export function summaryLines(formats: Formats): readonly SummaryLine[] {
             field: 'bits',
             label: t('Bits per weight'),
             hint: t('Stored bits for each weight, scales and zero points included; average over the weights of all layers'),
-            value: ({ bits }) => (bits === null ? '' : formats.fixed(bits, 2)),
+            value: ({ bits }) => (bits === null ? '' : formats.bits(bits)),
         },
         {
             field: 'minimum',

@@ -106,7 +106,7 @@ function outcomeColumns(model: Model, formats: Formats): TableColumn[] {
             title: t('Bits'),
             align: 'right',
             hint: t('Stored bits for each weight as written'),
-            cell: (row) => ({ text: row.bits === null ? '' : formats.fixed(row.bits, 2), exact: row.bits === null ? '' : String(row.bits) }),
+            cell: (row) => ({ text: row.bits === null ? '' : formats.bits(row.bits), exact: row.bits === null ? '' : String(row.bits) }),
         });
     }
     return columns;

@@ -72,6 +72,18 @@ export function mix(from: Rgb, to: Rgb, t: number): Rgb {
     return fromOklab({ l: between(start.l, end.l), a: between(start.a, end.a), b: between(start.b, end.b) });
 }
 
+/** The colour of this hue and strength that has a luminance: its lightness is searched for. */
+export function withLuminance(color: Rgb, wanted: number): Rgb {
+    const { a, b } = toOklab(color);
+    let [low, high] = [0, 1];
+    for (let step = 0; step < 20; step++) {
+        const l = (low + high) / 2;
+        if (luminance(fromOklab({ l, a, b })) < wanted) low = l;
+        else high = l;
+    }
+    return fromOklab({ l: (low + high) / 2, a, b });
+}
+
 /** WCAG 2 relative luminance. */
 export function luminance({ r, g, b }: Rgb): number {
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;

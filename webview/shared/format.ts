@@ -1,10 +1,12 @@
+import { BITS_DECIMALS } from '../../protocol/decimals';
+
 /**
  * Numbers by locale, a tie rounded to the even digit as on the engine's command line; units stay as they are. Formatters are made once: making
  * one costs more than using it a thousand times.
  */
 export class Formats {
     readonly #locale: string;
-    readonly #fixed = new Map<number, Intl.NumberFormat>();
+    readonly #fixed = new Map<string, Intl.NumberFormat>();
     readonly #percent = new Map<number, Intl.NumberFormat>();
     readonly #integer: Intl.NumberFormat;
     readonly #time: Intl.DateTimeFormat;
@@ -15,13 +17,18 @@ export class Formats {
         this.#time = new Intl.DateTimeFormat(this.#locale, { dateStyle: 'medium', timeStyle: 'short' });
     }
 
-    fixed(value: number, digits: number): string {
-        let format = this.#fixed.get(digits);
+    fixed(value: number, digits: number, fewest = digits): string {
+        const key = `${String(fewest)}…${String(digits)}`;
+        let format = this.#fixed.get(key);
         if (!format) {
-            format = new Intl.NumberFormat(this.#locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: 'halfEven' });
-            this.#fixed.set(digits, format);
+            format = new Intl.NumberFormat(this.#locale, { minimumFractionDigits: fewest, maximumFractionDigits: digits, roundingMode: 'halfEven' });
+            this.#fixed.set(key, format);
         }
         return format.format(value);
+    }
+
+    bits(value: number): string {
+        return this.fixed(value, BITS_DECIMALS, 0);
     }
 
     integer(value: number): string {
@@ -66,28 +73,6 @@ export class Formats {
         const date = new Date(iso);
         return Number.isNaN(date.getTime()) ? iso : this.#time.format(date);
     }
-
-    /** A value and its standard error, both to the digits that the error warrants. */
-    withError(value: number, error: number): { readonly value: string; readonly error: string } {
-        const digits = decimalsFor(error, value);
-        return { value: this.fixed(value, digits), error: this.fixed(error, digits) };
-    }
-}
-
-/**
- * Decimals that an error warrants, by the Particle Data Group's rule: two significant digits of the error when it begins with 100…354,
- * one for 355…949, and above that it rounds up to the next power of ten. Without an error three significant digits of the value.
- */
-export function decimalsFor(error: number, value: number): number {
-    if (!(error > 0) || !Number.isFinite(error)) return decimals(Math.abs(value) / 100);
-    const lead = Math.round(error / 10 ** (Math.floor(Math.log10(error)) - 2));
-    return decimals(lead <= 354 ? error / 10 : error);
-}
-
-/** Decimals down to the leading digit of a number. */
-function decimals(unit: number): number {
-    if (!(unit > 0) || !Number.isFinite(unit)) return 2;
-    return Math.min(6, Math.max(0, -Math.floor(Math.log10(unit))));
 }
 
 function supported(locale: string): string {

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quant_engine.errors import QuantError
+from quant_engine.figures import bits
 from quant_engine.output import BAD_USAGE, fail, json_only, print_diagnostics, print_json
 from quant_engine.preflight.disk import format_bytes
 
@@ -66,12 +67,12 @@ def display(out: Console, found: Preflight) -> None:
 def _sizes(output: OutputForecast, original: int) -> Table:
     table = _table("", ("tensors", "all files", "bits per\nweight", "of the\nwhole model"))
     kind = "output" if output.exact else "likely choice"
-    model = f"{output.model_bits_per_weight:.3f}"
+    model = bits(output.model_bits_per_weight)
     table.add_row("original", format_bytes(original), "", "", "")
-    table.add_row(kind, f"{output.tensor_bytes:,} B", f"{output.file_bytes:,} B", f"{output.bits_per_weight:.3f}", model)
+    table.add_row(kind, f"{output.tensor_bytes:,} B", f"{output.file_bytes:,} B", bits(output.bits_per_weight), model)
     for name, bound in (("smallest", output.least), ("largest", output.most)):
         if bound is not None:
-            table.add_row(name, f"{bound.tensor_bytes:,} B", "", f"{bound.bits_per_weight:.3f}", "")
+            table.add_row(name, f"{bound.tensor_bytes:,} B", "", bits(bound.bits_per_weight), "")
     if output.allowed_bits_per_weight is not None:
         table.add_row("budget", "", "", f"{output.allowed_bits_per_weight:g}", "")
     if output.allowed_bytes is not None:

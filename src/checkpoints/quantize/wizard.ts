@@ -1,7 +1,7 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { CheckpointHeader } from '../../../protocol/checkpoint';
-import { decimals } from '../../../protocol/decimals';
+import { bits } from '../../../protocol/decimals';
 import type { SchemeFormat } from '../../../protocol/formats';
 import { exists } from '../../base/files';
 import { formatBytes } from '../../base/text';
@@ -119,7 +119,7 @@ function candidateItems({ choices, groupSizes, header }: WizardInput): Candidate
 function costs(format: SchemeFormat, header: CheckpointHeader): string[] {
     const { bitsPerWeight, bytes } = estimate(format, header);
     return [
-        vscode.l10n.t('{0} bits per weight', decimals(bitsPerWeight, 3)), vscode.l10n.t('about {0} instead of {1}', formatBytes(bytes), formatBytes(header.bytes)),
+        vscode.l10n.t('{0} bits per weight', bits(bitsPerWeight)), vscode.l10n.t('about {0} instead of {1}', formatBytes(bytes), formatBytes(header.bytes)),
     ];
 }
 

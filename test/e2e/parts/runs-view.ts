@@ -43,6 +43,36 @@ export class RunsView {
         await row.locator(`.action-label[aria-label^="${action}"]`).click();
     }
 
+    /** The titles in a row's context menu. */
+    async menu(name: string): Promise<string[]> {
+        await this.row(name).click({ button: 'right' });
+        const items = this.menuItems();
+        await items.first().waitFor();
+        const titles = await items.locator('.action-label').allInnerTexts();
+        await this.workbench.page.keyboard.press('Escape');
+        await items.first().waitFor({ state: 'hidden' });
+        return titles.map((title) => title.trim());
+    }
+
+    async choose(name: string, title: string): Promise<void> {
+        await until(`“${title}” in the menu of ${name}`, async () => {
+            await this.row(name).click({ button: 'right' });
+            const item = this.menuItems().filter({ has: this.workbench.page.getByText(title, { exact: true }) }).first();
+            await item.waitFor({ timeout: 2000 });
+            // In its first tenth of a second a menu ignores the mouse.
+            await until('the menu to close', async () => {
+                if (await item.isVisible()) await item.click();
+                await item.waitFor({ state: 'hidden', timeout: 500 });
+                return true;
+            });
+            return true;
+        });
+    }
+
+    private menuItems(): Locator {
+        return this.workbench.page.locator('.context-view .monaco-menu .action-item');
+    }
+
     /** The actions that a row shows when the mouse is over it. */
     async actions(name: string): Promise<string[]> {
         const row = this.row(name);

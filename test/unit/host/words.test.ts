@@ -8,7 +8,7 @@ import type { EngineState } from '../../../src/engine/engine';
 import { EngineError } from '../../../src/engine/errors';
 import { pipCommand } from '../../../src/engine/setUp';
 import { STATUS_COMMANDS, statusItem, type StatusMessage } from '../../../src/engine/status';
-import { runItem, runTooltip } from '../../../src/runs/describe';
+import { deletionDetail, runItem, runTooltip } from '../../../src/runs/describe';
 import { findingProblems, parseFindings, recipeProblems, stillbornCause, stillbornFinding } from '../../../src/runs/problems';
 import { newerRun } from '../../../src/runs/newer';
 import { resultsSnapshot, runningSnapshot } from '../../../src/runs/publish';
@@ -26,13 +26,22 @@ describe('a run in the Runs view', () => {
     it('has the words that the menus of package.json look for', () => {
         const words = (change: Partial<Run>): string => runItem(run(change), 'en').contextValue;
         assert.equal(words({}), 'run running result');
-        assert.equal(words({ state: 'done', hasResult: true }), 'run result checkpoint');
+        assert.equal(words({ state: 'done', hasResult: true }), 'run result checkpoint deletable');
         assert.equal(words({ state: 'cancelling' }), 'run result');
         assert.equal(words({ state: 'cancelling', stoppable: true }), 'run stoppable result');
-        assert.equal(words({ state: 'failed' }), 'run');
-        assert.equal(words({ state: 'interrupted', resumable: true }), 'run resumable result');
+        assert.equal(words({ state: 'failed' }), 'run deletable');
+        assert.equal(words({ state: 'interrupted', resumable: true }), 'run resumable result deletable');
         const manifest = readFileSync(path.join(root, 'package.json'), 'utf8');
-        for (const word of ['running', 'stoppable', 'resumable', 'result', 'checkpoint']) assert.match(manifest, new RegExp(`viewItem =~ /\\\\\\\\b${word}\\\\\\\\b/`));
+        for (const word of ['running', 'stoppable', 'resumable', 'result', 'checkpoint', 'deletable']) assert.match(manifest, new RegExp(`viewItem =~ /\\\\\\\\b${word}\\\\\\\\b/`));
+    });
+
+    it('says before it is deleted what goes and what stays', () => {
+        const shown = (file: string): string => path.relative('/w', file);
+        const done = run({ state: 'done', hasResult: true });
+        assert.equal(deletionDetail(done, 'trash', shown), 'Its directory runs/1, with its results and log, is moved to the trash.\n\nThe quantized checkpoint ../ws/output stays.');
+        assert.equal(deletionDetail(run({ state: 'failed' }), 'delete', shown), 'Its directory runs/1, with its results and log, is deleted for good.');
+        const within = run({ state: 'done', hasResult: true, record: record({ output: '/w/runs/1/output' }) });
+        assert.match(deletionDetail(within, 'trash', shown), /So is the quantized checkpoint, which lies in it\.$/);
     });
 
     it('says how far it is, and what became of it', () => {
@@ -128,6 +137,8 @@ describe('what the language server is told', () => {
 
     it('is what runs now, and how far it is', () => {
         assert.deepEqual(runningSnapshot(runs, uri).recipes, { 'file:///w/a.quant.yaml': { run: '4', label: '', stage: 'running', output: '/ws/output' } });
+        const unborn = runningSnapshot([run({ directory: '/w/runs/6', id: '6', state: 'starting', record: undefined }), ...runs], uri).recipes['file:///w/a.quant.yaml'];
+        assert.deepEqual(unborn, { run: '6', label: '', stage: 'starting', output: undefined });
     });
 
     it('is the newest run that can be resumed, when none has come after it', () => {
@@ -159,7 +170,7 @@ describe('the newer run that a panel points at', () => {
 
 describe('the status bar item', () => {
     const hello = { protocol: 1, engine: '0.1.0', python: '3.12.1', executable: '/py', pid: 5, host: 'gpu-box' };
-    const message = (engine: object, change: Partial<StatusMessage> = {}): StatusMessage => ({ engine: engine as EngineState, runs: [], devices: undefined, host: 'gpu_box', ...change });
+    const message = (engine: object, change: Partial<StatusMessage> = {}): StatusMessage => ({ engine: engine as EngineState, runs: [], devices: undefined, host: 'gpu_box', fault: undefined, ...change });
 
     it('is a pure function of one message', () => {
         const texts = [
@@ -171,6 +182,15 @@ describe('the status bar item', () => {
             ['$(circuit-board) Quant: idle', 'normal'], ['$(loading~spin) Quant: starting', 'normal'], ['$(circuit-board) Quant: restarting', 'warning'],
             ['$(circuit-board) Quant: error', 'error'], ['$(loading~spin) Quant: quantize 3/6', 'normal'], ['$(loading~spin) Quant: 2 runs', 'normal'],
         ]);
+    });
+
+    it('tells of a recipe that was not run, until something runs', () => {
+        const fault = { title: 'w3 was not run', cause: 'line 4: “sampels” is <not> a key' };
+        const item = statusItem(message({ kind: 'idle' }, { fault }));
+        assert.deepEqual([item.text, item.severity, item.command], ['$(error) Quant: w3 was not run', 'error', 'quant.showFault']);
+        assert.match(item.tooltip, /line 4: “sampels” is \\<not\\> a key/);
+        assert.match(item.accessibleLabel, /line 4/);
+        assert.equal(statusItem(message({ kind: 'idle' }, { fault, runs: [run()] })).text, '$(loading~spin) Quant: quantize 3/6');
     });
 
     it('shows the memory of the first GPU, and every device in the tooltip', () => {

@@ -147,6 +147,8 @@ describe('code lenses', () => {
     it('offer no second cancelling, and to stop at once when that is due', () => {
         const lens = (stage: Running['stage']) => codeLenses('file:///r', facts({ running: { run: '/runs/1', label: 'Cancelling…', stage, output: undefined } }))[0]?.command;
         assert.deepEqual([lens('cancelling')?.title, lens('cancelling')?.command], ['$(loading~spin) Cancelling…', '']);
+        // Nor is one that has not begun: the second of two clicks on Run would cancel it.
+        assert.deepEqual([lens('starting')?.title, lens('starting')?.command], ['$(loading~spin) Starting…', '']);
         assert.deepEqual([lens('stoppable')?.title, lens('stoppable')?.command], ['$(debug-stop) Cancelling… Stop Now', 'quant.stopRun']);
     });
 

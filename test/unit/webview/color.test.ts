@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../../../scripts/lib/paths.mjs';
 import { contrast, fromOklab, inkOn, luminance, mix, parseColor, toHex, toOklab, type Rgb } from '../../../webview/shared/color';
-import { rampOf } from '../../../webview/sensitivity/scale';
+import { bandsOf, rampOf } from '../../../webview/sensitivity/scale';
 
 const color = (text: string): Rgb => {
     const parsed = parseColor(text);
@@ -73,4 +73,26 @@ describe('the contributed heat colours', () => {
             });
         });
     }
+
+    for (const theme of ['highContrast', 'highContrastLight']) {
+        it(`are bands in ${theme}: each text reads at 7 : 1, each band is told from the next by lightness`, () => {
+            const ramp = bandsOf(stop('quant.heatLow', theme), stop('quant.heatMiddle', theme), stop('quant.heatHigh', theme));
+            const fills = ramp.samples.map(color);
+            for (const share of [0, 0.2, 0.5, 0.8, 1]) assert.ok(ramp.samples.includes(ramp.at(share).fill));
+            for (const fill of fills) assert.ok(contrast(fill, color(inkOn(fill))) >= 7, toHex(fill));
+            fills.slice(1).forEach((fill, index) => {
+                const before = fills[index];
+                assert.ok(before && luminance(fill) > luminance(before) && contrast(fill, before) >= 1.3, toHex(fill));
+            });
+        });
+    }
+
+    it('are bands that hold whatever colours somebody sets, in either order', () => {
+        for (const ends of [['#000000', '#777777', '#ffffff'], ['#ff0000', '#808080', '#00ff00'], ['#ffffff', '#0000ff', '#000000']]) {
+            const [low, middle, high] = ends.map(color) as [Rgb, Rgb, Rgb];
+            const fills = bandsOf(low, middle, high).samples.map(color);
+            for (const fill of fills) assert.ok(contrast(fill, color(inkOn(fill))) >= 7, `${ends.join()}: ${toHex(fill)}`);
+            assert.equal(luminance(fills[0] as Rgb) <= luminance(fills[6] as Rgb), luminance(low) <= luminance(high));
+        }
+    });
 });

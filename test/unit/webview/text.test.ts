@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { Announcer } from '../../../webview/shared/announcer';
-import { decimalsFor, Formats } from '../../../webview/shared/format';
+import { Formats } from '../../../webview/shared/format';
 import { setStrings, t } from '../../../webview/shared/strings';
 import { exactValue, toCsv, toMarkdown } from '../../../webview/sensitivity/exportTable';
 import { modelOf } from '../../../webview/sensitivity/model';
@@ -18,14 +18,6 @@ describe('numbers', () => {
         assert.equal(formats.percent(0.9134), '91.3%');
         assert.deepEqual([0, 999, 1000, 9_842_176, 123_456_789].map((count) => formats.bytes(count)), ['0 B', '999 B', '1.00 kB', '9.84 MB', '123 MB']);
         assert.deepEqual([4.23, 42, 200, 7500, 270_000].map((seconds) => formats.duration(seconds)), ['4.2 s', '42 s', '3 min 20 s', '2 h 5 min', '3 d 3 h']);
-    });
-
-    it('show as many digits as the error warrants', () => {
-        assert.deepEqual(formats.withError(13.472, 0.214), { value: '13.47', error: '0.21' });
-        assert.deepEqual(formats.withError(0.0312, 0.0008), { value: '0.0312', error: '0.0008' });
-        assert.deepEqual(formats.withError(1234, 150), { value: '1,234', error: '150' });
-        assert.deepEqual(formats.withError(5.2, 0), { value: '5.20', error: '0.00' });
-        assert.equal(decimalsFor(Number.NaN, 1), 2);
     });
 });
 
