@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from quant_engine.formats.numbers import largest
 from quant_engine.lazy import torch
-from quant_engine.linalg.products import exact_products
+from quant_engine.linalg.products import add_products
 from quant_engine.methods.types import Noise, Ranges, Statistics
 
 if TYPE_CHECKING:
@@ -235,16 +235,7 @@ class _DeviceSum:
             return
         if self._recent is None:
             self._recent = torch.zeros_like(self._sum, dtype=torch.float32)
-        with exact_products(X) as (left, multiply):
-            right = left if Y is None else Y.to(left.dtype)
-            for start in range(0, len(self._sum), _PANEL):
-                stop = min(start + _PANEL, len(self._sum))
-                rows = slice(0, stop) if Y is None else slice(None)
-                into = self._recent[rows, start:stop]
-                if left.dtype == torch.float32:
-                    into.addmm_(left[:, rows].t(), right[:, start:stop])
-                else:
-                    into += multiply(left[:, rows].t(), right[:, start:stop])
+        add_products(self._recent, X, X if Y is None else Y, _PANEL, upper=Y is None)
         self._chunks += 1
         if self._chunks == _CHUNKS:
             self._flush()
