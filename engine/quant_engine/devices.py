@@ -56,4 +56,5 @@ def device_class(devices: Sequence[Device]) -> str:
 
     if devices[0].id != "cpu" or len(devices) > 1:
         return ", ".join(device.name for device in devices)
-    return f"cpu with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    units = ", AMX" if torch.cpu._is_amx_tile_supported() else ""
+    return f"cpu with {torch.backends.cpu.get_cpu_capability()}{units}, {torch.get_num_threads()} threads"

@@ -20,16 +20,16 @@ class MixedDevicesError(Exception):
 
 
 class _Placed(torch.Tensor):
-    """`inner`, a CPU tensor, on another device."""
+    """`behind`, a CPU tensor, on another device."""
 
     @staticmethod
-    def __new__(cls, inner: torch.Tensor, device: torch.device) -> _Placed:
+    def __new__(cls, behind: torch.Tensor, device: torch.device) -> _Placed:
         return torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, inner.shape, strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype, device=device
+            cls, behind.shape, strides=behind.stride(), storage_offset=behind.storage_offset(), dtype=behind.dtype, device=device
         )
 
-    def __init__(self, inner: torch.Tensor, device: torch.device) -> None:
-        self.inner = inner
+    def __init__(self, behind: torch.Tensor, device: torch.device) -> None:
+        self.behind = behind
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
@@ -47,7 +47,7 @@ class _Numbers(TorchFunctionMode):
             device = kwargs.pop("device")
             return function(*args, **kwargs).to(device)
         if function is torch.Tensor.tolist and isinstance(args[0], _Placed):
-            return args[0].inner.tolist()
+            return args[0].behind.tolist()
         return function(*args, **kwargs)
 
 
@@ -87,7 +87,7 @@ def _run(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if operation is torch.ops.aten.copy_.default:
         where = args[0].device
     found = operation(*_inner(args), **_inner(kwargs))
-    known = {id(one.inner): one for one in tensors if isinstance(one, _Placed)}
+    known = {id(one.behind): one for one in tensors if isinstance(one, _Placed)}
 
     def placed(one: Any) -> Any:
         if not isinstance(one, torch.Tensor) or where.type == "cpu":
@@ -98,9 +98,9 @@ def _run(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def _inner(value: Any) -> Any:
-    return tree_map(lambda one: one.inner if isinstance(one, _Placed) else one, value)
+    return tree_map(lambda one: one.behind if isinstance(one, _Placed) else one, value)
 
 
 def here(tensor: torch.Tensor) -> torch.Tensor:
     """The CPU tensor behind one of these."""
-    return tensor.inner if isinstance(tensor, _Placed) else tensor
+    return tensor.behind if isinstance(tensor, _Placed) else tensor

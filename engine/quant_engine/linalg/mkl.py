@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112
 _INT, _FLOAT, _POINTER = ctypes.c_int, ctypes.c_float, ctypes.c_void_p
 _MOST = 2**31 - 1
-_TOKENS = 2048
+_TOKENS = 1024
 """Rows of one call: what MKL copies of them for the matrix units stays in the cores' caches."""
 
 
