@@ -142,16 +142,24 @@ def depth(work: Path, blocks: Sequence[int], samples: int, length: int) -> None:
         print(f"| {number} | {Checkpoint.open(checkpoint).bytes / 1e6:.0f} | {measured.peak_bytes / 1e6:.0f} |")
 
 
-def sensitivity(checkpoint: Path, work: Path, samples: int, length: int) -> None:
-    note("sensitivity: engine, then the naive loop")
+def sensitivity(checkpoint: Path, name: str, work: Path, samples: int, length: int, layers: int | None = None) -> None:
+    """layers: of how many the slowest way is measured; None: of all."""
+    note(f"sensitivity of {name}: engine, all candidates in hooks, a forward for each")
     data = ROOT / "samples/calibration.jsonl"
     command = [sys.executable, str(HERE / "sensitivity_bench.py"), str(checkpoint), str(data), str(samples), str(length)]
+    command += ["--layers", str(layers)] if layers else []
     found = json.loads(run(command, work / "sensitivity.log", ENVIRONMENT).output.splitlines()[-1])
-    print(f"\n### Sensitivity: {found['candidates']} candidates × {found['layers']} layers, {samples} × {length} tokens\n")
-    print("| | s |\n|---|---|")
-    print(f"| engine, from loading to the last SQNR | {found['engine_seconds']:.1f} |")
-    print(f"| one forward for each layer and candidate (forwards alone) | {found['naive_seconds']:.1f} |")
-    print(f"\nRatio {found['ratio']:.1f}×, largest SQNR difference {found['largest_difference_db']:.1e} dB.")
+    seconds, part = found["engine_seconds"], ""
+    if found["forwards_layers"] < found["layers"]:
+        part = f", from {found['forwards_layers']} of the layers"
+    print(f"\n### Sensitivity: {found['candidates']} candidates × {found['layers']} layers of {name}, {samples} × {length} tokens\n")
+    print("| | s | ratio | largest difference of SQNR, dB |\n|---|---|---|---|")
+    print(f"| engine, from loading to the last SQNR | {seconds:.1f} | | |")
+    print(f"| engine, the first two candidates alone | {found['engine_seconds_two_candidates']:.1f} | | |")
+    ways = (("hooks", "one forward, all candidates in its hooks"), ("forwards", f"a forward for each layer and candidate{part}"))
+    for key, title in ways:
+        other = found[f"{key}_seconds"]
+        print(f"| {title} | {other:.1f} | {other / seconds:.1f}× | {found[f'{key}_difference_db']:.1e} |")
 
 
 def stream(work: Path, rounds: int) -> None:
@@ -183,7 +191,8 @@ def main() -> None:
     if options.only in (None, "depth"):
         depth(work, (4, 8, 16), 64, 512)
     if options.only in (None, "sensitivity"):
-        sensitivity(SAMPLE, work, 32, 256)
+        sensitivity(SAMPLE, "the sample", work, 32, 256)
+        sensitivity(widened(work, 8), "the sample widened 4×, 8 blocks", work, 64, 512, layers=3)
     if options.only in (None, "stream"):
         stream(work, options.rounds)
 
