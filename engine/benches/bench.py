@@ -142,8 +142,11 @@ def depth(work: Path, blocks: Sequence[int], samples: int, length: int) -> None:
         print(f"| {number} | {Checkpoint.open(checkpoint).bytes / 1e6:.0f} | {measured.peak_bytes / 1e6:.0f} |")
 
 
-def sensitivity(checkpoint: Path, name: str, work: Path, samples: int, length: int, layers: int | None = None) -> None:
-    """layers: of how many the slowest way is measured; None: of all."""
+def sensitivity(
+    modelopt: Path, checkpoint: Path, name: str, work: Path, samples: int, length: int, sequences: int, layers: int | None = None
+) -> None:
+    """modelopt: Python of its environment. sequences: of the samples, that ModelOpt sees. layers: of how many the slowest way is measured;
+    None: of all."""
     note(f"sensitivity of {name}: engine, all candidates in hooks, a forward for each")
     data = ROOT / "samples/calibration.jsonl"
     command = [sys.executable, str(HERE / "sensitivity_bench.py"), str(checkpoint), str(data), str(samples), str(length)]
@@ -160,6 +163,11 @@ def sensitivity(checkpoint: Path, name: str, work: Path, samples: int, length: i
     for key, title in ways:
         other = found[f"{key}_seconds"]
         print(f"| {title} | {other:.1f} | {other / seconds:.1f}× | {found[f'{key}_difference_db']:.1e} |")
+    note(f"sensitivity of {name}: ModelOpt")
+    tokens, _ = save_tokens(checkpoint, work, samples, length)
+    command = [str(modelopt), str(HERE / "modelopt_rival.py"), str(checkpoint), str(tokens), str(sequences)]
+    scored = json.loads(run(command, work / "modelopt.log", {"OMP_NUM_THREADS": "2"}).output.splitlines()[-1])["seconds"]
+    print(f"| ModelOpt's gradient score of eight formats, {sequences} of the {samples} sequences | {scored:.1f} | {scored / seconds:.1f}× | |")
 
 
 def stream(work: Path, rounds: int) -> None:
@@ -173,6 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=ROOT / ".bench")
     parser.add_argument("--rival", type=Path, help="Python of an environment that has llm-compressor already")
+    parser.add_argument("--modelopt", type=Path, help="Python of an environment that has ModelOpt already")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "smoothquant-gptq", "sensitivity", "depth", "stream"])
     options = parser.parse_args()
@@ -191,8 +200,9 @@ def main() -> None:
     if options.only in (None, "depth"):
         depth(work, (4, 8, 16), 64, 512)
     if options.only in (None, "sensitivity"):
-        sensitivity(SAMPLE, "the sample", work, 32, 256)
-        sensitivity(widened(work, 8), "the sample widened 4×, 8 blocks", work, 64, 512, layers=3)
+        modelopt = options.modelopt or rival_environment.ensure(work / "modelopt", rival_environment.MODELOPT)
+        sensitivity(modelopt, SAMPLE, "the sample", work, 32, 256, sequences=8)
+        sensitivity(modelopt, widened(work, 8), "the sample widened 4×, 8 blocks", work, 64, 512, sequences=2, layers=2)
     if options.only in (None, "stream"):
         stream(work, options.rounds)
 
