@@ -167,7 +167,8 @@ def sensitivity(
     tokens, _ = save_tokens(checkpoint, work, samples, length)
     command = [str(modelopt), str(HERE / "modelopt_rival.py"), str(checkpoint), str(tokens), str(sequences)]
     scored = json.loads(run(command, work / "modelopt.log", {"OMP_NUM_THREADS": "2"}).output.splitlines()[-1])["seconds"]
-    print(f"| ModelOpt's gradient score of eight formats, {sequences} of the {samples} sequences | {scored:.1f} | {scored / seconds:.1f}× | |")
+    title = f"ModelOpt's gradient score of eight formats, {sequences} of the {samples} sequences"
+    print(f"| {title} | {scored:.1f} | {scored / seconds:.1f}× | |")
 
 
 def stream(work: Path, rounds: int) -> None:
