@@ -1,4 +1,4 @@
-"""`npm run bench`: the engine beside llm-compressor, and the sensitivity pass beside the naive loop; prints Markdown.
+"""`npm run bench`: the engine beside llm-compressor and GPTQModel, and the sensitivity pass beside other ways; prints Markdown.
 
 Everything that is compared is measured in this one run, one after the other, on the same checkpoint, tokens and scheme.
 """
@@ -11,15 +11,16 @@ import platform
 import shutil
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy
 
-import rival_environment
 from measured_process import Measured, run
 from quant_engine.checkpoint import Checkpoint
 from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer
+from rivals import GPTQMODEL, LLM_COMPRESSOR, MODELOPT, Rival
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -44,7 +45,7 @@ USES = {
     "smoothquant": "{ method: smoothquant, scheme: W8A8, strength: 0.5 }",
     "smoothquant-gptq": "{ method: smoothquant, scheme: W8A8, strength: 0.5, rounding: gptq }",
 }
-"""What the engine is asked for beside each recipe of rival.py."""
+"""What the engine is asked for beside each recipe of the rivals."""
 TITLES = {
     "gptq": "GPTQ W4A16 g128",
     "awq": "AWQ W4A16 g128, scale search alone",
@@ -79,21 +80,24 @@ def quantize_engine(checkpoint: Path, work: Path, samples: int, length: int, met
     return measured, json.loads(measured.output)["seconds"]
 
 
-def quantize_rival(python: Path, checkpoint: Path, work: Path, tokens: Path, method: str) -> tuple[Measured, dict[str, float]]:
-    output = work / "llm-compressor"
-    shutil.rmtree(output, ignore_errors=True)
-    command = [str(python), str(HERE / "rival.py"), str(checkpoint), str(tokens), str(output), method]
-    measured = run(command, work / "llm-compressor.log", {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"})
-    return measured, json.loads((output / "times.json").read_text())
-
-
 def perplexity(checkpoint: Path, tokens: Path, work: Path) -> float:
     command = [sys.executable, str(HERE / "perplexity.py"), str(checkpoint), str(tokens)]
     return float(run(command, work / "perplexity.log", ENVIRONMENT).output.split()[-1])
 
 
+def readable(output: Path, work: Path) -> Path:
+    """The same weights in the layout that transformers reads without the tool that wrote them."""
+    if (output / "quantize_config.json").is_file():
+        converted = work / f"{output.name}-converted"
+        shutil.rmtree(converted, ignore_errors=True)
+        command = [sys.executable, "-m", "quant_engine", "convert", str(output), "--to", "compressed-tensors", str(converted)]
+        run(command, work / "convert.log", ENVIRONMENT)
+        return converted
+    return output
+
+
 def against_rival(
-    python: Path, checkpoint: Path, name: str, work: Path, samples: int, length: int, rounds: int, method: str = "gptq"
+    rival: Rival, python: Path, checkpoint: Path, name: str, work: Path, samples: int, length: int, rounds: int, method: str = "gptq"
 ) -> None:
     work.mkdir(parents=True, exist_ok=True)
     calibration, held_out = save_tokens(checkpoint, work, samples, length)
@@ -101,15 +105,15 @@ def against_rival(
     for index in range(rounds):
         note(f"{name}: round {index + 1} of {rounds}: engine")
         ours, phases = quantize_engine(checkpoint, work, samples, length, method)
-        note(f"{name}: round {index + 1} of {rounds}: llm-compressor")
-        theirs, times = quantize_rival(python, checkpoint, work, calibration, method)
+        note(f"{name}: round {index + 1} of {rounds}: {rival.name}")
+        theirs, times = rival.quantize(python, checkpoint, work, calibration, method)
         process.append((ours.seconds, theirs.seconds))
         step.append((phases["quantize"], times["quantize"]))
         memory.append((ours.peak_bytes, theirs.peak_bytes))
-        note(f"  engine {ours.seconds:.1f} s {phases}, llm-compressor {theirs.seconds:.1f} s {times}")
+        note(f"  engine {ours.seconds:.1f} s {phases}, {rival.name} {theirs.seconds:.1f} s {times}")
     size = Checkpoint.open(checkpoint)
     print(f"\n### {TITLES[method]} on {name}: {size.parameters / 1e6:.1f} M parameters, {samples} × {length} tokens, {size.dtype}\n")
-    print("| | engine | llm-compressor | ratio |\n|---|---|---|---|")
+    print(f"| | engine | {rival.name} | ratio |\n|---|---|---|---|")
     for title, pairs, scale in (
         ("quantization step, s", step, 1.0),
         ("whole process (imports, load, quantize, write), s", process, 1.0),
@@ -119,7 +123,7 @@ def against_rival(
         ratios = [pair[1] / pair[0] for pair in pairs]
         spread = f" ({min(ratios):.2f}–{max(ratios):.2f})" if rounds > 1 else ""
         print(f"| {title} | {ours_median:.2f} | {theirs_median:.2f} | {statistics.median(ratios):.2f}×{spread} |")
-    figures = [perplexity(path, held_out, work) for path in (checkpoint, work / "engine", work / "llm-compressor")]
+    figures = [perplexity(path, held_out, work) for path in (checkpoint, work / "engine", readable(work / rival.name, work))]
     print(f"| held-out perplexity by transformers (original {figures[0]:.4f}) | {figures[1]:.4f} | {figures[2]:.4f} | |")
 
 
@@ -142,16 +146,33 @@ def depth(work: Path, blocks: Sequence[int], samples: int, length: int) -> None:
         print(f"| {number} | {Checkpoint.open(checkpoint).bytes / 1e6:.0f} | {measured.peak_bytes / 1e6:.0f} |")
 
 
-def sensitivity(checkpoint: Path, work: Path, samples: int, length: int) -> None:
-    note("sensitivity: engine, then the naive loop")
+def sensitivity(
+    modelopt: Path, checkpoint: Path, name: str, work: Path, samples: int, length: int, sequences: int, layers: int | None = None
+) -> None:
+    """modelopt: Python of its environment. sequences: of the samples, that ModelOpt sees. layers: of how many the slowest way is measured;
+    None: of all."""
+    note(f"sensitivity of {name}: engine, all candidates in hooks, a forward for each")
     data = ROOT / "samples/calibration.jsonl"
     command = [sys.executable, str(HERE / "sensitivity_bench.py"), str(checkpoint), str(data), str(samples), str(length)]
+    command += ["--layers", str(layers)] if layers else []
     found = json.loads(run(command, work / "sensitivity.log", ENVIRONMENT).output.splitlines()[-1])
-    print(f"\n### Sensitivity: {found['candidates']} candidates × {found['layers']} layers, {samples} × {length} tokens\n")
-    print("| | s |\n|---|---|")
-    print(f"| engine, from loading to the last SQNR | {found['engine_seconds']:.1f} |")
-    print(f"| one forward for each layer and candidate (forwards alone) | {found['naive_seconds']:.1f} |")
-    print(f"\nRatio {found['ratio']:.1f}×, largest SQNR difference {found['largest_difference_db']:.1e} dB.")
+    seconds, part = found["engine_seconds"], ""
+    if found["forwards_layers"] < found["layers"]:
+        part = f", from {found['forwards_layers']} of the layers"
+    print(f"\n### Sensitivity: {found['candidates']} candidates × {found['layers']} layers of {name}, {samples} × {length} tokens\n")
+    print("| | s | ratio | largest difference of SQNR, dB |\n|---|---|---|---|")
+    print(f"| engine, from loading to the last SQNR | {seconds:.1f} | | |")
+    print(f"| engine, the first two candidates alone | {found['engine_seconds_two_candidates']:.1f} | | |")
+    ways = (("hooks", "one forward, all candidates in its hooks"), ("forwards", f"a forward for each layer and candidate{part}"))
+    for key, title in ways:
+        other = found[f"{key}_seconds"]
+        print(f"| {title} | {other:.1f} | {other / seconds:.1f}× | {found[f'{key}_difference_db']:.1e} |")
+    note(f"sensitivity of {name}: ModelOpt")
+    tokens, _ = save_tokens(checkpoint, work, samples, length)
+    done = MODELOPT.run(modelopt, checkpoint, tokens, sequences, log=work / "modelopt.log")
+    scored = json.loads(done.output.splitlines()[-1])["seconds"]
+    title = f"ModelOpt's gradient score of eight formats, {sequences} of the {samples} sequences"
+    print(f"| {title} | {scored:.1f} | {scored / seconds:.1f}× | |")
 
 
 def stream(work: Path, rounds: int) -> None:
@@ -161,31 +182,49 @@ def stream(work: Path, rounds: int) -> None:
     print(run(command, work / "stream.log", ENVIRONMENT).output)
 
 
+def sections(work: Path, environments: Path, rounds: int) -> dict[str, Callable[[], None]]:
+    """What can be asked for alone, in the order of the whole."""
+    name = "the sample widened 4×, 8 blocks"
+
+    def wide(rival: Rival, method: str) -> None:
+        python = rival.ensure(environments / rival.name)
+        against_rival(rival, python, widened(work, 8), name, work / "wide", 64, 512, rounds, method)
+
+    def sample() -> None:
+        python = LLM_COMPRESSOR.ensure(environments / LLM_COMPRESSOR.name)
+        against_rival(LLM_COMPRESSOR, python, SAMPLE, "the sample", work / "sample", 64, 256, rounds)
+
+    def both_sensitivities() -> None:
+        python = MODELOPT.ensure(environments / MODELOPT.name)
+        sensitivity(python, SAMPLE, "the sample", work, 32, 256, sequences=8)
+        sensitivity(python, widened(work, 8), name, work, 64, 512, sequences=2, layers=2)
+
+    return {
+        "sample": sample,
+        "wide": partial(wide, LLM_COMPRESSOR, "gptq"),
+        **{method: partial(wide, LLM_COMPRESSOR, method) for method in ("awq", "smoothquant", "smoothquant-gptq")},
+        "gptqmodel": partial(wide, GPTQMODEL, "gptq"),
+        "depth": partial(depth, work, (4, 8, 16), 64, 512),
+        "sensitivity": both_sensitivities,
+        "stream": partial(stream, work, rounds),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=ROOT / ".bench")
-    parser.add_argument("--rival", type=Path, help="Python of an environment that has llm-compressor already")
+    parser.add_argument("--environments", type=Path, help="Where the rivals' environments are, or are made. Default: in the work folder.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["sample", "wide", "awq", "smoothquant", "smoothquant-gptq", "sensitivity", "depth", "stream"])
+    parser.add_argument("--only", help="Sections with commas between them; a wrong name lists them.")
     options = parser.parse_args()
-    work: Path = options.work
-    work.mkdir(parents=True, exist_ok=True)
+    options.work.mkdir(parents=True, exist_ok=True)
+    all_of_them = sections(options.work, options.environments or options.work, options.rounds)
+    asked = options.only.split(",") if options.only else list(all_of_them)
+    if unknown := set(asked) - all_of_them.keys():
+        parser.error(f"there is no section {', '.join(sorted(unknown))}; there are {', '.join(all_of_them)}")
     print(f"Machine: {platform.machine()}, 2 threads, Python {platform.python_version()}, torch on the CPU.")
-    if options.only not in ("sensitivity", "depth", "stream"):
-        python = options.rival or rival_environment.ensure(work / "rival")
-    if options.only in (None, "sample"):
-        against_rival(python, SAMPLE, "the sample", work / "sample", 64, 256, options.rounds)
-    methods = [method for method in USES if options.only in (None, "wide" if method == "gptq" else method)]
-    if methods:
-        wide = widened(work, 8)
-        for method in methods:
-            against_rival(python, wide, "the sample widened 4×, 8 blocks", work / "wide", 64, 512, options.rounds, method)
-    if options.only in (None, "depth"):
-        depth(work, (4, 8, 16), 64, 512)
-    if options.only in (None, "sensitivity"):
-        sensitivity(SAMPLE, work, 32, 256)
-    if options.only in (None, "stream"):
-        stream(work, options.rounds)
+    for name in asked:
+        all_of_them[name]()
 
 
 if __name__ == "__main__":

@@ -3,18 +3,20 @@
 bfloat16 and float16 values multiply exactly in float32, so only the summation rounds. Products of bfloat16 values run
 on the hardware's bfloat16 units with float32 sums, several thousand tokens at a time; a few of these chunks are added up
 in float32, and these sums in float64.
+
+Inputs may lie on several devices: each sums what it has, and these sums are added up on the device of the first input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from quant_engine.formats.numbers import largest
 from quant_engine.lazy import torch
-from quant_engine.linalg.products import exact_products
+from quant_engine.linalg.products import add_products
 from quant_engine.methods.types import Noise, Ranges, Statistics
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Inputs:
         found: Ranges | None = None
         for X in self._rows():
             # Two passes: torch's one-pass aminmax over rows takes six times as long.
-            lowest, highest = X.amin(0).double(), X.amax(0).double()
+            lowest, highest = self._home(X.amin(0)), self._home(X.amax(0))
             found = Ranges(torch.minimum(found.lowest, lowest), torch.maximum(found.highest, highest)) if found else Ranges(lowest, highest)
         return found or Ranges(self._zeros(), self._zeros())
 
@@ -70,22 +72,28 @@ class Inputs:
         """max|x| of each column (in,), float64; zero when there is no row."""
         found = self._zeros()
         for X in self._rows():
-            found = torch.maximum(found, largest(X, 0).double())
+            found = torch.maximum(found, self._home(largest(X, 0)))
         return found
 
     def magnitudes(self) -> Tensor:
         """Σ|x| of each column (in,), float64."""
         total = self._zeros()
         for X in self._rows():
-            total += X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32)
+            total += self._home(X.abs().sum(0, dtype=torch.float64 if X.dtype == torch.float64 else torch.float32))
         return total
 
     def _rows(self) -> Iterator[Tensor]:
         return (X for X in _chunks(self.again()) if len(X))
 
     def _zeros(self) -> Tensor:
-        device = next((X.device for X in self.again()), None)
-        return torch.zeros(self.columns, dtype=torch.float64, device=device)
+        return torch.zeros(self.columns, dtype=torch.float64, device=self._device)
+
+    def _home(self, found: Tensor) -> Tensor:
+        return found.to(self._device, torch.float64)
+
+    @cached_property
+    def _device(self) -> torch.device | None:
+        return next((X.device for X in self.again()), None)
 
 
 def _is_finite(X: Tensor) -> bool:
@@ -96,16 +104,10 @@ def _is_finite(X: Tensor) -> bool:
 
 def _gram_of(inputs: Iterable[Tensor]) -> tuple[Tensor, int]:
     """XᵀX, and the number of rows."""
-    gram: GramSum | None = None
-    tokens = 0
+    gram, tokens = GramSum(), 0
     for X in _chunks(inputs):
-        if gram is None:
-            gram = GramSum(X.shape[1], X)
-        if len(X):  # of a block's experts some may get no token
-            gram.add(X)
+        gram.add(X)
         tokens += X.shape[0]
-    if gram is None:
-        raise ValueError("statistics need at least one input")
     return gram.total(), tokens
 
 
@@ -114,15 +116,10 @@ def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
 
     N in X's own dtype: a bfloat16 N is off by 2⁻⁹ of itself, which moves an error sum by 10⁻⁵ of itself.
     """
-    columns = statistics.columns
-    own = cross = None
+    own, cross = GramSum(), GramSum()
     for X, N in _noise_chunks(_batches(statistics), quantizer):
-        if own is None or cross is None:
-            own, cross = GramSum(columns, X), GramSum(columns, X)
         own.add(N)
         cross.add(X, N)
-    if own is None or cross is None:
-        raise ValueError("the inputs of these statistics are gone")
     return Noise(own.total(), cross.total())
 
 
@@ -162,74 +159,95 @@ def _batches(statistics: Statistics) -> Iterable[Tensor]:
 def _output_energies(inputs: Iterable[tuple[Tensor, ...]], weights: tuple[Tensor, ...], kind: torch.dtype | None) -> Tensor:
     """Of Σ Xₖ Wₖᵀ over k: the sum of squares of each column."""
     total = torch.zeros(len(weights[0]), dtype=torch.float64, device=weights[0].device)
-    factors: list[Tensor] = []
+    by_device: dict[torch.device, list[Tensor]] = {}
     for parts in inputs:
         # Half precision is slow on CPUs.
         own = torch.float32 if parts[0].dtype == torch.float16 and parts[0].device.type == "cpu" else parts[0].dtype
         own = kind or own
-        factors = factors or [weight.to(own).t() for weight in weights]
+        device = parts[0].device
+        factors = by_device[device] = by_device.get(device) or [weight.to(device, own).t() for weight in weights]
         Y = torch.mm(parts[0].to(own), factors[0]).to(torch.float64 if own == torch.float64 else torch.float32)
         for X, factor in zip(parts[1:], factors[1:], strict=True):
             Y += torch.mm(X.to(own), factor)
-        total += Y.square_().sum(0)
+        total += Y.square_().sum(0).to(total.device)
     return total
 
 
 def _noise_chunks(inputs: Iterable[Tensor], quantizer: InputQuantizer) -> Iterator[tuple[Tensor, Tensor]]:
     """X and N of several thousand tokens at a time (each tokens × in)."""
+    by_device: dict[torch.device, InputQuantizer] = {}
     for X in inputs:
-        yield X, quantizer(X) - X
+        here = by_device[X.device] = by_device.get(X.device) or quantizer.on(X.device)
+        yield X, here(X) - X
 
 
 def _chunks(inputs: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Rows of all inputs, joined to at least CHUNK_TOKENS (the last chunk: what is left). A larger input is cut."""
-    waiting: list[Tensor] = []
-    count = 0
+    """Rows of all inputs of a device, joined to at least CHUNK_TOKENS (the last chunk: what is left). A larger input is cut."""
+    waiting: dict[torch.device, list[Tensor]] = {}
     for tensor in inputs:
+        rows = waiting.setdefault(tensor.device, [])
         for X in tensor.reshape(-1, tensor.shape[-1]).split(CHUNK_TOKENS):
-            waiting.append(X)
-            count += X.shape[0]
-            if count >= CHUNK_TOKENS:
-                yield torch.cat(waiting) if len(waiting) > 1 else waiting[0]
-                waiting, count = [], 0
-    if waiting:
-        yield torch.cat(waiting) if len(waiting) > 1 else waiting[0]
+            rows.append(X)
+            if sum(len(one) for one in rows) >= CHUNK_TOKENS:
+                yield torch.cat(rows) if len(rows) > 1 else rows[0]
+                rows.clear()
+    for rows in waiting.values():
+        if rows:
+            yield torch.cat(rows) if len(rows) > 1 else rows[0]
 
 
 class GramSum:
-    """XᵀX, or XᵀY, over many X (tokens × columns). Of XᵀX the upper triangle's panels are computed, and mirrored at the end."""
+    """XᵀX, or XᵀY, over many X (tokens × columns), each on any device."""
 
-    def __init__(self, columns: int, like: Tensor) -> None:
-        """like: a tensor on the device of the inputs."""
-        self._sum = torch.zeros(columns, columns, dtype=torch.float64, device=like.device)
+    def __init__(self) -> None:
+        self._sums: dict[torch.device, _DeviceSum] = {}
+
+    def add(self, X: Tensor, Y: Tensor | None = None) -> None:
+        """X, Y: CHUNK_TOKENS × columns at most, on one device; of a block's experts some get no row."""
+        if X.device not in self._sums:
+            self._sums[X.device] = _DeviceSum(X.shape[1], X.device)
+        if len(X):
+            self._sums[X.device].add(X, Y)
+
+    def total(self) -> Tensor:
+        """The sum (columns × columns, float64) on the first device; nothing can be added afterwards."""
+        if not self._sums:
+            raise ValueError("statistics need at least one input")
+        first, *others = self._sums.values()
+        for other in others:
+            first.take(other)
+        return first.total()
+
+
+class _DeviceSum:
+    """What one device sums. Of XᵀX the upper triangle's panels are computed, and mirrored at the end."""
+
+    def __init__(self, columns: int, device: torch.device) -> None:
+        self._sum = torch.zeros(columns, columns, dtype=torch.float64, device=device)
         self._recent: Tensor | None = None
         self._chunks = 0
         self._symmetric = True
 
     def add(self, X: Tensor, Y: Tensor | None = None) -> None:
-        """X, Y: CHUNK_TOKENS × columns at most."""
         self._symmetric = Y is None
         if X.dtype == torch.float64:
             self._sum.addmm_(X.t(), X if Y is None else Y)
             return
         if self._recent is None:
             self._recent = torch.zeros_like(self._sum, dtype=torch.float32)
-        with exact_products(X) as (left, multiply):
-            right = left if Y is None else Y.to(left.dtype)
-            for start in range(0, len(self._sum), _PANEL):
-                stop = min(start + _PANEL, len(self._sum))
-                rows = slice(0, stop) if Y is None else slice(None)
-                into = self._recent[rows, start:stop]
-                if left.dtype == torch.float32:
-                    into.addmm_(left[:, rows].t(), right[:, start:stop])
-                else:
-                    into += multiply(left[:, rows].t(), right[:, start:stop])
+        add_products(self._recent, X, X if Y is None else Y, _PANEL, upper=Y is None)
         self._chunks += 1
         if self._chunks == _CHUNKS:
             self._flush()
 
+    def take(self, other: _DeviceSum) -> None:
+        """Add what another device has summed."""
+        self._flush()
+        other._flush()
+        self._sum += other._sum.to(self._sum.device)
+        self._symmetric &= other._symmetric
+
     def total(self) -> Tensor:
-        """The sum (columns × columns, float64); nothing can be added afterwards."""
         self._flush()
         if self._symmetric:
             for start in range(0, len(self._sum), _PANEL):

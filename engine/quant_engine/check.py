@@ -123,6 +123,14 @@ def check(
     return checked
 
 
+def refuse(checked: Checked, error: QuantError, key: Key) -> None:
+    """Add what was found wrong later with what stands under a key."""
+    span = checked.locate(key)
+    assert span is not None
+    checked.recipe = None
+    checked.diagnostics.append(_diagnostic(checked, None, Finding(error.code, error.message, span, advice=error.advice)))
+
+
 def _guard(source: Source, detail: Any) -> Finding:
     """A finding of the model that the schema cannot express."""
     message = str(detail["msg"]).removeprefix("Value error, ")

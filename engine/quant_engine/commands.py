@@ -30,7 +30,8 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and everything else on stderr.")]
 Device = Annotated[
-    str | None, typer.Option(metavar="auto|cpu|cuda:N", help="Where to compute. Default: auto, the first GPU.")
+    str | None,
+    typer.Option(metavar="auto|cpu|cuda:N[,cuda:M…]", help="Where to compute. Default: the recipe's devices, else the first GPU."),
 ]
 Runs = Annotated[
     Path | None, typer.Option(help="Folder for run directories. Default: runs beside the recipe.", file_okay=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from quant_engine.errors import QuantError
 from quant_engine.protocol import Device
@@ -25,23 +26,35 @@ def list_devices() -> list[Device]:
     return devices
 
 
-def resolve_device(asked: str) -> Device:
-    """`auto` is the first GPU, or the CPU without one. Raises QuantError(code="device-missing") that lists what there is."""
+def resolve_devices(asked: str) -> list[Device]:
+    """Of names with commas between them, each device once. `auto` is the first GPU, or the CPU without one; `cuda` the first GPU.
+
+    Raises QuantError(code="device-missing") that lists what there is.
+    """
     devices = list_devices()
-    wanted = (
-        (devices[1].id if len(devices) > 1 else "cpu") if asked == "auto" else "cuda:0" if asked == "cuda" else asked
-    )
-    for device in devices:
-        if device.id == wanted:
-            return device
-    known = ", ".join(device.id for device in devices)
-    raise QuantError(f'there is no device "{asked}"', code="device-missing", advice=f"Use one of: auto, {known}.")
+    by_name = {device.id: device for device in devices}
+    by_name |= {"auto": devices[min(1, len(devices) - 1)], **({"cuda": devices[1]} if len(devices) > 1 else {})}
+    found: list[Device] = []
+    for name in asked.split(","):
+        device = by_name.get(name.strip())
+        if device is None:
+            known = ", ".join(device.id for device in devices)
+            raise QuantError(f'there is no device "{name.strip()}"', code="device-missing", advice=f"Use one of: auto, {known}.")
+        if device not in found:
+            found.append(device)
+    return found
 
 
-def device_class(device: Device) -> str:
-    """What decides how sums are rounded: the kind of GPU, or the CPU's instructions and the number of its threads."""
+def asked_devices(given: str, written: Sequence[str]) -> str:
+    """What is asked for: on the command line, else in the recipe."""
+    return given if given != "auto" or not written else ",".join(written)
+
+
+def device_class(devices: Sequence[Device]) -> str:
+    """What decides how sums are rounded: the kinds of GPUs, or the CPU's instructions and the number of its threads."""
     import torch
 
-    if device.id != "cpu":
-        return device.name
-    return f"cpu with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    if devices[0].id != "cpu" or len(devices) > 1:
+        return ", ".join(device.name for device in devices)
+    units = ", AMX" if torch.cpu._is_amx_tile_supported() else ""
+    return f"cpu with {torch.backends.cpu.get_cpu_capability()}{units}, {torch.get_num_threads()} threads"

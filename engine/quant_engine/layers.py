@@ -115,7 +115,6 @@ def quantize_group(
 ) -> list[QuantizedLayer]:
     """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them, and of the operation before them
     when it takes over a scale, is added to `tensors`. Raises QuantError(code="not-finite")."""
-    _refuse_not_finite(layers, statistics)
     target = fold([layer.name for layer in layers])
     statistics.fold = target.take if target else None
     uses = dict.fromkeys(assignment.get(layer.name) for layer in layers)
@@ -127,6 +126,9 @@ def quantize_group(
         tick(_doing(members, use))
         stack = Stack(members)
         parts = shared.quantize(stack, use, statistics)
+        if not done:
+            # A method that asked for the Gram matrix has it shown for nothing.
+            _refuse_not_finite(layers, statistics)
         quantizer = input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale)
         signals = stack.signals(statistics)
         noises = stack.noises(parts, statistics, quantizer, once=True)

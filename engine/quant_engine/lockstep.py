@@ -17,15 +17,15 @@ class Lockstep:
     """Iterating runs every forward pass up to the next stop and yields what the submodule there is given, its positional
     arguments for each pass.
 
-    stops: submodules that every pass reaches once, in this order. Between two steps the submodule may be changed: the
-    passes continue through it as it is then. After the last step `outputs` has what each pass returned. tick is called
-    before each pass is resumed; what it raises ends the iteration, as does an error in a pass. The passes must not hold
+    stops: submodules that every pass reaches once, in this order; of each stop one for each copy of the module. Between two steps the
+    submodule may be changed: the passes continue through it as it is then. After the last step `outputs` has what each pass returned.
+    tick is called before each pass is resumed; what it raises ends the iteration, as does an error in a pass. The passes must not hold
     thread-local state across a stop.
     """
 
     def __init__(
         self,
-        stops: Sequence[nn.Module],
+        stops: Sequence[Sequence[nn.Module]],
         passes: Sequence[Callable[[], Tensor]],
         tick: Callable[[], None] = lambda: None,
         arrived: Callable[[int, int, tuple[Tensor, ...]], None] = lambda which, stop, given: None,
@@ -38,7 +38,7 @@ class Lockstep:
         self._arrived = arrived
 
     def __iter__(self) -> Iterator[list[tuple[Tensor, ...]]]:
-        hooks = [stop.register_forward_pre_hook(_suspend) for stop in self._stops]
+        hooks = [module.register_forward_pre_hook(_suspend) for stop in self._stops for module in stop]
         running = [greenlet(one) for one in self._passes]
         try:
             for number, stop in enumerate(self._stops):
@@ -55,14 +55,14 @@ class Lockstep:
                 if one:
                     one.throw()
 
-    def _resume(self, one: greenlet, stop: nn.Module | None) -> Any:
+    def _resume(self, one: greenlet, stop: Sequence[nn.Module] | None) -> Any:
         self._tick()
         arrived = one.switch()
         if stop is None:
             if one:
                 raise RuntimeError("a forward pass reached a layer twice")
             return arrived
-        if one.dead or arrived[0] is not stop:
+        if one.dead or not any(arrived[0] is module for module in stop):
             raise RuntimeError("the forward passes of one block do not reach its layers in the same order")
         return arrived[1]
 

@@ -204,6 +204,13 @@ class Recipe(Section):
             "are found at run time), weights are all that is looked at, and they are written as fast as they can be read."
         ),
     )
+    devices: list[Annotated[str, Field(pattern=r"^(cpu|cuda(:[0-9]+)?)$", examples=["cuda:0", "cpu"])]] = Field(
+        default=[],
+        description=(
+            "Devices that share the calibration batches, for example `[cuda:0, cuda:1]`; methods run on the first one. Absent: the first "
+            "GPU, or the CPU without one. `--device` on the command line comes before it."
+        ),
+    )
     candidates: list[ShortUse | LongUse] = Field(
         default=[],
         description=(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from quant_engine import events, stages
 from quant_engine.cancel import CANCELLED_EXIT, Cancellation, listening
-from quant_engine.check import Checked, check
+from quant_engine.check import Checked, check, refuse
 from quant_engine.check_files import target
 from quant_engine.checkpoint.durable import write_failure
-from quant_engine.devices import resolve_device
+from quant_engine.devices import asked_devices, resolve_devices
 from quant_engine.environment import versions
 from quant_engine.errors import Cancelled, QuantError
 from quant_engine.events import Event, RunRecord
@@ -80,8 +80,15 @@ def start(
     if checked.recipe is None:
         return Outcome(BAD_RECIPE, checked)
     refuse_same_output(request.runs_folder, _output(request, checked.recipe))
-    if request.device not in ("auto", "cpu"):  # these exist; of others only torch knows, which takes seconds to import
-        resolve_device(request.device)
+    asked = asked_devices(request.device, checked.recipe.devices)
+    if asked not in ("auto", "cpu"):  # these exist; of others only torch knows, which takes seconds to import
+        try:
+            resolve_devices(asked)
+        except QuantError as error:
+            if request.device != "auto":
+                raise
+            refuse(checked, error, ("devices",))
+            return Outcome(BAD_RECIPE, checked)
     folder = create_folder(request.runs_folder, request.recipe, request.name)
     with held(folder):
         with _writing_to(folder):

@@ -33,14 +33,14 @@ PUBLISHING = "publishing"
 def prepare(work: Work) -> None:
     """Device, checkpoint headers, texts, and the identity that a resumed run must share."""
     from quant_engine.checkpoint import Checkpoint
-    from quant_engine.devices import device_class, resolve_device
+    from quant_engine.devices import asked_devices, device_class, resolve_devices
 
     recipe = work.recipe
     with work.phase("prepare", 3, "steps"):
-        device = resolve_device(work.device)
-        work.device = device.id
-        work.directory.update(device=f"{device.id} ({device.name})")
-        work.tick(f"device {device.id}")
+        devices = resolve_devices(asked_devices(work.device, recipe.devices))
+        work.device, *work.other_devices = [device.id for device in devices]
+        work.directory.update(device=", ".join(f"{device.id} ({device.name})" for device in devices))
+        work.tick(f"device {', '.join(device.id for device in devices)}")
         work.checkpoint = Checkpoint.open(work.path(recipe.model))
         if not work.is_streamed or not family_for(work.checkpoint).verified:
             # transformers has the last word about an architecture whose layers were guessed from their names.
@@ -50,13 +50,13 @@ def prepare(work: Work) -> None:
         note_few(work)
         shared = {
             "code": code_hash(),
-            "device": device_class(device),
+            "device": device_class(devices),
             **({} if work.is_streamed else {"calibration tokens": work.tokens.sha256}),
             **flatten(work.checkpoint.identity(), "checkpoint"),
             **flatten(work.directory.record.environment, "version"),
         }
-        # Where the checkpoint goes changes none of its bytes: a resumed run may choose another place.
-        own = flatten(recipe.model_dump(mode="json", exclude={"output"}), "recipe")
+        # Where the checkpoint goes changes none of its bytes, nor which ones of several equal devices compute: a resumed run may choose.
+        own = flatten(recipe.model_dump(mode="json", exclude={"output", "devices"}), "recipe")
         hold_identity(work.directory.state_folder / "identity.json", {"action": work.action, **shared, **own})
         seed = recipe.calibration.seed if recipe.calibration else None
         work.identity = reuse.measurement_identity(shared, work.checkpoint, seed, recipe.output_format)
@@ -153,6 +153,7 @@ def measure(work: Work) -> None:
             head=head,
             importance=work.importance,
             tick=work.stop_if_asked,
+            others=work.other_devices,
         )
         for block in smaller_batches(work, "measure", work.tokens.batches, attempt):
             journal.add(block.block, [measured_json(layer) for layer in block.layers], block.hidden)
@@ -193,7 +194,14 @@ def quantize(work: Work) -> None:
         if done == blocks and journal.head_done >= head:
             return
         attempt = lambda batches: walk(  # noqa: E731
-            work.model, batches, uses, writer, start=journal.done, hidden=fitted(journal.hidden(), batches), tick=work.stop_if_asked
+            work.model,
+            batches,
+            uses,
+            writer,
+            start=journal.done,
+            hidden=fitted(journal.hidden(), batches),
+            tick=work.stop_if_asked,
+            others=work.other_devices,
         )
         for block in smaller_batches(work, "quantize", work.tokens.batches, attempt):
             journal.add(block.block, [quantized_json(layer) for layer in block.layers], block.hidden)

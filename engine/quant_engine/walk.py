@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from quant_engine.architectures.decoder import BlockInput, DecoderModel
 from quant_engine.architectures.liveness import Held
+from quant_engine.architectures.spread import Spread
 from quant_engine.calibration import statistics_of
 from quant_engine.layers import (
     Layer,
@@ -65,23 +66,25 @@ def measure(
     head: bool = False,
     importance: Mapping[str, Tensor] | None = None,
     tick: Tick = no_tick,
+    others: Sequence[str] = (),
 ) -> Iterator[MeasuredBlock]:
     """Measure every candidate on every linear layer with the float model's inputs: one pass, no forward for each
     candidate.
 
     batches: tokens (batch × tokens, int64) each. start, hidden: continue at that block with the hidden states that the
     block before it yielded; `start == model.block_count` measures the head alone. head: lm_head too (it must be
-    untied). importance: as of `measure_group`. tick is called often, between batches and candidates; what it raises ends the walk. Raises
-    QuantError("group-size", "model-broken").
+    untied). importance: as of `measure_group`. tick is called often, between batches and candidates; what it raises ends the walk. others:
+    devices that share the batches with the model's own. Raises QuantError("group-size", "model-broken").
     """
     check_fits([linear for linear in model.linears if head or linear.block is not None], lambda _: candidates)
-    states = _start(model, batches, hidden)
+    spread = Spread(model, others)
+    states = spread.start(batches, hidden)
     for index in range(start, model.block_count):
-        model.load_block(index)
+        spread.load(index)
         measured: list[MeasuredLayer] = []
-        for layers, statistics in _steps(model, index, states, tick):
+        for layers, statistics in _steps(spread, index, states, tick):
             measured += measure_group(layers, statistics, candidates, tick, partial(model.fold_target, index, {}), importance)
-        model.free_block(index)
+        spread.free(index)
         yield MeasuredBlock(index, measured, _hidden(states))
     if head and (layer := _head_layer(model)):
         yield MeasuredBlock(
@@ -101,6 +104,7 @@ def quantize(
     start: int = 0,
     hidden: Sequence[Tensor] | None = None,
     tick: Tick = no_tick,
+    others: Sequence[str] = (),
 ) -> Iterator[QuantizedBlock]:
     """Quantize true-sequentially: every layer on inputs that passed the quantized layers before it; each block's
     tensors go to the writer.
@@ -111,15 +115,17 @@ def quantize(
     """
     check_fits(model.linears, lambda name: [use for use in [assignment.get(name)] if use])
     refuse_mixed_experts({linear.name: assignment.get(linear.name) for linear in model.linears})
-    states = _start(model, batches, hidden)
+    spread = Spread(model, others)
+    states = spread.start(batches, hidden)
     for index in range(start, model.block_count):
-        model.load_block(index)
+        spread.load(index)
         quantized: list[QuantizedLayer] = []
         tensors: dict[str, Tensor] = {}
         targets = {name for name, use in assignment.items() if use}
-        for layers, statistics in _steps(model, index, states, tick, targets):
+        for layers, statistics in _steps(spread, index, states, tick, targets):
             quantized += quantize_group(layers, statistics, assignment, tensors, tick, partial(model.fold_target, index, tensors))
-        model.free_block(index)
+            spread.follow(index)
+        spread.free(index)
         writer.put(piece_name(index), tensors)
         yield QuantizedBlock(index, quantized, _hidden(states))
     layer = _head_layer(model)
@@ -136,27 +142,21 @@ def piece_name(block: int | None) -> str:
     return "head" if block is None else f"block-{block:05d}"
 
 
-def _start(model: DecoderModel, batches: Sequence[Tensor], hidden: Sequence[Tensor] | None) -> list[BlockInput]:
-    states = model.embed(batches)
-    if hidden is not None:
-        for state, resumed in zip(states, hidden, strict=True):
-            state.hidden = resumed.to(model.device)
-    return states
-
-
 def _steps(
-    model: DecoderModel, index: int, states: list[BlockInput], tick: Tick, targets: Collection[str] | None = None
+    spread: Spread, index: int, states: list[BlockInput], tick: Tick, targets: Collection[str] | None = None
 ) -> Iterator[tuple[list[Layer], Statistics]]:
     """Take all batches through the loaded block; stop wherever a group of layers (with one of `targets`, or any) is about to read its
     input, with the statistics of that input."""
+    model = spread.model
     stops = model.stops(index)
     is_large = sum(state.hidden.nbytes for state in states) >= _WORTH_RELEASING
-    passes = [partial(model.run_block, index, state) for state in states]
+    passes = [partial(spread.run, index, which, state) for which, state in enumerate(states)]
+    modules = [spread.everywhere(index, stop.module) for stop in stops]
     dead_from = model.dead_from(index, stops)
     held = [Held(state.hidden, dead_from) for state in states]
-    walk = Lockstep([stop.module for stop in stops], passes, tick, lambda which, stop, given: held[which].reach(stop, given[0]))
+    walk = Lockstep(modules, passes, tick, lambda which, stop, given: held[which].reach(stop, given[0]))
     for stop, calls in zip(stops, walk, strict=True):
-        for names, take in stop.inputs(calls):
+        for names, take in stop.inputs(spread.home(calls) if stop.experts else calls):
             if targets is None or any(name in targets for name in names):
                 if is_large:
                     release_freed()
@@ -192,7 +192,7 @@ def _head_inputs(model: DecoderModel, states: list[BlockInput], tick: Tick) -> I
     norm = model.load_head().norm
     for state in states:
         tick()
-        yield norm(state.hidden)
+        yield norm(state.hidden.to(model.device))
 
 
 def _hidden(states: list[BlockInput]) -> list[Tensor]:

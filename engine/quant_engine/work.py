@@ -52,6 +52,8 @@ class Work:
     checkpoint: Checkpoint = field(init=False)
     tokens: TokenData = field(init=False)
     """Of a run without calibration data there are none."""
+    other_devices: list[str] = field(default_factory=list)
+    """Those that share the calibration batches with `device`."""
     held_out: TokenData | None = None
     fresh: bool = False
     identity: dict[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from quant_engine import calibration
 from quant_engine.calibration import output_noise, statistics_of
 from quant_engine.formats.scheme import WeightFormat
 from quant_engine.layers import Layer, input_quantizer, measure_group, no_tick
+from quant_engine.linalg.products import exact_products
 from quant_engine.methods import METHODS
 from quant_engine.methods.gptq import GptqArguments, gptq
 from quant_engine.methods.rtn import RtnArguments, rtn
@@ -67,7 +68,7 @@ def test_the_precision_setting_is_put_back_even_after_an_error(setting):
     setting.fp32_precision = "ieee"
     statistics_of([inputs(False)])
     assert setting.fp32_precision == "ieee"
-    with pytest.raises(RuntimeError), calibration.exact_products(inputs(False)) as (left, multiply):
+    with pytest.raises(RuntimeError), exact_products(inputs(False)) as (left, multiply):
         assert setting.fp32_precision == "bf16"
         multiply(left, left)
     assert setting.fp32_precision == "ieee"

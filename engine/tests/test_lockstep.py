@@ -24,7 +24,7 @@ def module() -> Two:
 
 def test_passes_stop_together_and_continue_through_what_was_changed(module: Two):
     xs = [torch.randn(2, 3) for _ in range(4)]
-    walk = Lockstep([module.first, module.second], [lambda x=x: module(x) for x in xs])
+    walk = Lockstep([[module.first], [module.second]], [lambda x=x: module(x) for x in xs])
     steps = iter(walk)
     assert all(given is x for (given,), x in zip(next(steps), xs, strict=True))
     module.first.weight.data.mul_(2)
@@ -39,7 +39,7 @@ def test_passes_stop_together_and_continue_through_what_was_changed(module: Two)
 
 def test_an_error_in_one_pass_ends_all_and_leaves_no_hook(module: Two):
     xs = [torch.randn(2, 3), torch.randn(2, 4)]
-    walk = Lockstep([module.second], [lambda x=x: module(x) for x in xs])
+    walk = Lockstep([[module.second]], [lambda x=x: module(x) for x in xs])
     with pytest.raises(RuntimeError, match="shapes"):
         list(walk)
     assert torch.isfinite(module(xs[0])).all()
@@ -54,7 +54,7 @@ def test_stopping_early_unwinds_the_passes(module: Two):
         finally:
             unwound.append(True)
 
-    steps = iter(Lockstep([module.first], [forward, forward]))
+    steps = iter(Lockstep([[module.first]], [forward, forward]))
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert unwound == [True, True]
@@ -74,10 +74,10 @@ def test_a_tick_can_end_the_walk(module: Two):
 
     passes = [lambda: module(torch.randn(2, 3))] * 2
     with pytest.raises(StopHereError):
-        list(Lockstep([module.first, module.second], passes, tick))
+        list(Lockstep([[module.first], [module.second]], passes, tick))
     assert torch.isfinite(module(torch.randn(2, 3))).all()
 
 
 def test_a_wrong_order_is_an_error(module: Two):
     with pytest.raises(RuntimeError, match="same order"):
-        list(Lockstep([module.second, module.first], [lambda: module(torch.randn(2, 3))]))
+        list(Lockstep([[module.second], [module.first]], [lambda: module(torch.randn(2, 3))]))

@@ -214,6 +214,22 @@ def test_a_defect_is_a_failure_too(workspace: Path, tmp_path: Path, monkeypatch:
     assert files(tmp_path / "out") == files(workspace / "quantized")
 
 
+@pytest.mark.usefixtures("outcome")
+def test_devices_of_the_recipe_share_the_run_and_one_that_is_not_there_is_told_at_its_key(workspace: Path, tmp_path: Path) -> None:
+    def run(devices: str, device: str = "auto") -> Outcome:
+        overrides = (f"devices={devices}", f"output={tmp_path / 'out'}")
+        return start(Request("run", workspace / "small.quant.yaml", overrides, device, tmp_path / "runs"))
+
+    refused = run("[cpu, cuda:99]")
+    (found,) = refused.checked.diagnostics
+    assert (refused.exit_code, refused.folder, found.code) == (2, None, "device-missing")
+    assert '"cuda:99"' in found.message and "cpu" in found.advice
+    assert run("[cuda:99]", "cpu").exit_code == 0
+    assert files(tmp_path / "out") == files(workspace / "quantized")
+    wrong = run("[gpu0]").checked.diagnostics
+    assert [one.code for one in wrong] == ["unknown-value", "output-exists"]
+
+
 def test_an_unknown_device_lists_what_there_is(workspace: Path, tmp_path: Path) -> None:
     overrides = (f"output={tmp_path / 'out'}",)
     with pytest.raises(QuantError) as caught:

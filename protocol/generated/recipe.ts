@@ -103,6 +103,10 @@ export interface Recipe {
      */
     calibration?: Calibration | null;
     /**
+     * Devices that share the calibration batches, for example `[cuda:0, cuda:1]`; methods run on the first one. Absent: the first GPU, or the CPU without one. `--device` on the command line comes before it.
+     */
+    devices?: string[];
+    /**
      * What the sensitivity panel compares on every layer, from one calibration pass; without calibration data on its weights alone. Absent: nothing is measured before.
      */
     candidates?: ((ShortUse & ShortUse1) | LongUse)[];

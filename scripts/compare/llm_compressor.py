@@ -25,9 +25,9 @@ def main() -> None:
     try:
         import llmcompressor  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
-        import rival_environment
+        from rivals import LLM_COMPRESSOR
 
-        python = Path(sys.argv[1]) if len(sys.argv) > 1 else rival_environment.ensure(ROOT / ".bench" / "rival")
+        python = Path(sys.argv[1]) if len(sys.argv) > 1 else LLM_COMPRESSOR.ensure(ROOT / ".bench" / LLM_COMPRESSOR.name)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *NEEDED], check=True)
         raise SystemExit(subprocess.run([str(python), __file__], check=False).returncode) from None
     from comparison import compare

@@ -86,6 +86,10 @@ class DecoderModel:
         """Hidden states after the loaded block `index`; the batch is not changed."""
         return call_block(self._blocks[index], batch.hidden, batch.arguments[index])
 
+    def block(self, index: int) -> nn.Module:
+        """A loaded block."""
+        return self._blocks[index]
+
     def free_block(self, index: int) -> None:
         self._blocks.pop(index, None)
 

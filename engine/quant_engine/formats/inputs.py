@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.formats.numbers import largest, round_
@@ -34,6 +33,10 @@ class InputQuantizer:
             smooth = self.smooth.to(X.dtype)
             return self._round(X / smooth) * smooth
         return self._round(X)
+
+    def on(self, device: torch.device | str) -> InputQuantizer:
+        """The same for inputs on that device."""
+        return replace(self, **{name: None if (one := getattr(self, name)) is None else one.to(device) for name in ("scale", "smooth")})
 
     def _round(self, X: Tensor) -> Tensor:
         size = self.input_format.group_size
@@ -93,6 +96,6 @@ def detach(module: nn.Module) -> None:
         delattr(module, _ATTRIBUTE)
 
 
-def of(module: Any) -> Callable[[Tensor], Tensor] | None:
+def of(module: Any) -> InputQuantizer | None:
     found = getattr(module, _ATTRIBUTE, None)
     return None if found is None else found[0]

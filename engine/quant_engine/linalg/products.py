@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.lazy import torch
+from quant_engine.linalg import mkl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +32,24 @@ def exact_products(X: Tensor):
             yield X.float(), torch.mm
     else:
         yield X.float(), torch.mm
+
+
+def add_products(into: Tensor, X: Tensor, Y: Tensor, panel: int, upper: bool) -> None:
+    """into += XᵀY, `panel` columns at a time; X (tokens × a), Y (tokens × b) of one dtype, into (a × b) float32. upper: of a symmetric sum,
+    the panels on and above the diagonal alone. Products are exact for X's dtype, sums are float32."""
+    by_mkl = mkl.can_add_products(X, Y)
+    with nullcontext((X, None)) if by_mkl else exact_products(X) as (left, multiply):
+        right = left if Y is X else Y.to(left.dtype)
+        for start in range(0, into.shape[1], panel):
+            stop = min(start + panel, into.shape[1])
+            rows = slice(0, stop) if upper else slice(None)
+            part = into[rows, start:stop]
+            if multiply is None:
+                mkl.add_products(part, left[:, rows], right[:, start:stop])
+            elif left.dtype == torch.float32:
+                part.addmm_(left[:, rows].t(), right[:, start:stop])
+            else:
+                part += multiply(left[:, rows].t(), right[:, start:stop])
 
 
 @contextmanager

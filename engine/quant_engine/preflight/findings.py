@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from quant_engine.advice import ADVICE
 from quant_engine.calibration import statistics_of
-from quant_engine.devices import resolve_device
+from quant_engine.devices import resolve_devices
 from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
@@ -32,7 +32,7 @@ class Findings:
 
     def __init__(self, work: Work, shown: str) -> None:
         """shown: how the recipe is named. Takes over what the run's first stage noted."""
-        self.device = resolve_device(work.device)
+        self.device = resolve_devices(work.device)[0]
         self._work = work
         self._shown = shown
         self.found: list[Diagnostic] = [

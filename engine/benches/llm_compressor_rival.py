@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 
 import numpy
 import torch
@@ -52,9 +51,7 @@ def main(checkpoint: str, tokens_file: str, output: str, method: str) -> None:
     model.save_pretrained(output, save_compressed=True)
     tokenizer.save_pretrained(output)
     saved = time.perf_counter()
-    times = {"load": loaded - start, "quantize": quantized - loaded, "write": saved - quantized}
-    (Path(output) / "times.json").write_text(json.dumps(times))
-    print(json.dumps(times))
+    print(json.dumps({"load": loaded - start, "quantize": quantized - loaded, "write": saved - quantized}))
 
 
 if __name__ == "__main__":

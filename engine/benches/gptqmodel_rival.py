@@ -1,0 +1,37 @@
+"""GPTQModel on the same checkpoint, tokens and scheme; runs in its own environment. Prints one JSON line.
+
+    python gptqmodel_rival.py CHECKPOINT TOKENS.npy OUTPUT gptq
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+os.environ["GPTQMODEL_CPU_WORKERS"] = "2"
+
+import numpy
+import torch
+from gptqmodel import GPTQModel, QuantizeConfig
+
+
+def main(checkpoint: str, tokens_file: str, output: str, method: str) -> None:
+    assert method == "gptq"
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    start = time.perf_counter()
+    tokens = numpy.load(tokens_file)
+    data = [{"input_ids": row.tolist(), "attention_mask": [1] * len(row)} for row in tokens]
+    config = QuantizeConfig(bits=4, group_size=128, sym=True, desc_act=False, damp_percent=0.01, device="cpu")
+    model = GPTQModel.load(checkpoint, config, dtype=torch.bfloat16)
+    loaded = time.perf_counter()
+    model.quantize(data, batch_size=8)
+    quantized = time.perf_counter()
+    model.save(output)
+    times = {"load": loaded - start, "quantize": quantized - loaded, "write": time.perf_counter() - quantized}
+    print(json.dumps(times))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:5])

@@ -1,0 +1,64 @@
+"""What the engine is compared with: each in a throw-away environment, because their pins differ from the engine's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from measured_process import Measured, run
+
+HERE = Path(__file__).resolve().parent
+_ENVIRONMENT = {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
+
+
+@dataclass(frozen=True)
+class Rival:
+    """pins: what is installed, torch first. built: whether its package is built with the torch that is there already."""
+
+    name: str
+    script: str
+    pins: tuple[str, ...]
+    built: bool = False
+
+    def ensure(self, folder: Path) -> Path:
+        """Create the environment once; returns its Python."""
+        python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        stamp = folder / "pins.txt"
+        if stamp.is_file() and stamp.read_text() == "\n".join(self.pins):
+            return python
+        print(f"creating a throw-away environment with {', '.join(self.pins)} …", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet"]
+        if self.built:
+            subprocess.run([*install, self.pins[0], "setuptools", "wheel", "packaging", "ninja", "numpy"], check=True)
+            install.append("--no-build-isolation")
+        subprocess.run([*install, *self.pins], check=True)
+        stamp.write_text("\n".join(self.pins))
+        return python
+
+    def run(self, python: Path, *arguments: object, log: Path) -> Measured:
+        return run([str(python), str(HERE / self.script), *map(str, arguments)], log, _ENVIRONMENT)
+
+    def quantize(self, python: Path, checkpoint: Path, work: Path, tokens: Path, method: str) -> tuple[Measured, dict[str, float]]:
+        """With the seconds of its steps; the output is in `work` under the rival's name."""
+        output = work / self.name
+        shutil.rmtree(output, ignore_errors=True)
+        measured = self.run(python, checkpoint, tokens, output, method, log=work / f"{self.name}.log")
+        return measured, json.loads(measured.output.splitlines()[-1])
+
+
+LLM_COMPRESSOR = Rival(
+    "llm-compressor",
+    "llm_compressor_rival.py",
+    ("torch==2.13.0", "llmcompressor==0.14.0.1", "transformers==5.17.0", "compressed-tensors==0.19.0"),
+)
+GPTQMODEL = Rival("GPTQModel", "gptqmodel_rival.py", ("torch==2.13.0", "gptqmodel==7.6.0"), built=True)
+"""The last release for this torch."""
+MODELOPT = Rival(
+    "ModelOpt", "modelopt_rival.py", ("torch==2.13.0", "nvidia-modelopt==0.47.0", "transformers==5.17.0", "requests")
+)
+"""requests is imported by ModelOpt and not among what it installs."""
