@@ -10,8 +10,6 @@ import os
 import sys
 import time
 
-os.environ["GPTQMODEL_CPU_WORKERS"] = "2"
-
 import numpy
 import torch
 from gptqmodel import GPTQModel, QuantizeConfig

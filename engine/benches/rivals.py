@@ -12,7 +12,7 @@ from pathlib import Path
 from measured_process import Measured, run
 
 HERE = Path(__file__).resolve().parent
-_ENVIRONMENT = {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
+_ENVIRONMENT = {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "GPTQMODEL_CPU_WORKERS": "2"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Rival:
         return python
 
     def run(self, python: Path, *arguments: object, log: Path) -> Measured:
-        return run([str(python), str(HERE / self.script), *map(str, arguments)], log, _ENVIRONMENT)
+        """In the log's folder, because some of them leave files where they are started."""
+        absolute = [str(one.resolve()) if isinstance(one, Path) else str(one) for one in arguments]
+        return run([str(python.absolute()), str(HERE / self.script), *absolute], log, _ENVIRONMENT, log.parent)
 
     def quantize(self, python: Path, checkpoint: Path, work: Path, tokens: Path, method: str) -> tuple[Measured, dict[str, float]]:
         """With the seconds of its steps; the output is in `work` under the rival's name."""
