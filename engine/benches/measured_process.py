@@ -21,7 +21,8 @@ def run(command: list[str], log: Path, environment: dict[str, str] | None = None
     """Run `command`; standard error goes to `log`. Raises RuntimeError with the log's end when it fails."""
     start = time.perf_counter()
     with log.open("w") as errors:
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(environment or {})}, cwd=folder)
+        whole = {**os.environ, **(environment or {})}
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=whole, cwd=folder)
         assert child.stdout is not None
         output = child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
