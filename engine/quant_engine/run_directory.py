@@ -91,7 +91,11 @@ def read_result(folder: Path) -> Result:
 
         record = read_record(folder)
         how, works = how_it_stands(record)
-        advice = "Wait for its end." if works else "Continue it with --resume." if (folder / STATE).is_dir() else "Start it anew."
+        can_go_on = (folder / STATE).is_dir() and (record.resumable or record.error is None)
+        advice = "Wait for its end." if works else "Continue it with --resume." if can_go_on else "Start it anew."
+        if record.error is not None:
+            how += f": {record.error.message}"
+            advice = " ".join(filter(None, (record.advice, advice)))
         raise QuantError(f'the run "{folder.name}" has no result: {how}', code="result-missing", advice=advice) from None
     except ValueError:
         raise QuantError(f'"{folder / RESULT}" is damaged', code="result-missing", advice="Repeat the run.") from None

@@ -58,11 +58,11 @@ describe('the order of short forms', () => {
 describe('completion of keys', () => {
     it('offers all keys in an empty document, the required ones first', () => {
         const offered = items('|').sort((a, b) => a.sortText!.localeCompare(b.sortText!)).map(({ label }) => label);
-        assert.deepEqual(offered, ['model', 'quantize', 'output', 'calibration', 'candidates', 'evaluate', 'output_format']);
+        assert.deepEqual(offered, ['model', 'quantize', 'output', 'calibration', 'devices', 'candidates', 'evaluate', 'output_format']);
     });
 
     it('leaves out what is there already', () => {
-        assert.deepEqual(labels('model: x\noutput: y\n|').sort(), ['calibration', 'candidates', 'evaluate', 'output_format', 'quantize']);
+        assert.deepEqual(labels('model: x\noutput: y\n|').sort(), ['calibration', 'candidates', 'devices', 'evaluate', 'output_format', 'quantize']);
     });
 
     it('knows the section by indentation on an empty line', () => {
