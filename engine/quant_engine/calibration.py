@@ -223,7 +223,8 @@ class _DeviceSum:
     """What one device sums. Of XᵀX the upper triangle's panels are computed, and mirrored at the end."""
 
     def __init__(self, columns: int, device: torch.device) -> None:
-        self._sum = torch.zeros(columns, columns, dtype=torch.float64, device=device)
+        self._shape, self._device = (columns, columns), device
+        self._sum: Tensor | None = None
         self._recent: Tensor | None = None
         self._chunks = 0
         self._symmetric = True
@@ -231,31 +232,31 @@ class _DeviceSum:
     def add(self, X: Tensor, Y: Tensor | None = None) -> None:
         self._symmetric = Y is None
         if X.dtype == torch.float64:
-            self._sum.addmm_(X.t(), X if Y is None else Y)
+            self._sum = self._flushed().addmm_(X.t(), X if Y is None else Y)
             return
         if self._recent is None:
-            self._recent = torch.zeros_like(self._sum, dtype=torch.float32)
+            self._recent = torch.zeros(self._shape, dtype=torch.float32, device=self._device)
         add_products(self._recent, X, X if Y is None else Y, _PANEL, upper=Y is None)
         self._chunks += 1
         if self._chunks == _CHUNKS:
-            self._flush()
+            self._sum = self._flushed()
 
     def take(self, other: _DeviceSum) -> None:
         """Add what another device has summed."""
-        self._flush()
-        other._flush()
-        self._sum += other._sum.to(self._sum.device)
+        self._sum = self._flushed().add_(other._flushed().to(self._device))
         self._symmetric &= other._symmetric
 
     def total(self) -> Tensor:
-        self._flush()
+        total = self._flushed()
         if self._symmetric:
-            for start in range(0, len(self._sum), _PANEL):
+            for start in range(0, len(total), _PANEL):
                 stop = start + _PANEL
-                self._sum[stop:, start:stop] = self._sum[start:stop, stop:].t()
-        return self._sum
+                total[stop:, start:stop] = total[start:stop, stop:].t()
+        return total
 
-    def _flush(self) -> None:
-        if self._recent is not None:
-            self._sum += self._recent
-        self._recent, self._chunks = None, 0
+    def _flushed(self) -> Tensor:
+        """The sum in float64, which is made when it is first needed: two matrices are much memory where a layer is wide."""
+        recent, self._recent, self._chunks = self._recent, None, 0
+        if self._sum is None:
+            return torch.zeros(self._shape, dtype=torch.float64, device=self._device) if recent is None else recent.double()
+        return self._sum if recent is None else self._sum.add_(recent)

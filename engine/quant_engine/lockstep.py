@@ -74,4 +74,4 @@ def _suspend(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     parent.switch((module, arguments))
     # A hook that was attached while the pass stood here is not in the list of hooks that torch is going through.
     quantizer = inputs.of(module)
-    return arguments if quantizer is None else (quantizer(arguments[0]), *arguments[1:])
+    return arguments if quantizer is None else (quantizer.for_layer(arguments[0]), *arguments[1:])

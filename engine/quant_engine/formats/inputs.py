@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import weakref
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.formats.numbers import largest, round_
@@ -27,6 +28,16 @@ class InputQuantizer:
     input_format: InputFormat
     scale: Tensor | None = None
     smooth: Tensor | None = None
+    _last: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+    """A weak reference to what was rounded last for a layer, and the result."""
+
+    def for_layer(self, X: Tensor) -> Tensor:
+        """As a call, and once for layers that are given the same tensor one after the other. The result is not to be changed."""
+        if not self._last or self._last[0]() is not X:
+            last = self._last
+            # What nobody can be given again is not kept.
+            last[:] = weakref.ref(X, lambda gone: last.clear() if last and last[0] is gone else None), self(X)
+        return self._last[1]
 
     def __call__(self, X: Tensor) -> Tensor:
         if self.smooth is not None:
@@ -84,7 +95,7 @@ def calibrated_scale(largest: Tensor, input_format: InputFormat, dtype: torch.dt
 def attach(module: nn.Module, quantizer: InputQuantizer) -> None:
     """The module rounds its inputs from now on; a forward pass that already stands before it asks `of`."""
     detach(module)
-    handle = module.register_forward_pre_hook(lambda _, arguments: (quantizer(arguments[0]), *arguments[1:]))
+    handle = module.register_forward_pre_hook(lambda _, arguments: (quantizer.for_layer(arguments[0]), *arguments[1:]))
     setattr(module, _ATTRIBUTE, (quantizer, handle))
 
 

@@ -77,41 +77,48 @@ def _factor(G: Tensor, damping: float, ordered: bool, width: int | None) -> Fact
 def _inverse_factor(G: Tensor, order: Tensor | None, dead: Tensor, mean: float, damping: float) -> Tensor | None:
     """U in float32. float64 is tried where float32 is too coarse, before anybody gives up on this damping."""
     for dtype in (torch.float32, torch.float64):
-        # H = R·Rᵀ with R upper triangular is the Cholesky factorisation of the flipped matrix; then H⁻¹ = (R⁻¹)ᵀ·R⁻¹.
-        lower, failed = torch.linalg.cholesky_ex(_flipped(G, order, dead, mean, damping, dtype))
-        if int(failed) == 0:
-            inverse = _invert_lower(lower)
-            del lower
-            upper = inverse.flip(0, 1).to(torch.float32)
-            del inverse
-            if bool(torch.isfinite(torch.stack(torch.aminmax(upper))).all()) and bool((upper.diagonal() > 0).all()):
-                return upper.contiguous()
+        H = _damped(G, order, dead, mean, damping, dtype)
+        upper = torch.zeros_like(H)
+        # H = R·Rᵀ with R upper triangular gives H⁻¹ = (R⁻¹)ᵀ·R⁻¹.
+        if _invert_root(H, upper):
+            del H
+            upper = upper.to(torch.float32)
+            # A sum is not finite where one of its terms is not, and every row has a diagonal entry.
+            if bool(torch.isfinite(upper.sum())) and bool((upper.diagonal() > 0).all()):
+                return upper
     return None
 
 
-def _flipped(G: Tensor, order: Tensor | None, dead: Tensor, mean: float, damping: float, dtype: torch.dtype) -> Tensor:
-    """The damped G / mean in processing order, rows and columns reversed."""
-    places = torch.arange(G.shape[0], device=G.device) if order is None else order
-    places = places.flip(0)
+def _damped(G: Tensor, order: Tensor | None, dead: Tensor, mean: float, damping: float, dtype: torch.dtype) -> Tensor:
+    """The damped G / mean in processing order."""
     H = torch.empty(G.shape, dtype=dtype, device=G.device)
+    places = torch.arange(len(G), device=G.device) if order is None else order
     # Some rows at a time: copies of the whole matrix would be most of the memory that a layer takes.
     for rows, into in zip(places.split(_ROWS), H.split(_ROWS), strict=True):
-        torch.div(G[rows][:, places], mean, out=into)
+        torch.index_select(G[rows].div_(mean).to(dtype), 1, places, out=into)
     # A dead column has no off-diagonal entries either (|G_ij|² ≤ G_ii·G_jj): 1 on its diagonal decouples it.
     H.diagonal().add_(dead[places]).add_(damping)
     return H
 
 
-def _invert_lower(L: Tensor) -> Tensor:
-    """L⁻¹ of a lower triangular matrix, halves first: a third of the work of solving against the identity, most of it
-    in matmuls."""
-    n = L.shape[0]
+def _invert_root(H: Tensor, into: Tensor) -> bool:
+    """into = R⁻¹ of H = R·Rᵀ, R upper triangular; `into` holds zeros, and H (symmetric) is overwritten. False: H is not positive definite.
+
+    With H = [A B; Bᵀ C] and R = [P Q; 0 S]: S from C, Q = B·S⁻ᵀ, P from A − Q·Qᵀ, and R⁻¹ = [P⁻¹ −P⁻¹QS⁻¹; 0 S⁻¹]. All but the smallest
+    blocks is matrix products, which run several times as fast as a factorisation or a triangular solution.
+    """
+    n = len(H)
     if n <= _SMALLEST_SPLIT:
-        return torch.linalg.solve_triangular(L, torch.eye(n, dtype=L.dtype, device=L.device), upper=False)
+        lower, failed = torch.linalg.cholesky_ex(H.flip(0, 1))
+        if int(failed) == 0:
+            into.copy_(torch.linalg.solve_triangular(lower, torch.eye(n, dtype=H.dtype, device=H.device), upper=False).flip(0, 1))
+        return int(failed) == 0
     half = n // 2
-    first, second = _invert_lower(L[:half, :half]), _invert_lower(L[half:, half:])
-    inverse = torch.zeros_like(L)
-    inverse[:half, :half] = first
-    inverse[half:, half:] = second
-    torch.mm(second, torch.mm(L[half:, :half], first), out=inverse[half:, :half]).neg_()
-    return inverse
+    P, S = into[:half, :half], into[half:, half:]
+    if not _invert_root(H[half:, half:], S):
+        return False
+    Q = H[:half, half:] @ S.t()
+    if not _invert_root(H[:half, :half].addmm_(Q, Q.t(), alpha=-1), P):
+        return False
+    torch.mm(P, Q @ S, out=into[:half, half:]).neg_()
+    return True

@@ -93,8 +93,9 @@ class Statistics:
 
     @property
     def is_finite(self) -> bool:
-        """Whether no input is infinite or no number; such a one reaches its own square on the Gram matrix's diagonal."""
-        return bool(torch.isfinite(self.gram.diagonal()).all()) if self.has_gram else self._look.is_finite()
+        """Whether no input is infinite or no number; such a one reaches its own square on the Gram matrix's diagonal, and is the largest."""
+        shown = self.gram.diagonal() if self.has_gram else self.found.get("largest")
+        return self._look.is_finite() if shown is None else bool(torch.isfinite(shown).all())
 
     @property
     def gram(self) -> Tensor:
