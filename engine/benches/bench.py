@@ -20,7 +20,7 @@ import numpy
 from measured_process import Measured, run
 from quant_engine.checkpoint import Checkpoint
 from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer
-from rivals import GPTQMODEL, LLM_COMPRESSOR, MODELOPT, Rival
+from rivals import GPTQMODEL, GPTQMODEL_BATCHES, LLM_COMPRESSOR, MODELOPT, Rival
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -187,15 +187,15 @@ def sections(work: Path, environments: Path, rounds: int) -> dict[str, Callable[
     name = "the sample widened 4×, 8 blocks"
 
     def wide(rival: Rival, method: str) -> None:
-        python = rival.ensure(environments / rival.name)
+        python = rival.ensure(environments / rival.environment)
         against_rival(rival, python, widened(work, 8), name, work / "wide", 64, 512, rounds, method)
 
     def sample() -> None:
-        python = LLM_COMPRESSOR.ensure(environments / LLM_COMPRESSOR.name)
+        python = LLM_COMPRESSOR.ensure(environments / LLM_COMPRESSOR.environment)
         against_rival(LLM_COMPRESSOR, python, SAMPLE, "the sample", work / "sample", 64, 256, rounds)
 
     def both_sensitivities() -> None:
-        python = MODELOPT.ensure(environments / MODELOPT.name)
+        python = MODELOPT.ensure(environments / MODELOPT.environment)
         sensitivity(python, SAMPLE, "the sample", work, 32, 256, sequences=8)
         sensitivity(python, widened(work, 8), name, work, 64, 512, sequences=2, layers=2)
 
@@ -204,6 +204,7 @@ def sections(work: Path, environments: Path, rounds: int) -> dict[str, Callable[
         "wide": partial(wide, LLM_COMPRESSOR, "gptq"),
         **{method: partial(wide, LLM_COMPRESSOR, method) for method in ("awq", "smoothquant", "smoothquant-gptq")},
         "gptqmodel": partial(wide, GPTQMODEL, "gptq"),
+        "gptqmodel-8": partial(wide, GPTQMODEL_BATCHES, "gptq"),
         "depth": partial(depth, work, (4, 8, 16), 64, 512),
         "sensitivity": both_sensitivities,
         "stream": partial(stream, work, rounds),

@@ -1,6 +1,8 @@
 """GPTQModel on the same checkpoint, tokens and scheme; runs in its own environment. Prints one JSON line.
 
     python gptqmodel_rival.py CHECKPOINT TOKENS.npy OUTPUT gptq
+
+As many sequences at once as BATCH_SIZE says; one, its default, without it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ def main(checkpoint: str, tokens_file: str, output: str, method: str) -> None:
     config = QuantizeConfig(bits=4, group_size=128, sym=True, desc_act=False, damp_percent=0.01, device="cpu")
     model = GPTQModel.load(checkpoint, config, dtype=torch.bfloat16)
     loaded = time.perf_counter()
-    model.quantize(data, batch_size=8)
+    model.quantize(data, batch_size=int(os.environ.get("BATCH_SIZE", "1")))
     quantized = time.perf_counter()
     model.save(output)
     times = {"load": loaded - start, "quantize": quantized - loaded, "write": time.perf_counter() - quantized}

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from measured_process import Measured, run
@@ -17,12 +17,19 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "GPTQMODEL_CPU_WO
 
 @dataclass(frozen=True)
 class Rival:
-    """pins: what is installed, torch first. built: whether its package is built with the torch that is there already."""
+    """pins: what is installed, torch first. built: whether its package is built with the torch that is there already. settings: its own
+    environment variables."""
 
     name: str
     script: str
     pins: tuple[str, ...]
     built: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def environment(self) -> str:
+        """Folder of what is installed: that of the distribution, whatever its settings are."""
+        return self.name.partition("-8-")[0]
 
     def ensure(self, folder: Path) -> Path:
         """Create the environment once; returns its Python."""
@@ -43,7 +50,7 @@ class Rival:
     def run(self, python: Path, *arguments: object, log: Path) -> Measured:
         """In the log's folder, because some of them leave files where they are started."""
         absolute = [str(one.resolve()) if isinstance(one, Path) else str(one) for one in arguments]
-        return run([str(python.absolute()), str(HERE / self.script), *absolute], log, _ENVIRONMENT, log.parent)
+        return run([str(python.absolute()), str(HERE / self.script), *absolute], log, _ENVIRONMENT | dict(self.settings), log.parent)
 
     def quantize(self, python: Path, checkpoint: Path, work: Path, tokens: Path, method: str) -> tuple[Measured, dict[str, float]]:
         """With the seconds of its steps; the output is in `work` under the rival's name."""
@@ -60,6 +67,8 @@ LLM_COMPRESSOR = Rival(
 )
 GPTQMODEL = Rival("GPTQModel", "gptqmodel_rival.py", ("torch==2.13.0", "gptqmodel==7.6.0"), built=True)
 """The last release for this torch."""
+GPTQMODEL_BATCHES = replace(GPTQMODEL, name="GPTQModel-8-at-once", settings=(("BATCH_SIZE", "8"),))
+"""Faster than its default of one sequence; llm-compressor's default, one too, is its fastest."""
 MODELOPT = Rival(
     "ModelOpt", "modelopt_rival.py", ("torch==2.13.0", "nvidia-modelopt==0.47.0", "transformers==5.17.0", "requests")
 )

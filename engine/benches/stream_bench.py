@@ -2,8 +2,9 @@
 
     python engine/benches/stream_bench.py [--work DIR] [--rounds N] [--blocks N]
 
-The checkpoint has a Llama's shapes of width 2048, random bfloat16 weights and several files. The copy is `shutil.copyfile` of each file to
-the same disk, flushed; the runs are those of the command, which flushes too. Rates count the bytes of the source.
+The checkpoint has a Llama's shapes of width 2048, random bfloat16 weights and several files. The copy is the faster one of
+`shutil.copyfile` and a loop over 256 kB, to the same disk, flushed; the runs are those of the command, which flushes too. Rates count the
+bytes of the source.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -69,17 +71,26 @@ def make_checkpoint(folder: Path, blocks: int) -> None:
 
 
 def copy(checkpoint: Path, target: Path) -> float:
-    """Seconds."""
+    """Seconds of the faster of two ways: the system's, and 256 kB at a time."""
+    return min(_copied(checkpoint, target, shutil.copyfile), _copied(checkpoint, target, _copy_by_parts))
+
+
+def _copied(checkpoint: Path, target: Path, copy_file: Callable[[Path, Path], object]) -> float:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     began = time.perf_counter()
     for file in sorted(checkpoint.iterdir()):
-        shutil.copyfile(file, target / file.name)
+        copy_file(file, target / file.name)
         with (target / file.name).open("rb") as stream:
             os.fsync(stream.fileno())
     seconds = time.perf_counter() - began
     shutil.rmtree(target)
     return seconds
+
+
+def _copy_by_parts(source: Path, target: Path) -> None:
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        shutil.copyfileobj(reader, writer, 1 << 18)
 
 
 def stream(checkpoint: Path, work: Path, use: str) -> tuple[float, float, int]:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from quant_engine import __version__
 
-LIBRARIES = ("torch", "transformers", "compressed-tensors", "safetensors", "numpy", "scipy", "tokenizers")
+LIBRARIES = ("torch", "transformers", "compressed-tensors", "safetensors", "numpy", "numba", "scipy", "tokenizers")
 
 
 def versions() -> dict[str, str]:

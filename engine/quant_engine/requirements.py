@@ -15,6 +15,7 @@ REQUIREMENTS = {
     "safetensors": (">=0.6",),
     "filelock": (">=3.18",),
     "greenlet": (">=3.2",),
+    "numba": (">=0.61",),
     "numpy": (">=2.0",),
     "psutil": (">=7",),
     "pydantic": (">=2.11",),

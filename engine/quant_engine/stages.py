@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quant_engine import events, reuse
+from quant_engine import compiled, events, reuse
 from quant_engine.architectures.registry import family_for
 from quant_engine.atomic import replace_text
 from quant_engine.errors import QuantError
@@ -37,11 +37,14 @@ def prepare(work: Work) -> None:
 
     recipe = work.recipe
     with work.phase("prepare", 3, "steps"):
+        work.checkpoint = Checkpoint.open(work.path(recipe.model))
+        if work.is_streamed:
+            # While torch is imported.
+            compiled.warm_for(linear.inputs * linear.outputs for linear in work.linears)
         devices = resolve_devices(asked_devices(work.device, recipe.devices))
         work.device, *work.other_devices = [device.id for device in devices]
         work.directory.update(device=", ".join(f"{device.id} ({device.name})" for device in devices))
         work.tick(f"device {', '.join(device.id for device in devices)}")
-        work.checkpoint = Checkpoint.open(work.path(recipe.model))
         if not work.is_streamed or not family_for(work.checkpoint).verified:
             # transformers has the last word about an architecture whose layers were guessed from their names.
             _ = work.model

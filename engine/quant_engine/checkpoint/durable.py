@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _FULL_TEXTS = (*map(os.strerror, _FULL), "(os error 112)")
 """What safetensors quotes; the last is Windows' ERROR_DISK_FULL, whose text is in the user's language."""
+AT_ONCE = 1 << 18
+"""Bytes of one call that writes: for larger ones Linux looks for larger pages of its cache, which can take five to ten times as long as the
+copying."""
 
 
 def sync_file(file: Path) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from quant_engine.checkpoint.durable import AT_ONCE
 from quant_engine.checkpoint.header import TensorInfo
-
-_CHUNK = 16 << 20
 
 
 def plan(tensors: Iterable[TensorInfo], max_bytes: int) -> list[list[TensorInfo]]:
@@ -67,7 +66,7 @@ def _copy(tensor: TensorInfo, output: BinaryIO) -> None:
         stream.seek(tensor.start)
         left = tensor.bytes
         while left:
-            data = stream.read(min(left, _CHUNK))
+            data = stream.read(min(left, AT_ONCE))
             if not data:
                 raise OSError(f"{tensor.file} ended while it was copied")
             output.write(data)

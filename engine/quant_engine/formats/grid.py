@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from quant_engine import compiled
 from quant_engine.formats.numbers import compute_dtype, nearest_codes, ordered_sizes, read
 from quant_engine.formats.scales import scales_of, storable
 from quant_engine.lazy import torch
@@ -120,6 +121,8 @@ def find_grid(
 
 def encode(weight: Tensor, grid: Grid) -> Tensor:
     """Codes of W (out × in): round(w/s + z), ties to even, at the ends of the range what lies outside."""
+    if (found := compiled.encoded(weight, grid)) is not None:
+        return found
     rows, columns = weight.shape
     kind = compute_dtype(weight)
     scaled = grid.grouped(weight.to(kind)) / grid.steps(rows, kind).unsqueeze(-1)
@@ -150,6 +153,9 @@ def _largest(weight: Tensor, weight_format: WeightFormat) -> Tensor:
     """max|w| of what shares a scale, in W's dtype: (out × groups), (1 × 1), or (row blocks × column blocks), blocks at the edge as far as
     they go."""
     rows, columns = weight.shape
+    in_rows = not (weight_format.per_tensor or weight_format.block)
+    if in_rows and (found := compiled.largest(weight, columns // weight_format.groups(columns))) is not None:
+        return found
     sizes = ordered_sizes(weight)
     if weight_format.per_tensor:
         found = sizes.amax().reshape(1, 1)

@@ -6,6 +6,7 @@ import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from quant_engine import compiled
 from quant_engine.formats.numbers import largest, round_
 from quant_engine.formats.scales import factor_of, powers, under_factor
 from quant_engine.formats.scheme import InputFormat
@@ -40,6 +41,8 @@ class InputQuantizer:
         return self._last[1]
 
     def __call__(self, X: Tensor) -> Tensor:
+        if (found := compiled.rounded_inputs(X, self)) is not None:
+            return found
         if self.smooth is not None:
             smooth = self.smooth.to(X.dtype)
             return self._round(X / smooth) * smooth

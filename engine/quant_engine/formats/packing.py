@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from quant_engine import compiled
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def words(elements: int, bits: int) -> int:
 
 def pack(codes: Tensor, bits: int) -> Tensor:
     """codes (rows × n, int8, signed) → (rows × ceil(n·bits/32), int32), packed along the columns. bits: 1 … 8."""
+    if (found := compiled.packed(codes, bits)) is not None:
+        return found
     if 8 % bits == 0:
         return _pack_bytes(codes, bits)
     rows, count = codes.shape

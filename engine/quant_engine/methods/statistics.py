@@ -93,7 +93,7 @@ class Statistics:
 
     @property
     def is_finite(self) -> bool:
-        """Whether no input is infinite or no number; such a one reaches its own square on the Gram matrix's diagonal, and is the largest."""
+        """Whether no input is infinite or no number; such a one is the largest, and reaches the Gram matrix's diagonal as its square."""
         shown = self.gram.diagonal() if self.has_gram else self.found.get("largest")
         return self._look.is_finite() if shown is None else bool(torch.isfinite(shown).all())
 

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from quant_engine.checkpoint.durable import write_failure
+from quant_engine.checkpoint.durable import AT_ONCE, write_failure
 from quant_engine.checkpoint.header import broken
 from quant_engine.checkpoint.read import DTYPE_NAMES
 from quant_engine.lazy import torch
@@ -51,7 +51,7 @@ class Files:
             stream = self._open(file, "r+b")
             stream.seek(position)
             while left:
-                left = left[stream.write(left) :]
+                left = left[stream.write(left[:AT_ONCE]) :]
         except OSError as error:
             raise write_failure(error, file) from error
 

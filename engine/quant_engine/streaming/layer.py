@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quant_engine import compiled
 from quant_engine.formats.numbers import compute_dtype
 from quant_engine.layers import refuse_no_number
 from quant_engine.lazy import torch
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from quant_engine.result import Measurement
     from quant_engine.uses import Use
 
-_WEIGHTS = 1 << 20
+_WEIGHTS = 1 << 21
 """That a CPU takes at once: 4 MB of float32. Smaller pieces stay in a core's own cache, and lose more by the calls of some sixty steps,
 for which threads wait for each other."""
 _WEIGHTS_ELSEWHERE = 1 << 24
@@ -80,17 +81,27 @@ def quantize_piece(
 ) -> Piece:
     """weight: rows of W in the model's dtype. store: takes each result. Raises QuantError(code="model-broken") for weights that are not
     finite."""
-    W = weight.to(compute_dtype(weight))
-    signal = _energy(W)
+    signal = _usable(compiled.energy(weight)) or _energy(weight.to(compute_dtype(weight)))
     if not math.isfinite(signal):
         raise broken_weights(name)
     noises, reports = [], []
     for use in uses:
         part = METHODS[use.method].quantize(weight, None, use.weight_format, use.arguments)  # type: ignore[arg-type]
         store(use, part)
-        noises.append(_energy(part.effective().to(W.dtype).sub_(W)))
+        noises.append(_noise(weight, part))
         reports.append(noted(part))
     return Piece(signal, noises, reports)
+
+
+def _noise(weight: Tensor, part: Quantized) -> float:
+    """Σ(ŵ − w)²."""
+    found = _usable(compiled.noise(weight, part.codes, part.grid)) if part.scale is None else None
+    return found or _energy(part.effective().to(compute_dtype(weight)).sub_(weight))
+
+
+def _usable(energy: float | None) -> float | None:
+    """None too where float32 was too narrow for squares."""
+    return energy if energy and math.isfinite(energy) else None
 
 
 def _energy(D: Tensor) -> float:
