@@ -158,8 +158,8 @@ def _steps(
     for stop, calls in zip(stops, walk, strict=True):
         for names, take in stop.inputs(spread.home(calls) if stop.experts else calls):
             if targets is None or any(name in targets for name in names):
-                # What is handed back must be cleared again when it is used, which takes a tenth of the time; kept, it is in the way of larger
-                # tensors, and memory grows by a fifth.
+                # What is handed back must be cleared again when it is used, which takes a tenth of the time; kept, it is in the way of
+                # larger tensors, and memory grows by a fifth.
                 if is_large:
                     release_freed()
                 statistics = statistics_of(take(), take)
