@@ -1,4 +1,4 @@
-"""One layer in pieces of rows that fit into a core's cache: the same methods as in a walk, on the same numbers."""
+"""One layer in pieces of rows: the same methods as in a walk, on the same numbers."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from quant_engine.uses import Use
 
 _WEIGHTS = 1 << 21
-"""That a CPU takes at once: 4 MB of float32. Smaller pieces stay in a core's own cache, and lose more by the calls of some sixty steps,
-for which threads wait for each other."""
+"""That a CPU takes at once: 4 MB of bfloat16. Of smaller pieces the calls of each step, for which threads wait for each other, take more
+than the work."""
 _WEIGHTS_ELSEWHERE = 1 << 24
 _BY_ROWS = ("pack-quantized", "int-quantized", "float-quantized", "mxfp4-pack-quantized")
 """Layouts whose tensors have the rows of the weight, in their order."""

@@ -20,7 +20,7 @@ _AHEAD = 2
 
 
 def workers(device: str) -> int:
-    """Each with one thread of computing: chunks that fit into a core's own cache are no work for two. Beside a GPU two, one of which
+    """Each with one thread of computing: a piece of a millisecond's work is nothing for two. Beside a GPU two, one of which
     reads while the other computes."""
     return min(torch.get_num_threads(), _MOST) if device == "cpu" else 2
 
