@@ -121,7 +121,7 @@ def _compare_scale(name: str, theirs: torch.Tensor, weight: torch.Tensor, statis
     weight_format = USE_MODELS["awq"](method="awq", scheme="W4A16").weight_format
     statistics.fold = lambda scale: scale
     _, chosen = search_scale(weight, statistics, weight_format, 20, True)
-    inputs = (statistics.ranges.magnitude / statistics.tokens).float()
+    inputs = (statistics.magnitudes / statistics.tokens).float()
     magnitudes = weight_magnitudes(weight, weight_format)
     # Their grid of 20: no scale at all, then 0, 1/18, 2/18 … 1; the paper's and the engine's: 0, 1/20, 2/20 … 19/20.
     every = [(_apart(scale_of(inputs, magnitudes, step / 18), theirs), f"{step / 18:.3f}") for step in range(19)]
