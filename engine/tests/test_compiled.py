@@ -27,7 +27,7 @@ INPUTS = {name: SCHEMES[name].inputs for name in ("W8A8", "W4A8", "FP8_DYNAMIC")
 
 @pytest.fixture(autouse=True)
 def loops() -> None:
-    compiled._warm()
+    compiled.warm_for([compiled.LEAST])
 
 
 @pytest.fixture

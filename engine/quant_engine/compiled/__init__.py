@@ -7,11 +7,12 @@ the caller goes on with torch's operations.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.lazy import torch
@@ -23,27 +24,31 @@ if TYPE_CHECKING:
     from quant_engine.formats.inputs import InputQuantizer
     from quant_engine.formats.scheme import InputFormat, WeightFormat
 
+log = logging.getLogger(__name__)
 LEAST = 1 << 19
 """Numbers from which on a loop is worth its call."""
 
 
+_WANTED = Event()
+"""Set when somebody has so much to do that half a second and 100 MB for the loops are well spent. From then on everybody takes them, and
+waits for them, so that a run's numbers do not depend on how long that takes."""
+
+
 @cache
 def _load() -> Any:
-    """The module of the loops; None without Numba. It takes half a second and 100 MB, so somebody must have much to do for it."""
+    """The module of the loops; None without Numba, and where it finds no folder for what it compiles."""
     try:
         from quant_engine.compiled import loops
-    except ImportError:
+    except (ImportError, RuntimeError) as error:
+        log.warning("torch's operations are used instead of compiled loops: %s", error)
         return None
-    _LOADED.append(loops)
     return loops
-
-
-_LOADED: list[Any] = []
 
 
 def warm_for(sizes: Iterable[int]) -> None:
     """Begin, in a thread of its own, to compile the loops or to fetch them from the disk, if one of the matrices has so many weights."""
     if any(size >= LEAST for size in sizes):
+        _WANTED.set()
         Thread(target=_warm, daemon=True, name="compiled-loops").start()
 
 
@@ -62,11 +67,10 @@ def _warm() -> None:
     loops.e4m3_noise(0, 0, halves, bytes_, steps, 1)
 
 
-def _loops_for(values: Tensor, load: bool = False) -> Any:
-    """The loops, if they are for such numbers and are loaded, or are to be."""
-    if values.dtype != torch.bfloat16 or values.device.type != "cpu" or values.numel() < LEAST:
-        return None
-    return _load() if load else next(iter(_LOADED), None)
+def _loops_for(values: Tensor, dtype: torch.dtype | None = None) -> Any:
+    """The loops, if they are wanted and are for such numbers. dtype: bfloat16 by default."""
+    fits = values.dtype == (dtype or torch.bfloat16) and values.device.type == "cpu" and values.numel() >= LEAST
+    return _load() if fits and _WANTED.is_set() else None
 
 
 def _is_plain(weight_format: WeightFormat) -> bool:
@@ -92,11 +96,12 @@ def largest(values: Tensor, width: int) -> Tensor | None:
 
 def packed(codes: Tensor, bits: int) -> Tensor | None:
     """`quant_engine.formats.packing.pack` of rows that fill whole words."""
-    whole = bits in (2, 4) and codes.shape[1] * bits % 32 == 0 and codes.dtype == torch.int8 and codes.is_contiguous()
-    if not (whole and sys.byteorder == "little" and codes.device.type == "cpu" and codes.numel() >= LEAST and _LOADED):
+    whole = bits in (2, 4) and codes.shape[1] * bits % 32 == 0 and codes.is_contiguous() and sys.byteorder == "little"
+    loops = _loops_for(codes, torch.int8)
+    if not (whole and loops):
         return None
     found = torch.empty((len(codes), codes.shape[1] * bits // 8), dtype=torch.uint8)
-    _by_rows(_LOADED[0].pack, len(codes), codes.numpy(), bits, found.numpy())
+    _by_rows(loops.pack, len(codes), codes.numpy(), bits, found.numpy())
     return found.view(torch.int32)
 
 
@@ -130,7 +135,11 @@ def noise(weight: Tensor, codes: Tensor, grid: Grid) -> float | None:
 def rounded_inputs(X: Tensor, quantizer: InputQuantizer) -> Tensor | None:
     """`InputQuantizer.__call__` for scales of whole tokens that are found at run time."""
     kind = quantizer.input_format
-    loops = _loops_for(X, load=True) if quantizer.scale is None and _is_by_token(kind) else None
+    if not (quantizer.scale is None and _is_by_token(kind)):
+        return None
+    if X.numel() >= LEAST:
+        _WANTED.set()
+    loops = _loops_for(X)
     if not loops:
         return None
     rows = X.reshape(-1, X.shape[-1])
