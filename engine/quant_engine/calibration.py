@@ -123,54 +123,11 @@ def noise_of(statistics: Statistics, quantizer: InputQuantizer) -> Noise:
     return Noise(own.total(), cross.total())
 
 
-def output_signal(statistics: Statistics, weight: Tensor, kind: torch.dtype | None = None) -> Tensor:
-    """Σy² of each output of W (out × in), (out,) float64, from the outputs themselves: less work than G where there are few of them.
-
-    kind: as of `output_noise`.
-    """
-    rows = _output_energies(((X,) for X in _batches(statistics)), (weight,), kind)
-    return rows if kind == torch.float64 or _is_finite(rows) else output_signal(statistics, weight, torch.float64)
-
-
-def output_noise(
-    statistics: Statistics, quantizer: InputQuantizer | None, weight: Tensor, quantized: Tensor, kind: torch.dtype | None = None
-) -> Tensor:
-    """Σ(y − ŷ)² of each output, (out,) float64, when weights (W → quantized, out × in) and, with a quantizer, inputs are rounded.
-
-    From E = X Dᵀ + N Ŵᵀ of every token: less work than `noise_of` where a layer has fewer outputs than inputs. kind: of the products, the
-    inputs' own by default. That of 16-bit inputs rounds each product by 2⁻⁹ of itself in any direction, which a sum of squares forgets.
-    """
-    D = (quantized.double() - weight.double()).to(torch.float64 if weight.dtype == torch.float64 else torch.float32)
-    if quantizer is None:
-        rows = _output_energies(((X,) for X in _batches(statistics)), (D,), kind)
-    else:
-        rows = _output_energies(_noise_chunks(_batches(statistics), quantizer), (D, quantized), kind)
-    # Squares of outputs above 1.8e19 are not in float32's range.
-    return rows if kind == torch.float64 or _is_finite(rows) else output_noise(statistics, quantizer, weight, quantized, torch.float64)
-
-
 def _batches(statistics: Statistics) -> Iterable[Tensor]:
     if statistics.inputs is None:
         raise ValueError("the inputs of these statistics are gone")
     for X in statistics.inputs():
         yield from X.reshape(-1, X.shape[-1]).split(CHUNK_TOKENS)
-
-
-def _output_energies(inputs: Iterable[tuple[Tensor, ...]], weights: tuple[Tensor, ...], kind: torch.dtype | None) -> Tensor:
-    """Of Σ Xₖ Wₖᵀ over k: the sum of squares of each column."""
-    total = torch.zeros(len(weights[0]), dtype=torch.float64, device=weights[0].device)
-    by_device: dict[torch.device, list[Tensor]] = {}
-    for parts in inputs:
-        # Half precision is slow on CPUs.
-        own = torch.float32 if parts[0].dtype == torch.float16 and parts[0].device.type == "cpu" else parts[0].dtype
-        own = kind or own
-        device = parts[0].device
-        factors = by_device[device] = by_device.get(device) or [weight.to(device, own).t() for weight in weights]
-        Y = torch.mm(parts[0].to(own), factors[0]).to(torch.float64 if own == torch.float64 else torch.float32)
-        for X, factor in zip(parts[1:], factors[1:], strict=True):
-            Y += torch.mm(X.to(own), factor)
-        total += Y.square_().sum(0).to(total.device)
-    return total
 
 
 def _noise_chunks(inputs: Iterable[Tensor], quantizer: InputQuantizer) -> Iterator[tuple[Tensor, Tensor]]:

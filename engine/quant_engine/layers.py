@@ -130,8 +130,7 @@ def quantize_group(
             # A method that asked for the Gram matrix has it shown for nothing.
             _refuse_not_finite(layers, statistics)
         quantizer = input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale)
-        signals = stack.signals(statistics)
-        noises = stack.noises(parts, statistics, quantizer, once=True)
+        signals, noises = stack.energies(parts, statistics, quantizer)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
             refuse_no_number(layer.name, use, signal, float(noise.sum()))
             achieved = measurement(signal, total(noise), stack.bits_per_weight(use, part), part.report)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from greenlet import getcurrent, greenlet
 
 from quant_engine.formats import inputs
+from quant_engine.linalg.halves import in_float32
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,7 +58,9 @@ class Lockstep:
 
     def _resume(self, one: greenlet, stop: Sequence[nn.Module] | None) -> Any:
         self._tick()
-        arrived = one.switch()
+        # Entered here, not by the pass: what is entered there would be left in another order.
+        with in_float32():
+            arrived = one.switch()
         if stop is None:
             if one:
                 raise RuntimeError("a forward pass reached a layer twice")

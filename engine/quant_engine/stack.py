@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from quant_engine.calibration import noise_of, output_noise, output_signal
+from quant_engine.calibration import noise_of
 from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Quantized, Report
+from quant_engine.outputs import output_energies
 from quant_engine.sensitivity import energies, noisy_row_energies, row_energies, total
 from quant_engine.uses import USE_MODELS, Use
 
@@ -76,25 +77,34 @@ class Stack:
         stops = torch.tensor(self.sizes).cumsum(0).tolist()
         return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
-    def signals(self, statistics: Statistics) -> list[float]:
-        """For each layer Σy² of all its outputs."""
-        if statistics.has_gram or not self._has_few(statistics):
-            return energies(self.weight, statistics.gram, self.sizes)
-        return [total(part) for part in output_signal(statistics, self.weight).split(self.sizes)]
+    def energies(
+        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None
+    ) -> tuple[list[float], list[Tensor]]:
+        """For each layer Σy² of all its outputs, and `noises`, where nobody asks for another candidate."""
+        plain = not statistics.has_gram and parts[0].scale is None
+        if self._has_few(statistics) and (quantizer is not None or plain):
+            signals, noises = self._by_outputs(parts, statistics, quantizer)
+            return [total(part) for part in signals.split(self.sizes)], list(noises.split(self.sizes))
+        return energies(self.weight, statistics.gram, self.sizes), self.noises(parts, statistics, quantizer)
 
-    def noises(
-        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None, once: bool = False
-    ) -> list[Tensor]:
-        """For each layer Σ(y − ŷ)² of each of its outputs, (out,) float64. once: no other candidate rounds this input in the same way."""
+    def noises(self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None) -> list[Tensor]:
+        """For each layer Σ(y − ŷ)² of each of its outputs, (out,) float64."""
+        if quantizer is not None and quantizer.smooth is not None and self._has_few(statistics):
+            # No other candidate rounds this input in the same way.
+            return list(self._by_outputs(parts, statistics, quantizer)[1].split(self.sizes))
         effective = torch.cat([part.effective().float() for part in parts])
-        alone = (once or quantizer.smooth is not None) if quantizer is not None else not statistics.has_gram
-        if alone and self._has_few(statistics):
-            rows = output_noise(statistics, quantizer, self.weight, effective)
-        elif quantizer is not None:
+        if quantizer is not None:
             rows = noisy_row_energies(self.weight, effective, statistics.gram, _noise(statistics, quantizer))
         else:
             rows = row_energies(effective.sub_(self.weight.float()), statistics.gram)
         return list(rows.split(self.sizes))
+
+    def _by_outputs(
+        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None
+    ) -> tuple[Tensor, Tensor]:
+        smoothed = quantizer is not None and quantizer.smooth is not None
+        weights = [part.dequantize() if smoothed else part.effective() for part in parts]
+        return output_energies(statistics, quantizer, self.weight, torch.cat(weights))
 
     def _has_few(self, statistics: Statistics) -> bool:
         """Whether there are so few outputs that computing them for every token is less work than a Gram matrix."""

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from quant_engine import calibration
-from quant_engine.calibration import output_noise, statistics_of
+from quant_engine.calibration import statistics_of
 from quant_engine.formats.scheme import WeightFormat
 from quant_engine.layers import Layer, input_quantizer, measure_group, no_tick
 from quant_engine.linalg.products import exact_products
 from quant_engine.methods import METHODS
 from quant_engine.methods.gptq import GptqArguments, gptq
 from quant_engine.methods.rtn import RtnArguments, rtn
+from quant_engine.outputs import output_energies
 from quant_engine.sensitivity import energies, measurement, sqnr_db
 from quant_engine.uses import parse_short
 
@@ -130,8 +131,9 @@ def test_sqnr_with_rounded_inputs_equals_the_float64_forward_over_all_rows(massi
         expected = 10 * math.log10(float(y.square().sum() / error.square().sum()))
         assert found.candidates[use.label].sqnr_db == pytest.approx(expected, abs=0.01)
         # Of a layer that is measured once, from the outputs of every token.
-        noise = output_noise(statistics, quantizer, layer.weight, quantized.effective()).sum()
-        assert sqnr_db(float(y.square().sum()), float(noise))[0] == pytest.approx(expected, abs=0.01)
+        signal, noise = (float(rows.sum()) for rows in output_energies(statistics, quantizer, layer.weight, quantized.dequantize()))
+        assert signal == pytest.approx(float(y.square().sum()), rel=1e-5)
+        assert sqnr_db(signal, noise)[0] == pytest.approx(expected, abs=0.001)
 
 
 def linear(weight: torch.Tensor) -> torch.nn.Linear:

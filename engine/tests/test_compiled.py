@@ -99,10 +99,11 @@ def test_rounded_inputs(name: str, smooth: bool, without: pytest.MonkeyPatch) ->
     X = (torch.randn(2, 256, 1088, generator=generator) * torch.rand(1088, generator=generator).mul(4).exp()).to(torch.bfloat16)
     X[0, 0], X[0, 1], X[0, 2] = 0, X[0, 1] * 1e-38, X[0, 2] * 1e30
     quantizer = InputQuantizer(kind, None, torch.rand(1088, generator=generator) + 0.3 if smooth else None)
-    wanted = quantizer(X)
+    wanted = quantizer(X), quantizer.scaled(X)
     without.undo()
-    found = compiled.rounded_inputs(X, quantizer)
-    assert found is not None and torch.equal(found.view(torch.int16), wanted.view(torch.int16))
+    for expected, scaled in zip(wanted, (False, True), strict=True):
+        found = compiled.rounded_inputs(X, quantizer, scaled)
+        assert found is not None and torch.equal(found.view(torch.int16), expected.view(torch.int16))
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -20,11 +20,12 @@ import tiny
 from quant_engine.architectures.decoder import open_model
 from quant_engine.architectures.registry import family_for
 from quant_engine.architectures.routed import expert_of
-from quant_engine.calibration import noise_of, output_noise, statistics_of
+from quant_engine.calibration import noise_of, statistics_of
 from quant_engine.checkpoint import Checkpoint
 from quant_engine.errors import QuantError
 from quant_engine.importance import Store, passes, some_of
 from quant_engine.importance.loss import fisher_gradient
+from quant_engine.outputs import output_energies
 from quant_engine.sensitivity import noisy_row_energies, row_energies
 from quant_engine.stack import input_quantizer
 from quant_engine.uses import parse_short
@@ -200,5 +201,5 @@ def test_noise_of_each_output_is_that_of_the_products(name: str) -> None:
         rows = row_energies(rounded - W, statistics.gram)
     else:
         rows = noisy_row_energies(W, rounded, statistics.gram, noise_of(statistics, quantizer))
-        torch.testing.assert_close(output_noise(statistics, quantizer, W, rounded), expected, rtol=1e-4, atol=0)
+        torch.testing.assert_close(output_energies(statistics, quantizer, W, rounded)[1], expected, rtol=1e-4, atol=0)
     torch.testing.assert_close(rows, expected, rtol=1e-4, atol=0)

@@ -53,8 +53,8 @@ def test_a_part_of_a_wider_matrix_is_read_and_added_to_as_such() -> None:
 
 def test_what_mkl_does_not_take_is_left_to_torch() -> None:
     X, Y = factors(64, 32)
-    assert not mkl.can_add_products(X.t(), Y) and not mkl.can_add_products(X.float(), Y)
-    assert mkl.can_add_products(X, Y) == (mkl._product() is not None)
+    assert not mkl.can_multiply(X.t(), Y) and not mkl.can_multiply(X.float(), Y)
+    assert mkl.can_multiply(X, Y) == (mkl._product() is not None)
     with pytest.raises(ValueError, match="do not fit"):
         mkl.add_products(torch.zeros(31, 32), X, Y)
 

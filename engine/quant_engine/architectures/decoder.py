@@ -21,6 +21,7 @@ from quant_engine.errors import QuantError
 from quant_engine.folding import FoldTarget, fold_for
 from quant_engine.formats.scheme import COMPRESSED, GPTQ_LAYOUTS
 from quant_engine.lazy import torch
+from quant_engine.linalg.halves import in_float32
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -206,7 +207,8 @@ class Head:
 
     def outputs(self, positions: Tensor) -> Tensor:
         """What lm_head computes of hidden states (positions × width)."""
-        return self.lm_head(self.norm(positions))
+        with in_float32():
+            return self.lm_head(self.norm(positions))
 
     def bounded(self, outputs: Tensor) -> Tensor:
         """Logits of lm_head's outputs."""

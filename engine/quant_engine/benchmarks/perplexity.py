@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from quant_engine.benchmarks.statistics import Estimate, exponential, ratio
 from quant_engine.lazy import torch
+from quant_engine.linalg.halves import in_float32
 from quant_engine.result import Score, Scores
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def final_hidden(model: DecoderModel, batches: Sequence[Tensor], source: Checkpo
     for index in range(model.block_count):
         model.load_block(index, source)
         try:
-            for batch in inputs:
-                batch.hidden = model.run_block(index, batch)
+            with in_float32():
+                for batch in inputs:
+                    batch.hidden = model.run_block(index, batch)
         finally:
             model.free_block(index)
         tick(f"{'original' if source is None else 'quantized'}: block {index}")

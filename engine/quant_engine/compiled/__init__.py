@@ -132,8 +132,8 @@ def noise(weight: Tensor, codes: Tensor, grid: Grid) -> float | None:
     return sum(_by_rows(loops.code_noise, len(weight), bits, codes.numpy(), steps, _zeros(grid), width))
 
 
-def rounded_inputs(X: Tensor, quantizer: InputQuantizer) -> Tensor | None:
-    """`InputQuantizer.__call__` for scales of whole tokens that are found at run time."""
+def rounded_inputs(X: Tensor, quantizer: InputQuantizer, scaled: bool = False) -> Tensor | None:
+    """`InputQuantizer.__call__`, or its `scaled`, for scales of whole tokens that are found at run time."""
     kind = quantizer.input_format
     if not (quantizer.scale is None and _is_by_token(kind)):
         return None
@@ -144,9 +144,11 @@ def rounded_inputs(X: Tensor, quantizer: InputQuantizer) -> Tensor | None:
         return None
     rows = X.reshape(-1, X.shape[-1])
     result = torch.empty_like(rows)
-    smooth = torch.ones(X.shape[-1]) if quantizer.smooth is None else quantizer.smooth.to(torch.bfloat16).float()
+    ones = torch.ones(X.shape[-1])
+    smooth = ones if quantizer.smooth is None else quantizer.smooth.to(torch.bfloat16).float()
+    back = ones if scaled else smooth
     loop = loops.round_tokens_e4m3 if kind.type == "float" else loops.round_tokens
-    _by_rows(loop, len(rows), _bits(rows), smooth.numpy(), kind.half_range, 1 << (kind.num_bits - 1), _bits(result))
+    _by_rows(loop, len(rows), _bits(rows), smooth.numpy(), back.numpy(), kind.half_range, 1 << (kind.num_bits - 1), _bits(result))
     return result.reshape(X.shape)
 
 

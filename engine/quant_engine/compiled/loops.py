@@ -195,9 +195,10 @@ def _token_scale(token, smooth, half_range):
 
 
 @numba.njit(**_OPTIONS)
-def round_tokens(start, stop, tokens, smooth, half_range, half, result):
+def round_tokens(start, stop, tokens, smooth, back, half_range, half, result):
     """Rows start…stop of tokens (tokens × columns, bfloat16) / smooth (columns, float32 that bfloat16 has), rounded to whole numbers −half
-    … half − 1 of their largest magnitude / half_range, times smooth; every step in bfloat16. result, like tokens, is overwritten."""
+    … half − 1 of their largest magnitude / half_range, times back (like smooth); every step in bfloat16. result, like tokens, is
+    overwritten."""
     low, high = numpy.float32(-half), numpy.float32(half - 1)
     for row in range(start, stop):
         token, into = tokens[row], result[row]
@@ -205,11 +206,11 @@ def round_tokens(start, stop, tokens, smooth, half_range, half, result):
         for i in range(token.size):
             scaled = _as_half(_as_half(_read(token[i]) / smooth[i]) / scale)
             value = _as_half(_clamped(numpy.rint(scaled), low, high) * scale)
-            into[i] = numpy.uint16(_half(value * smooth[i]))
+            into[i] = numpy.uint16(_half(value * back[i]))
 
 
 @numba.njit(**_OPTIONS)
-def round_tokens_e4m3(start, stop, tokens, smooth, half_range, half, result):
+def round_tokens_e4m3(start, stop, tokens, smooth, back, half_range, half, result):
     """As `round_tokens`, to E4M3."""
     for row in range(start, stop):
         token, into = tokens[row], result[row]
@@ -217,4 +218,4 @@ def round_tokens_e4m3(start, stop, tokens, smooth, half_range, half, result):
         for i in range(token.size):
             scaled = _as_half(_as_half(_read(token[i]) / smooth[i]) / scale)
             value = _from_e4m3(_e4m3(_clamped(scaled, -_E4M3_LARGEST, _E4M3_LARGEST)))
-            into[i] = numpy.uint16(_half(_as_half(value * scale) * smooth[i]))
+            into[i] = numpy.uint16(_half(_as_half(value * scale) * back[i]))

@@ -43,10 +43,14 @@ class InputQuantizer:
     def __call__(self, X: Tensor) -> Tensor:
         if (found := compiled.rounded_inputs(X, self)) is not None:
             return found
-        if self.smooth is not None:
-            smooth = self.smooth.to(X.dtype)
-            return self._round(X / smooth) * smooth
-        return self._round(X)
+        rounded = self.scaled(X)
+        return rounded if self.smooth is None else rounded.mul_(self.smooth.to(X.dtype))
+
+    def scaled(self, X: Tensor) -> Tensor:
+        """What the layer of the written checkpoint multiplies its stored weights with: as a call, but divided by `smooth` still."""
+        if (found := compiled.rounded_inputs(X, self, scaled=True)) is not None:
+            return found
+        return self._round(X if self.smooth is None else X / self.smooth.to(X.dtype))
 
     def on(self, device: torch.device | str) -> InputQuantizer:
         """The same for inputs on that device."""

@@ -11,6 +11,7 @@ from quant_engine.errors import QuantError
 from quant_engine.importance.loss import fisher_gradient
 from quant_engine.importance.outputs import OutputGradients
 from quant_engine.lazy import torch
+from quant_engine.linalg.halves import in_float32
 from quant_engine.tokens import IMPORTANCE_TOKENS
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def _forward(model: DecoderModel, index: int, store: Store, arguments: Arguments
     with _loaded(model, index):
         for hidden, given in zip(store.inputs(index), arguments, strict=True):
             tick()
-            yield model.run_block(index, BlockInput(hidden.to(model.device), given))
+            with in_float32():
+                after = model.run_block(index, BlockInput(hidden.to(model.device), given))
+            yield after
 
 
 def _head(model: DecoderModel, store: Store, seed: int, tick: Tick) -> tuple[list[Tensor], dict[str, Tensor]]:
@@ -115,7 +118,9 @@ def _backward(
             tick()
             with _differentiating(model):
                 state = BlockInput(hidden.to(model.device).requires_grad_(), given)
-                (before,) = torch.autograd.grad(model.run_block(index, state), [state.hidden], gradient.to(model.device))
+                with in_float32():
+                    after = model.run_block(index, state)
+                (before,) = torch.autograd.grad(after, [state.hidden], gradient.to(model.device))
             found.settle()
             gradients.append(before)
     _refuse_not_finite(gradients, f"block {index}")

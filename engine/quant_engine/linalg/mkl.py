@@ -36,9 +36,19 @@ def _product() -> Any:
     return found
 
 
-def can_add_products(X: Tensor, Y: Tensor) -> bool:
-    """Whether `add_products` takes such factors here."""
-    return all(_is_plain(one) for one in (X, Y)) and _product() is not None
+def can_multiply(*factors: Tensor) -> bool:
+    """Whether `add_products` and `outputs` take such factors here."""
+    return all(_is_plain(one) for one in factors) and _product() is not None
+
+
+def outputs(X: Tensor, W: Tensor) -> Tensor:
+    """X Wᵀ (tokens × out) float32; X (tokens × in), W (out × in) bfloat16, rows of each contiguous."""
+    result = torch.empty((len(X), len(W)), dtype=torch.float32)
+    _product()(
+        _ROW_MAJOR, _AS_IT_IS, _TRANSPOSED, *result.shape, X.shape[1], 1.0, X.data_ptr(), X.stride(0),
+        W.data_ptr(), W.stride(0), 0.0, result.data_ptr(), result.stride(0),
+    )  # fmt: skip
+    return result
 
 
 def add_products(into: Tensor, X: Tensor, Y: Tensor) -> None:

@@ -34,10 +34,30 @@ def exact_products(X: Tensor):
         yield X.float(), torch.mm
 
 
+class Outputs:
+    """X Wᵀ (tokens × out) of one W for many X on its device: exact products for X's dtype, float32 sums and result."""
+
+    def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
+        """weight: W (out × in). dtype: the inputs' own, in which W is exact; float64 makes everything float64."""
+        self._weight = weight.to(dtype).contiguous()
+        self._by_mkl = mkl.can_multiply(self._weight)
+        self._factor: Tensor | None = None
+        """Wᵀ as the other products take it."""
+
+    def of(self, X: Tensor) -> Tensor:
+        """X: tokens × in."""
+        if self._by_mkl and mkl.can_multiply(X):
+            return mkl.outputs(X, self._weight)
+        with exact_products(X.to(self._weight.dtype)) as (left, multiply):
+            if self._factor is None:
+                self._factor = self._weight.to(left.dtype).t()
+            return multiply(left, self._factor)
+
+
 def add_products(into: Tensor, X: Tensor, Y: Tensor, panel: int, upper: bool) -> None:
     """into += XᵀY, `panel` columns at a time; X (tokens × a), Y (tokens × b) of one dtype, into (a × b) float32. upper: of a symmetric sum,
     the panels on and above the diagonal alone. Products are exact for X's dtype, sums are float32."""
-    by_mkl = mkl.can_add_products(X, Y)
+    by_mkl = mkl.can_multiply(X, Y)
     with nullcontext((X, None)) if by_mkl else exact_products(X) as (left, multiply):
         right = left if Y is X else Y.to(left.dtype)
         for start in range(0, into.shape[1], panel):
