@@ -160,19 +160,22 @@ def sensitivity(
     if found["forwards_layers"] < found["layers"]:
         part = f", from {found['forwards_layers']} of the layers"
     print(f"\n### Sensitivity: {found['candidates']} candidates × {found['layers']} layers of {name}, {samples} × {length} tokens\n")
-    print("| | s | ratio | largest difference of SQNR, dB |\n|---|---|---|---|")
-    print(f"| engine, from loading to the last SQNR | {seconds:.1f} | | |")
-    print(f"| engine, the first two candidates alone | {found['engine_seconds_two_candidates']:.1f} | | |")
+    finding = found["finding_seconds"]
+    print("| | s | to the engine's | both with finding the weights | largest difference of SQNR, dB |\n|---|---|---|---|---|")
+    print(f"| engine, from loading to the last SQNR, without finding the candidates' weights | {seconds - finding:.1f} | | | |")
+    print(f"| finding them (not the others' part either) | {finding:.1f} | | | |")
+    print(f"| engine, the first two candidates alone, finding included | {found['engine_seconds_two_candidates']:.1f} | | | |")
     ways = (("hooks", "one forward, all candidates in its hooks"), ("forwards", f"a forward for each layer and candidate{part}"))
     for key, title in ways:
         other = found[f"{key}_seconds"]
-        print(f"| {title} | {other:.1f} | {other / seconds:.1f}× | {found[f'{key}_difference_db']:.1e} |")
+        ratios = f"{other / (seconds - finding):.1f}× | {(other + finding) / seconds:.1f}×"
+        print(f"| {title} | {other:.1f} | {ratios} | {found[f'{key}_difference_db']:.1e} |")
     note(f"sensitivity of {name}: ModelOpt")
     tokens, _ = save_tokens(checkpoint, work, samples, length)
     done = MODELOPT.run(modelopt, checkpoint, tokens, sequences, log=work / "modelopt.log")
     scored = json.loads(done.output.splitlines()[-1])["seconds"]
     title = f"ModelOpt's gradient score of eight formats, {sequences} of the {samples} sequences"
-    print(f"| {title} | {scored:.1f} | {scored / seconds:.1f}× | |")
+    print(f"| {title} | {scored:.1f} | | {scored / seconds:.1f}× | |")
 
 
 def stream(work: Path, rounds: int) -> None:
@@ -182,13 +185,13 @@ def stream(work: Path, rounds: int) -> None:
     print(run(command, work / "stream.log", ENVIRONMENT).output)
 
 
-def sections(work: Path, environments: Path, rounds: int) -> dict[str, Callable[[], None]]:
+def sections(work: Path, environments: Path, rounds: int, samples: int) -> dict[str, Callable[[], None]]:
     """What can be asked for alone, in the order of the whole."""
     name = "the sample widened 4×, 8 blocks"
 
     def wide(rival: Rival, method: str) -> None:
         python = rival.ensure(environments / rival.environment)
-        against_rival(rival, python, widened(work, 8), name, work / "wide", 64, 512, rounds, method)
+        against_rival(rival, python, widened(work, 8), name, work / "wide", samples, 512, rounds, method)
 
     def sample() -> None:
         python = LLM_COMPRESSOR.ensure(environments / LLM_COMPRESSOR.environment)
@@ -196,8 +199,8 @@ def sections(work: Path, environments: Path, rounds: int) -> dict[str, Callable[
 
     def both_sensitivities() -> None:
         python = MODELOPT.ensure(environments / MODELOPT.environment)
-        sensitivity(python, SAMPLE, "the sample", work, 32, 256, sequences=8)
-        sensitivity(python, widened(work, 8), name, work, 64, 512, sequences=2, layers=2)
+        sensitivity(python, SAMPLE, "the sample", work, 32, 256, sequences=32)
+        sensitivity(python, widened(work, 8), name, work, samples, 512, sequences=2, layers=2)
 
     return {
         "sample": sample,
@@ -205,7 +208,7 @@ def sections(work: Path, environments: Path, rounds: int) -> dict[str, Callable[
         **{method: partial(wide, LLM_COMPRESSOR, method) for method in ("awq", "smoothquant", "smoothquant-gptq")},
         "gptqmodel": partial(wide, GPTQMODEL, "gptq"),
         "gptqmodel-8": partial(wide, GPTQMODEL_BATCHES, "gptq"),
-        "depth": partial(depth, work, (4, 8, 16), 64, 512),
+        "depth": partial(depth, work, (4, 8, 16), samples, 512),
         "sensitivity": both_sensitivities,
         "stream": partial(stream, work, rounds),
     }
@@ -216,10 +219,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".bench")
     parser.add_argument("--environments", type=Path, help="Where the rivals' environments are, or are made. Default: in the work folder.")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=64, help="Sequences of 512 tokens for the widened sample.")
     parser.add_argument("--only", help="Sections with commas between them; a wrong name lists them.")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    all_of_them = sections(options.work, options.environments or options.work, options.rounds)
+    all_of_them = sections(options.work, options.environments or options.work, options.rounds, options.samples)
     asked = options.only.split(",") if options.only else list(all_of_them)
     if unknown := set(asked) - all_of_them.keys():
         parser.error(f"there is no section {', '.join(sorted(unknown))}; there are {', '.join(all_of_them)}")

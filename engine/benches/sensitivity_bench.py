@@ -5,8 +5,8 @@
 `forwards`: for each layer and candidate all calibration batches go through the model, and the layer's output with its weights is
 compared with the float one (with `--layers`, for that many layers alone, spread over the model; the rest counts as if it took as long).
 `hooks`: one forward pass, in which every layer compares all its candidates, in the model's own dtype. Both take the candidates' weights
-from the same methods, computed from Gram matrices in float64, so that they differ from the engine in the way of measuring alone; finding
-the weights is not counted for them, and is counted for the engine. Prints one JSON line.
+from the same methods, computed from Gram matrices in float64, so that they differ from the engine in the way of measuring alone. Finding
+the weights (`finding_seconds`) is a part of the engine's time and of none of theirs. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from quant_engine.architectures.decoder import open_model
 from quant_engine.checkpoint import Checkpoint
 from quant_engine.linalg.threads import spin_briefly
 from quant_engine.methods import METHODS
-from quant_engine.methods.types import Statistics
+from quant_engine.methods.types import Quantized, Statistics
+from quant_engine.stack import Stack
 from quant_engine.tokens import calibration_tokens, load_tokenizer
 from quant_engine.uses import parse_short
 from quant_engine.walk import measure
@@ -41,15 +42,29 @@ Weights = dict[str, dict[str, Tensor]]
 """By layer and candidate."""
 
 
-def engine(checkpoint: Path, batches: Batches, candidates: Sequence[str]) -> tuple[Found, float]:
-    """With the seconds from loading to the last SQNR."""
+def engine(checkpoint: Path, batches: Batches, candidates: Sequence[str]) -> tuple[Found, float, float]:
+    """With the seconds from loading to the last SQNR, and those of them in which methods found the candidates' weights."""
+    finding = 0.0
+    quantize = Stack.quantize
+
+    def timed(*arguments: Any) -> list[Quantized]:
+        nonlocal finding
+        # The Gram matrix, which the SQNR needs too, is not to be counted as the method's.
+        _ = arguments[2].gram
+        begun = time.perf_counter()
+        done = quantize(*arguments)
+        finding += time.perf_counter() - begun
+        return done
+
+    Stack.quantize = timed  # type: ignore[method-assign]
     start = time.perf_counter()
     model = open_model(Checkpoint.open(checkpoint))
     with torch.no_grad():
         blocks = list(measure(model, batches, [parse_short(label) for label in candidates], head=True))
     seconds = time.perf_counter() - start
+    Stack.quantize = quantize  # type: ignore[method-assign]
     layers = [layer for block in blocks for layer in block.layers]
-    return {layer.name: {label: m.sqnr_db or math.inf for label, m in layer.candidates.items()} for layer in layers}, seconds
+    return {layer.name: {label: m.sqnr_db or math.inf for label, m in layer.candidates.items()} for layer in layers}, seconds, finding
 
 
 def forward(model: nn.Module, batches: Batches) -> None:
@@ -142,8 +157,8 @@ def main() -> None:
     spin_briefly()
     torch.set_num_threads(2)
     batches = calibration_tokens(load_tokenizer(options.checkpoint), options.data, options.samples, options.length, 0).batches
-    _, few = engine(options.checkpoint, batches, CANDIDATES[:2])
-    ours, seconds = engine(options.checkpoint, batches, CANDIDATES)
+    _, few, _ = engine(options.checkpoint, batches, CANDIDATES[:2])
+    ours, seconds, finding = engine(options.checkpoint, batches, CANDIDATES)
     model: Any = AutoModelForCausalLM.from_pretrained(options.checkpoint, dtype=torch.bfloat16).eval()
     layers: dict[str, nn.Linear] = {name: model.get_submodule(name) for name in ours}
     weights = weights_of(model, layers, batches)
@@ -157,6 +172,7 @@ def main() -> None:
         "candidates": len(CANDIDATES),
         "tokens": options.samples * options.length,
         "engine_seconds": seconds,
+        "finding_seconds": finding,
         "engine_seconds_two_candidates": few,
         "hooks_seconds": hook_seconds,
         "forwards_seconds": forward_seconds * len(layers) / len(some),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from quant_engine.atomic import replace_text
 from quant_engine.checkpoint.durable import save_tensors
@@ -15,35 +16,56 @@ from quant_engine.errors import QuantError
 if TYPE_CHECKING:
     from torch import Tensor
 
+Then = Literal["block", "head", "nothing"]
 _HEAD = "head"
+_SHARE = 10
+"""Hidden states are saved when as many times their cost has passed: what a run spends on them stays below a tenth."""
+_NOTHING = 0.1
+"""Seconds that are spent on every block."""
 
 
 class Journal:
-    """One phase's blocks in `folder`: `00003.json` says that block 3 is done, `00003.safetensors` holds the hidden states after it.
+    """One phase's blocks in `folder`: `00003.json` says that the blocks up to 3 are done that no earlier file names, `00003.safetensors`
+    holds the hidden states after block 3.
 
-    The JSON file is written last, so a block counts only when all it needs is on the disk. Hidden states of earlier blocks are removed.
+    The JSON file is written last, so blocks count only when all that the next one needs is on the disk. Hidden states of earlier blocks are
+    removed. Of a large model they can take longer to write than a block to compute: then they are not saved after every block, and a run
+    that is continued does the blocks since then again (docs/decisions/0021-hidden-states.md).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
+        self._clock = clock
+        self._waiting: list[Any] = []
+        """Layers of blocks that are done since the hidden states were saved."""
+        self._saved_at, self._cost = clock(), 0.0
         folder.mkdir(parents=True, exist_ok=True)
 
-    def add(self, block: int | None, layers: Sequence[Any], hidden: Sequence[Tensor]) -> None:
-        """Record a finished block: its layers as JSON objects, and the batches' hidden states after it. block None: the head."""
-        name = _HEAD if block is None else f"{block:05d}"
-        if block is not None:
-            self._save_hidden(self._folder / f"{name}.safetensors", hidden)
-        replace_text(self._folder / f"{name}.json", json.dumps(list(layers)))
-        if block:
-            (self._folder / f"{block - 1:05d}.safetensors").unlink(missing_ok=True)
+    def add(self, block: int | None, layers: Sequence[Any], hidden: Sequence[Tensor], then: Then = "block") -> None:
+        """Record a finished block: its layers as JSON objects, and the batches' hidden states after it. block None: the head. then: what
+        comes next; nothing that is needed for the head, or behind the last block, waits."""
+        if block is None:
+            replace_text(self._folder / f"{_HEAD}.json", json.dumps(list(layers)))
+            return
+        self._waiting += layers
+        if then == "block" and not self._is_due():
+            return
+        own = self._folder / f"{block:05d}.safetensors"
+        if then != "nothing":
+            started = self._clock()
+            save_tensors(own, own.with_name(f".{own.name}"), {str(n): tensor for n, tensor in enumerate(hidden)})
+            self._saved_at = self._clock()
+            self._cost = self._saved_at - started
+        replace_text(own.with_suffix(".json"), json.dumps(self._waiting))
+        self._waiting = []
+        for earlier in self._folder.glob("[0-9]*.safetensors"):
+            if earlier != own:
+                earlier.unlink(missing_ok=True)
 
     @property
     def done(self) -> int:
         """Number of blocks that are done: the next one to do."""
-        count = 0
-        while (self._folder / f"{count:05d}.json").exists():
-            count += 1
-        return count
+        return max((int(file.stem) + 1 for file in self._files()), default=0)
 
     @property
     def head_done(self) -> bool:
@@ -51,22 +73,26 @@ class Journal:
 
     def layers(self) -> list[Any]:
         """The layers of all finished blocks, in order."""
-        names = [f"{block:05d}" for block in range(self.done)] + ([_HEAD] if self.head_done else [])
-        return [
-            layer for name in names for layer in json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8"))
-        ]
+        files = [*self._files(), *([self._folder / f"{_HEAD}.json"] if self.head_done else [])]
+        return [layer for file in files for layer in json.loads(file.read_text(encoding="utf-8"))]
 
     def hidden(self) -> list[Tensor] | None:
-        """Hidden states after the last finished block; None before the first."""
-        if self.done == 0:
+        """Hidden states after the last finished block; None before the first, and where nothing needs them. Blocks after it are forgotten:
+        who asks goes on from there."""
+        self._waiting = []
+        file = self._folder / f"{self.done - 1:05d}.safetensors"
+        if self.done == 0 or not file.exists():
             return None
         from safetensors.torch import load_file
 
-        tensors = load_file(self._folder / f"{self.done - 1:05d}.safetensors")
+        tensors = load_file(file)
         return [tensors[str(index)] for index in range(len(tensors))]
 
-    def _save_hidden(self, path: Path, hidden: Sequence[Tensor]) -> None:
-        save_tensors(path, path.with_name(f".{path.name}"), {str(n): tensor for n, tensor in enumerate(hidden)})
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.json"))
+
+    def _is_due(self) -> bool:
+        return self._cost < _NOTHING or self._clock() - self._saved_at >= _SHARE * self._cost
 
 
 class UnitJournal:

@@ -14,7 +14,7 @@ from quant_engine import compiled, events, reuse
 from quant_engine.architectures.registry import family_for
 from quant_engine.atomic import replace_text
 from quant_engine.errors import QuantError
-from quant_engine.journal import Journal, code_hash, flatten, hold_identity
+from quant_engine.journal import Journal, Then, code_hash, flatten, hold_identity
 from quant_engine.notes import note_few, note_short, note_torn, note_zero_points
 from quant_engine.result import Measurement
 from quant_engine.retry import fitted, smaller_batches
@@ -159,7 +159,7 @@ def measure(work: Work) -> None:
             others=work.other_devices,
         )
         for block in smaller_batches(work, "measure", work.tokens.batches, attempt):
-            journal.add(block.block, [measured_json(layer) for layer in block.layers], block.hidden)
+            journal.add(block.block, [measured_json(layer) for layer in block.layers], block.hidden, _after(block.block, blocks, head))
             for layer in block.layers:
                 take_measured(work, merged(work, layer))
             work.tick(_title(block.block))
@@ -207,7 +207,7 @@ def quantize(work: Work) -> None:
             others=work.other_devices,
         )
         for block in smaller_batches(work, "quantize", work.tokens.batches, attempt):
-            journal.add(block.block, [quantized_json(layer) for layer in block.layers], block.hidden)
+            journal.add(block.block, [quantized_json(layer) for layer in block.layers], block.hidden, _after(block.block, blocks, head))
             for layer in block.layers:
                 work.quantized[layer.name] = layer
                 announce(work, layer)
@@ -254,6 +254,13 @@ def evaluate(work: Work) -> None:
         score = getattr(work.scores, name)
         if score is not None:
             work.directory.event(events.Scored, name=name, score=score)
+
+
+def _after(block: int | None, blocks: int, head: bool) -> Then:
+    """What a walk does when it has done a block; head: whether lm_head follows the last one."""
+    if block is None or block < blocks - 1:
+        return "block"
+    return "head" if head else "nothing"
 
 
 def _title(block: int | None) -> str:
