@@ -21,6 +21,7 @@ from measured_process import Measured, run
 from quant_engine.checkpoint import Checkpoint
 from quant_engine.tokens import calibration_tokens, held_out_tokens, load_tokenizer
 from rivals import GPTQMODEL, GPTQMODEL_BATCHES, LLM_COMPRESSOR, MODELOPT, Rival
+from small_host import limited
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -69,13 +70,16 @@ def save_tokens(checkpoint: Path, work: Path, samples: int, length: int) -> tupl
     return files
 
 
-def quantize_engine(checkpoint: Path, work: Path, samples: int, length: int, method: str) -> tuple[Measured, dict[str, float]]:
+def quantize_engine(
+    checkpoint: Path, work: Path, samples: int, length: int, method: str, before: Sequence[str] = ()
+) -> tuple[Measured, dict[str, float]]:
+    """before: words that stand before the command."""
     output = work / "engine"
     recipe = work / "bench.quant.yaml"
     data = ROOT / "samples/calibration.jsonl"
     recipe.write_text(RECIPE.format(model=checkpoint, data=data, samples=samples, length=length, output=output, use=USES[method]))
     shutil.rmtree(output, ignore_errors=True)
-    command = [sys.executable, "-m", "quant_engine", "run", str(recipe), "--runs", str(work / "runs"), "--json"]
+    command = [*before, sys.executable, "-m", "quant_engine", "run", str(recipe), "--runs", str(work / "runs"), "--json"]
     measured = run(command, work / "engine.log", ENVIRONMENT)
     return measured, json.loads(measured.output)["seconds"]
 
@@ -146,6 +150,20 @@ def depth(work: Path, blocks: Sequence[int], samples: int, length: int) -> None:
         print(f"| {number} | {Checkpoint.open(checkpoint).bytes / 1e6:.0f} | {measured.peak_bytes / 1e6:.0f} |")
 
 
+def host(work: Path, blocks: int, limit: int) -> None:
+    """A checkpoint that is larger than the memory there is."""
+    note(f"host: {blocks} blocks within {limit / 1e6:.0f} MB")
+    checkpoint = widened(work, blocks)
+    print(f"\n### A host with less memory than the checkpoint: {TITLES['gptq']}, the sample widened 4×, {blocks} blocks, 8 × 512 tokens\n")
+    print("| checkpoint, MB | memory there is, MB | most that was in use, files in the page cache included, MB | resident, MB | s |")
+    print("|---|---|---|---|---|")
+    with limited(limit) as (before, peak):
+        measured, _ = quantize_engine(checkpoint, work, 8, 512, "gptq", before)
+        used = int(peak.read_text())
+    sizes = (Checkpoint.open(checkpoint).bytes, limit, used, measured.peak_bytes)
+    print(f"| {' | '.join(f'{size / 1e6:.0f}' for size in sizes)} | {measured.seconds:.0f} |")
+
+
 def sensitivity(
     modelopt: Path, checkpoint: Path, name: str, work: Path, samples: int, length: int, sequences: int, layers: int | None = None
 ) -> None:
@@ -209,6 +227,7 @@ def sections(work: Path, environments: Path, rounds: int, samples: int) -> dict[
         "gptqmodel": partial(wide, GPTQMODEL, "gptq"),
         "gptqmodel-8": partial(wide, GPTQMODEL_BATCHES, "gptq"),
         "depth": partial(depth, work, (4, 8, 16), samples, 512),
+        "host": partial(host, work, 96, 1_200_000_000),
         "sensitivity": both_sensitivities,
         "stream": partial(stream, work, rounds),
     }

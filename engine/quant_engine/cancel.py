@@ -68,6 +68,19 @@ def listening() -> Iterator[Cancellation]:
         os.close(read)
 
 
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt like SIGINT, so that what cleans up behind itself does. Outside the main thread nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _watch(read: int, cancellation: Cancellation, watched: set[int]) -> None:
     while data := os.read(read, 1):
         if data[0] in watched:

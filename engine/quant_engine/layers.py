@@ -94,11 +94,15 @@ def measure_group(
     for use in candidates:
         tick(_doing(layers, use))
         parts = stack.quantize(use, statistics)
-        noises = stack.noises(parts, statistics, input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale))
-        for layer, entry, signal, noise, part, price in zip(layers, found, signals, noises, parts, prices, strict=True):
+        quantizer = input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale)
+        noises, by_weights = stack.noises(parts, statistics, quantizer)
+        for layer, entry, signal, noise, alone, part, price in zip(
+            layers, found, signals, noises, by_weights, parts, prices, strict=True
+        ):
             bits = stack.bits_per_weight(use, part)
             refuse_no_number(layer.name, use, signal, float(noise.sum()))
-            entry[use.label] = measurement(signal, total(noise), bits, part.report, None if price is None else total(noise * price))
+            predicted = None if price is None else total(noise * price)
+            entry[use.label] = measurement(signal, total(noise), bits, part.report, predicted, None if quantizer is None else total(alone))
     return [
         MeasuredLayer(layer.name, layer.group, statistics.tokens, signal, entry)
         for layer, signal, entry in zip(layers, signals, found, strict=True)

@@ -63,6 +63,23 @@ def note_zero_points(work: Work) -> None:
     work.problem("information", "zero-points", message, rule_key(found.rule))
 
 
+def note_flattened(work: Work) -> None:
+    """Layers whose inputs transformers would round otherwise than the scheme says (docs/decisions/0009-number-formats.md)."""
+    from quant_engine.architectures.registry import family_for
+
+    flattened = family_for(work.checkpoint).flattened
+    for name, assigned in work.assignment.items():
+        kind = assigned.use.input_format if assigned.use is not None and name.endswith(flattened or ("\0",)) else None
+        if assigned.use is not None and kind is not None and kind.dynamic and kind.group_size is None:
+            message = (
+                f"transformers gives {name} and its like the tokens of a batch in one dimension, and compressed-tensors then takes one "
+                f"scale for all of them, where {assigned.use.scheme} has one for each token: there the checkpoint gives other logits than "
+                "were evaluated here"
+            )
+            work.problem("warning", "tokens-flattened", message, rule_key(assigned.rule), name)
+            return
+
+
 def note_fallbacks(work: Work) -> None:
     """One problem for each layer that got something other than what was asked, at the key that asked for it."""
     for name, layer in work.quantized.items():

@@ -19,7 +19,7 @@ from quant_engine.preflight import format_bytes
 
 if TYPE_CHECKING:
     from quant_engine.protocol import Checkpoint, Conversion, Quantization
-    from quant_engine.result import LayerResult, Measurement, ParetoFront, Problem, Result, Score
+    from quant_engine.result import Accumulated, LayerResult, Measurement, ParetoFront, Problem, Result, Score
 
 _PIPE_WIDTH = 120
 _FRONT_ROWS = 8
@@ -95,13 +95,20 @@ def _table(result: Result, candidates: Sequence[str], done: bool) -> Table:
     if done:
         table.add_column("applied", no_wrap=True)
         table.add_column("weights\ndB" if _of_weights(result) else "achieved\ndB", justify="right", no_wrap=True)
+        if _has_accumulated(result):
+            table.add_column("accum.\ndB", justify="right", no_wrap=True)
         table.add_column("damping", justify="right", no_wrap=True)
         table.add_column("bits", justify="right", no_wrap=True)
     layers = [layer for layer in result.layers if done or layer.candidates]
     for layer, following in zip(layers, [*layers[1:], *layers[-1:]], strict=True):
         cells = [_candidate(layer, label) for label in candidates]
-        table.add_row(_name(layer), *cells, *(_done(layer) if done else []), end_section=following.block != layer.block)
+        cells += _done(layer, _has_accumulated(result)) if done else []
+        table.add_row(_name(layer), *cells, end_section=following.block != layer.block)
     return table
+
+
+def _has_accumulated(result: Result) -> bool:
+    return any(layer.accumulated is not None for layer in result.layers)
 
 
 def _of_weights(result: Result) -> bool:
@@ -123,7 +130,7 @@ def _name(layer: LayerResult) -> Text:
     return Text.assemble((f"{number:>2} ", "dim"), ".".join(tail))
 
 
-def _decibel(measurement: Measurement | None) -> str:
+def _decibel(measurement: Measurement | Accumulated | None) -> str:
     if measurement is None:
         return ""
     if measurement.state == "infinite":
@@ -139,13 +146,15 @@ def _candidate(layer: LayerResult, label: str) -> Text:
     return Text(text + ("*" if chosen else " "), style="bold" if chosen else "")
 
 
-def _done(layer: LayerResult) -> list[Text]:
+def _done(layer: LayerResult, accumulated: bool) -> list[Text]:
+    """accumulated: whether there is a column for it."""
     asked, applied = layer.asked or "kept", layer.applied or "kept"
     how = Text(applied, style="dim" if layer.applied is None else "")
     if asked != applied:
         how = Text(f"{asked} → {applied}", style="yellow")
     damping = "" if layer.damping is None else f"{layer.damping:g}"
-    return [how, Text(_decibel(layer.achieved)), Text(damping), Text(bits(layer.bits_per_weight))]
+    decibels = [layer.achieved, *([layer.accumulated] if accumulated else [])]
+    return [how, *(Text(_decibel(one)) for one in decibels), Text(damping), Text(bits(layer.bits_per_weight))]
 
 
 def front_table(front: ParetoFront) -> Table:

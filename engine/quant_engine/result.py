@@ -36,8 +36,23 @@ class Measurement(Model):
         default=None,
         description="What the noise costs by each output's measured importance: KL divergence in nats for each token; null: not measured.",
     )
+    weight_only_db: float | None = Field(
+        default=None,
+        description=(
+            "Where inputs are rounded too: the SQNR in dB of the rounded weights on inputs as they are; null: not measured, or no number."
+        ),
+    )
     damping: float | None = Field(default=None, description="Relative damping that was needed, for methods that use it.")
     fallback: str | None = Field(default=None, description="Why the method could not do as asked; null when it did.")
+
+
+class Accumulated(Model):
+    """A layer's output in the quantized model, with the errors of all layers before it, beside that in the original, on held-out text."""
+
+    signal: float = Field(description="Σ‖y‖² of the original model, float64.")
+    noise: float = Field(description="Σ‖y − ŷ‖², ŷ of the quantized model.")
+    sqnr_db: float | None = Field(description="10·log10(signal / noise) in dB; null unless state is finite.")
+    state: SqnrState = Field(description="As of a measurement.")
 
 
 class LayerResult(Model):
@@ -64,6 +79,9 @@ class LayerResult(Model):
     achieved: Measurement | None = Field(
         default=None,
         description="The written weights against the float ones, on the inputs of the quantized network; see its `of`.",
+    )
+    accumulated: Accumulated | None = Field(
+        default=None, description="Null where the original was not evaluated beside the quantized model, for experts, and for lm_head."
     )
     bits_per_weight: float = Field(description="Stored bits for each weight as written (16 for kept bf16/fp16 layers).")
 

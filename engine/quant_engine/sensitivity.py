@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from quant_engine.lazy import torch
 from quant_engine.linalg.products import coarse_products, exact_products
-from quant_engine.result import Measurement
+from quant_engine.result import Measurement, SqnrState
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,22 +43,23 @@ def row_energies(D: Tensor, gram: Tensor) -> Tensor:
     return rows if _in_range(rows, kind) else row_energies(D.double(), gram)
 
 
-def noisy_row_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise) -> Tensor:
-    """Σ(y − ŷ)² of each output, (out,) float64, when weights (W → quantized, out × in) and inputs are rounded.
+def noisy_row_energies(W: Tensor, quantized: Tensor, gram: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    """Σ(y − ŷ)² of each output, (out,) float64, when weights (W → quantized, out × in) and inputs are rounded, and when weights alone are.
 
     The error is X Dᵀ + N Ŵᵀ, so its energy is Σ (D G) ∘ D + 2 Σ (D XᵀN) ∘ Ŵ + Σ (Ŵ NᵀN) ∘ Ŵ: exact, without looking at a token again.
     """
     kind = torch.float64 if W.dtype == torch.float64 else torch.float32
     cross = noise.cross.to(kind)
-    by_row = []
+    by_row, by_weights = [], []
     for w, q in zip(W.split(_ROWS), quantized.split(_ROWS), strict=True):
         w, q = w.to(kind), q.to(kind)
         D = q - w
         with exact_products(D) as (left, multiply):
             mixed = multiply(left, cross).mul_(q).sum(1).double()
-        by_row.append(_row_energies(D, gram) + 2 * mixed + _row_energies(q, noise.own))
+        by_weights.append(_row_energies(D, gram))
+        by_row.append(by_weights[-1] + 2 * mixed + _row_energies(q, noise.own))
     rows = torch.cat(by_row)
-    return rows if _in_range(rows, kind) else noisy_row_energies(W.double(), quantized.double(), gram, noise)
+    return (rows, torch.cat(by_weights)) if _in_range(rows, kind) else noisy_row_energies(W.double(), quantized.double(), gram, noise)
 
 
 def _in_range(rows: Tensor, kind: torch.dtype) -> bool:
@@ -86,7 +87,7 @@ def _row_energies(D: Tensor, G: Tensor, products: Products = exact_products) -> 
     return total
 
 
-def sqnr_db(signal: float, noise: float) -> tuple[float | None, str]:
+def sqnr_db(signal: float, noise: float) -> tuple[float | None, SqnrState]:
     """10·log10(signal / noise) and its state; without signal or noise it is a state and no number."""
     if signal == 0:
         return None, "zero-signal"
@@ -96,15 +97,22 @@ def sqnr_db(signal: float, noise: float) -> tuple[float | None, str]:
 
 
 def measurement(
-    signal: float, noise: float, bits_per_weight: float, report: Report, predicted_kl: float | None = None
+    signal: float,
+    noise: float,
+    bits_per_weight: float,
+    report: Report,
+    predicted_kl: float | None = None,
+    weight_noise: float | None = None,
 ) -> Measurement:
+    """weight_noise: that of rounded weights alone, where inputs are rounded too."""
     decibel, state = sqnr_db(signal, noise)
     return Measurement(
         noise=noise,
         sqnr_db=decibel,
-        state=state,  # type: ignore[arg-type]
+        state=state,
         bits_per_weight=bits_per_weight,
         predicted_kl=predicted_kl,
+        weight_only_db=None if weight_noise is None else sqnr_db(signal, weight_noise)[0],
         damping=report.damping,
         fallback=report.fallback,
     )

@@ -85,19 +85,21 @@ class Stack:
         if self._has_few(statistics) and (quantizer is not None or plain):
             signals, noises = self._by_outputs(parts, statistics, quantizer)
             return [total(part) for part in signals.split(self.sizes)], list(noises.split(self.sizes))
-        return energies(self.weight, statistics.gram, self.sizes), self.noises(parts, statistics, quantizer)
+        return energies(self.weight, statistics.gram, self.sizes), self.noises(parts, statistics, quantizer)[0]
 
-    def noises(self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None) -> list[Tensor]:
-        """For each layer Σ(y − ŷ)² of each of its outputs, (out,) float64."""
-        if quantizer is not None and quantizer.smooth is not None and self._has_few(statistics):
-            # No other candidate rounds this input in the same way.
-            return list(self._by_outputs(parts, statistics, quantizer)[1].split(self.sizes))
+    def noises(
+        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """For each layer Σ(y − ŷ)² of each of its outputs, (out,) float64, and the same when its inputs stay as they are."""
         effective = torch.cat([part.effective().float() for part in parts])
-        if quantizer is not None:
-            rows = noisy_row_energies(self.weight, effective, statistics.gram, _noise(statistics, quantizer))
+        by_outputs = quantizer is not None and quantizer.smooth is not None and self._has_few(statistics)
+        if quantizer is None or by_outputs:
+            by_weights = row_energies(effective.sub_(self.weight.float()), statistics.gram)
+            # No other candidate rounds this input in the same way.
+            rows = self._by_outputs(parts, statistics, quantizer)[1] if by_outputs else by_weights
         else:
-            rows = row_energies(effective.sub_(self.weight.float()), statistics.gram)
-        return list(rows.split(self.sizes))
+            rows, by_weights = noisy_row_energies(self.weight, effective, statistics.gram, _noise(statistics, quantizer))
+        return list(rows.split(self.sizes)), list(by_weights.split(self.sizes))
 
     def _by_outputs(
         self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None

@@ -15,7 +15,7 @@ from quant_engine.architectures.registry import family_for
 from quant_engine.atomic import replace_text
 from quant_engine.errors import QuantError
 from quant_engine.journal import Journal, Then, code_hash, flatten, hold_identity
-from quant_engine.notes import note_few, note_short, note_torn, note_zero_points
+from quant_engine.notes import note_few, note_flattened, note_short, note_torn, note_zero_points
 from quant_engine.result import Measurement
 from quant_engine.retry import fitted, smaller_batches
 from quant_engine.run_directory import IMPORTANCE
@@ -178,6 +178,7 @@ def choose(work: Work) -> None:
         work.front = pareto_front(linears, section, work.candidates, measurements, storage, fused)
         note_torn(work, fused)
         note_zero_points(work)
+        note_flattened(work)
         work.tick(f"{sum(assigned.use is not None for assigned in work.assignment.values())} layers to quantize")
 
 
@@ -249,7 +250,7 @@ def evaluate(work: Work) -> None:
         quantized = Evaluated(open_model(work.checkpoint, work.device), written)
         attempt = lambda batches: iter([benchmark(batches, original, quantized, work.tick)])  # noqa: E731
         for sums in smaller_batches(work, "evaluate", data.batches, attempt, key=("evaluate",)):
-            work.scores = sums.scores()
+            work.scores, work.accumulated = sums.scores(), sums.layers
     for name in ("perplexity", "baseline_perplexity", "perplexity_ratio", "kl", "same_top"):
         score = getattr(work.scores, name)
         if score is not None:

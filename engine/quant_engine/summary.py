@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from quant_engine.notes import note_fallbacks
 from quant_engine.preflight import dtype_bytes
-from quant_engine.result import LayerResult, Result, Sizes
+from quant_engine.result import Accumulated, LayerResult, Result, Sizes
+from quant_engine.sensitivity import sqnr_db
 from quant_engine.work import Work
 
 if TYPE_CHECKING:
@@ -86,8 +87,17 @@ def _layer(work: Work, linear: LinearInfo, assigned: Assigned) -> LayerResult:
         damping=done.damping if done else None,
         loss=done.loss if done else None,
         achieved=done.achieved if done else None,
+        accumulated=_accumulated(work, linear.name),
         bits_per_weight=use.weight_format.bits_per_weight(linear.inputs, int(kept_bits), linear.outputs) if use else kept_bits,
     )
+
+
+def _accumulated(work: Work, name: str) -> Accumulated | None:
+    found = work.accumulated.get(name)
+    if found is None:
+        return None
+    decibel, state = sqnr_db(found.signal, found.noise)
+    return Accumulated(signal=found.signal, noise=found.noise, sqnr_db=decibel, state=state)
 
 
 def _sizes(work: Work, layers: list[LayerResult]) -> Sizes:

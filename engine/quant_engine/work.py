@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from quant_engine.architectures.decoder import DecoderModel
     from quant_engine.assignment import Assigned, LayerMeasurements
+    from quant_engine.benchmarks.accumulated import Energies
     from quant_engine.cancel import Cancellation
     from quant_engine.checkpoint import Checkpoint, LinearInfo
     from quant_engine.run_directory import RunDirectory
@@ -66,6 +67,8 @@ class Work:
     front: ParetoFront | None = None
     quantized: dict[str, QuantizedLayer] = field(default_factory=dict)
     scores: Scores = field(default_factory=Scores)
+    accumulated: dict[str, Energies] = field(default_factory=dict)
+    """By layer, from the evaluation of both models."""
     published: Path | None = None
     problems: list[Problem] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)

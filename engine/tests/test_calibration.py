@@ -130,6 +130,9 @@ def test_sqnr_with_rounded_inputs_equals_the_float64_forward_over_all_rows(massi
         error = y - rounded @ quantized.dequantize().double().t()
         expected = 10 * math.log10(float(y.square().sum() / error.square().sum()))
         assert found.candidates[use.label].sqnr_db == pytest.approx(expected, abs=0.01)
+        alone = X.double() @ (layer.weight.double() - quantized.dequantize().double()).t()
+        weight_only = 10 * math.log10(float(y.square().sum() / alone.square().sum()))
+        assert found.candidates[use.label].weight_only_db == pytest.approx(weight_only, abs=0.01)
         # Of a layer that is measured once, from the outputs of every token.
         signal, noise = (float(rows.sum()) for rows in output_energies(statistics, quantizer, layer.weight, quantized.dequantize()))
         assert signal == pytest.approx(float(y.square().sum()), rel=1e-5)

@@ -200,6 +200,7 @@ def test_noise_of_each_output_is_that_of_the_products(name: str) -> None:
     if quantizer is None:
         rows = row_energies(rounded - W, statistics.gram)
     else:
-        rows = noisy_row_energies(W, rounded, statistics.gram, noise_of(statistics, quantizer))
+        rows, alone = noisy_row_energies(W, rounded, statistics.gram, noise_of(statistics, quantizer))
+        torch.testing.assert_close(alone, (X.double() @ (rounded - W).double().T).square().sum(0), rtol=1e-4, atol=0)
         torch.testing.assert_close(output_energies(statistics, quantizer, W, rounded)[1], expected, rtol=1e-4, atol=0)
     torch.testing.assert_close(rows, expected, rtol=1e-4, atol=0)

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +191,15 @@ def test_the_text_fits_80_columns(workspace: Path) -> None:
     for word in ("measure", "quantize", "evaluate", "bits per", "probed for"):
         assert word in done.stdout
     assert os.fspath(workspace) in done.stdout
+
+
+def test_a_terminated_preflight_leaves_nothing(workspace: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "quant_engine", "preflight", str(workspace / "small.quant.yaml"), "--device", "cpu"]
+    quiet = subprocess.DEVNULL
+    started = subprocess.Popen([*command, "--runs", str(tmp_path)], env=environment(), stdout=quiet, stderr=quiet)
+    while not (left := list(tmp_path.glob(".preflight-*"))) and started.poll() is None:
+        time.sleep(0.05)
+    assert left, "it ended before it could be stopped"
+    started.terminate()
+    assert started.wait(60) not in (0, -signal.SIGTERM)
+    assert list(tmp_path.iterdir()) == []

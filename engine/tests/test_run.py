@@ -180,6 +180,16 @@ def test_zero_points_are_told_of_with_the_releases_that_load_them(workspace: Pat
     assert f"; transformers 5.23 {newest}" in problem.message
 
 
+@pytest.mark.parametrize(("use", "is_told"), [("rtn-w8a8", True), ("fp8_dynamic", True), ("fp8", False), ("rtn-w4a16-g32", False)])
+def test_layers_that_transformers_runs_on_flattened_tokens_are_told_of(use: str, is_told: bool, tmp_path: Path) -> None:
+    recipe = make_workspace(tmp_path, blocks=2, architecture="opt")
+    overrides = ("candidates=[]", "quantize.default=none", f'quantize.rules=[{{ layers: "*.fc2", use: {use} }}]', "evaluate=null")
+    done = start(Request("run", recipe, overrides, "cpu"))
+    assert done.exit_code == 0 and done.result is not None
+    found = [(one.code, one.severity, one.layer) for one in done.result.problems if one.code != "data-few"]
+    assert found == ([("tokens-flattened", "warning", "model.decoder.layers.0.fc2")] if is_told else [])
+
+
 def test_a_failure_is_recorded_and_leaves_no_output(workspace: Path, tmp_path: Path) -> None:
     model = shutil.copytree(workspace / "model", tmp_path / "model")
     (model / "tokenizer.json").write_text("{}")

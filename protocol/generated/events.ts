@@ -131,6 +131,10 @@ export interface Measurement {
      */
     predicted_kl: number | null;
     /**
+     * Where inputs are rounded too: the SQNR in dB of the rounded weights on inputs as they are; null: not measured, or no number.
+     */
+    weight_only_db: number | null;
+    /**
      * Relative damping that was needed, for methods that use it.
      */
     damping: number | null;

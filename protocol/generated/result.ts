@@ -145,6 +145,10 @@ export interface LayerResult {
      */
     achieved: Measurement | null;
     /**
+     * Null where the original was not evaluated beside the quantized model, for experts, and for lm_head.
+     */
+    accumulated: Accumulated | null;
+    /**
      * Stored bits for each weight as written (16 for kept bf16/fp16 layers).
      */
     bits_per_weight: number;
@@ -178,6 +182,10 @@ export interface Measurement {
      */
     predicted_kl: number | null;
     /**
+     * Where inputs are rounded too: the SQNR in dB of the rounded weights on inputs as they are; null: not measured, or no number.
+     */
+    weight_only_db: number | null;
+    /**
      * Relative damping that was needed, for methods that use it.
      */
     damping: number | null;
@@ -185,6 +193,27 @@ export interface Measurement {
      * Why the method could not do as asked; null when it did.
      */
     fallback: string | null;
+}
+/**
+ * A layer's output in the quantized model, with the errors of all layers before it, beside that in the original, on held-out text.
+ */
+export interface Accumulated {
+    /**
+     * Σ‖y‖² of the original model, float64.
+     */
+    signal: number;
+    /**
+     * Σ‖y − ŷ‖², ŷ of the quantized model.
+     */
+    noise: number;
+    /**
+     * 10·log10(signal / noise) in dB; null unless state is finite.
+     */
+    sqnr_db: number | null;
+    /**
+     * As of a measurement.
+     */
+    state: 'finite' | 'infinite' | 'zero-signal';
 }
 export interface Sizes {
     /**

@@ -28,6 +28,7 @@ register(
         after=("model.decoder.project_out",),
         kept=("model.decoder.project_in", "model.decoder.project_out"),
         tied=True,
+        flattened=("fc1", "fc2"),
         fused=(LINEARS[:3],),
         folds=FOLDS,
     )

@@ -74,6 +74,8 @@ class DecoderFamily:
     """Where a scale of input channels can move into the operation before: facts of a block's graph for AWQ and SmoothQuant."""
     verified: bool = True
     """False: the names were guessed from the checkpoint, and `open_model` compares with transformers' own forward pass."""
+    flattened: tuple[str, ...] = ()
+    """Linear layers of a block that transformers gives the tokens of a batch in one dimension."""
     fused: tuple[tuple[str, ...], ...] = ()
     """Linear layers of a block that serving engines run as one matrix, and that therefore need one scheme."""
 

@@ -1,6 +1,7 @@
 """Perplexity, KL divergence and same-top-token rate on held-out sequences, with one block of the model in memory.
 
-Both models are run block by block over all sequences; then original and quantized logits of the same positions meet in chunks. The
+Both models are run block by block over all sequences, side by side, so that the outputs of their layers can be compared
+(quant_engine.benchmarks.accumulated); then original and quantized logits of the same positions meet in chunks. The
 quantized model's weights are read from the published checkpoint and decompressed, as any other program would read them.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from quant_engine.benchmarks.accumulated import Energies, OutputErrors
 from quant_engine.benchmarks.statistics import Estimate, exponential, ratio
 from quant_engine.lazy import torch
 from quant_engine.linalg.halves import in_float32
@@ -34,6 +36,8 @@ class SequenceSums:
     quantized: list[float] = field(default_factory=list)
     kl: list[float] = field(default_factory=list)
     same: list[float] = field(default_factory=list)
+    layers: dict[str, Energies] = field(default_factory=dict)
+    """By layer, when both models were run."""
 
     @property
     def differences(self) -> list[float]:
@@ -76,6 +80,28 @@ def final_hidden(model: DecoderModel, batches: Sequence[Tensor], source: Checkpo
     return [batch.hidden for batch in inputs]
 
 
+def final_hidden_of_both(
+    original: Evaluated, quantized: Evaluated, batches: Sequence[Tensor], tick: Tick
+) -> tuple[list[list[Tensor]], dict[str, Energies]]:
+    """`final_hidden` of each, and how far the outputs of their layers are from each other."""
+    both, errors = (original, quantized), OutputErrors()
+    inputs = [one.model.embed(batches, one.source) for one in both]
+    for index in range(original.model.block_count):
+        try:
+            for one in both:
+                one.model.load_block(index, one.source)
+            with in_float32(), errors.watching(original.model, quantized.model, index):
+                for pair in zip(*inputs, strict=True):
+                    for one, batch in zip(both, pair, strict=True):
+                        batch.hidden = one.model.run_block(index, batch)
+        finally:
+            for one in both:
+                one.model.free_block(index)
+        for name in ("original", "quantized"):
+            tick(f"{name}: block {index}")
+    return [[batch.hidden for batch in states] for states in inputs], errors.layers
+
+
 @dataclass
 class Evaluated:
     """One model to run: `source` None reads the model's own checkpoint."""
@@ -96,9 +122,12 @@ def evaluate(
     `tick` is called after each block and each batch of logits and may raise to stop.
     """
     evaluated = [one for one in (original, quantized) if one]
-    hidden = [final_hidden(one.model, batches, one.source, tick) for one in evaluated]
-    heads = [one.model.load_head(one.source) for one in evaluated]
     sums = SequenceSums()
+    if original and quantized:
+        hidden, sums.layers = final_hidden_of_both(original, quantized, batches, tick)
+    else:
+        hidden = [final_hidden(one.model, batches, one.source, tick) for one in evaluated]
+    heads = [one.model.load_head(one.source) for one in evaluated]
     try:
         for index, tokens in enumerate(batches):
             logits = [head.logits(states[index][:, :-1], CHUNK) for head, states in zip(heads, hidden, strict=True)]

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from quant_engine.cancel import terminable
 from quant_engine.errors import QuantError
 from quant_engine.figures import bits
 from quant_engine.output import BAD_USAGE, fail, json_only, print_diagnostics, print_json
@@ -31,7 +32,8 @@ def run(recipe: Path, runs: Path | None, overrides: list[str], device: str | Non
             from quant_engine.preflight.run import preflight
 
             request = Request("run", recipe.resolve(), tuple(overrides), device or "auto", runs.resolve() if runs else None)
-            found = preflight(request, str(recipe))
+            with terminable():
+                found = preflight(request, str(recipe))
         except QuantError as error:
             raise fail(error, sink) from None
         print_diagnostics(found.findings, err=True)
