@@ -3,6 +3,7 @@ import type { Hover } from 'vscode-languageserver/node';
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
 import { bits } from '../protocol/decimals';
 import { bitsPerWeight, type WeightFormat } from '../protocol/formats';
+import { amount, bytes } from './amounts';
 import { modelHeader, type Facts } from './facts';
 import { countOfLayers, matchingLayers } from './layers';
 import { rangeOf } from './positions';
@@ -109,15 +110,4 @@ function aboutCheckpoint(place: Place, facts: Facts): string | undefined {
 
 function parameters(layers: readonly Linear[]): number {
     return layers.reduce((sum, { inputs, outputs }) => sum + inputs * outputs, 0);
-}
-
-/** 4.5 M, 8.03 B: three digits. */
-export function amount(count: number): string {
-    const [unit, name] = count >= 1e9 ? [1e9, ' B'] : count >= 1e6 ? [1e6, ' M'] : count >= 1e3 ? [1e3, ' k'] : [1, ''];
-    return `${Number((count / unit).toPrecision(3))}${name}`;
-}
-
-function bytes(count: number): string {
-    const [unit, name] = count >= 1e9 ? [1e9, 'GB'] : count >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
-    return `${Number((count / unit).toPrecision(3))} ${name}`;
 }
