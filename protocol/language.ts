@@ -42,6 +42,8 @@ export interface FilesChangedParams {
 /** Commands that the server's code lenses name; the host implements them. Each takes the recipe's URI as a string. */
 export const lensCommands = {
     run: 'quant.runRecipe',
+    sensitivity: 'quant.measureSensitivity',
+    estimate: 'quant.estimate',
     cancel: 'quant.cancelRun',
     stop: 'quant.stopRun',
     resume: 'quant.resumeRun',

@@ -10,6 +10,9 @@ export interface LastRun {
     readonly name: string;
     readonly layers: readonly LayerResult[];
     readonly candidates: readonly string[];
+    /** Whether it saw other calibration data than the recipe names now: all that it measured is old. */
+    readonly otherData: boolean;
+    readonly ran: Recipe;
     /** Whether the value at a path, or the absence of one, is what ran. */
     isUnchanged(path: Path): boolean;
     /** Index that a candidate of the present text had in the run. */
@@ -25,8 +28,10 @@ export function lastRun(recipe: Recipe, last: LastResult | undefined): LastRun |
         return place && plainValue(place);
     };
     const isUnchanged = (path: Path): boolean => isDeepStrictEqual(valueOf(recipe, path), valueOf(ran, path));
-    if (!isUnchanged(['model']) || !isUnchanged(['calibration'])) return undefined;
+    if (!isUnchanged(['model'])) return undefined;
     return {
+        ran,
+        otherData: !isUnchanged(['calibration']),
         name: last.result.run,
         layers: last.result.layers,
         candidates: last.result.candidates,
