@@ -5,6 +5,7 @@ import { rangeOf } from './positions';
 import { childNamed, type Recipe } from './recipe';
 import type { JsonSchema, Slot } from './schema';
 import { valueItems, type FolderEntry } from './complete-values';
+import { snippetItems } from './complete-snippets';
 import { Snippet } from './snippet';
 
 /** Entries of the folder that the path at the cursor is in; see `folderWanted`. */
@@ -13,9 +14,17 @@ export type Listing = readonly FolderEntry[];
 /** Keys and values that fit at the offset. */
 export function complete(recipe: Recipe, offset: number, facts: Facts, listing: Listing = []): CompletionList {
     const cursors = cursorsAt(recipe, offset);
-    const items = cursors.flatMap((cursor) => (cursor.kind === 'key' ? keyItems(recipe, cursor) : valueItems(recipe, cursor, facts, listing)));
+    const items = cursors.flatMap((cursor) => [
+        ...(cursor.kind === 'key' ? keyItems(recipe, cursor) : valueItems(recipe, cursor, facts, listing)), ...snippetItems(recipe, cursor),
+    ]);
     // Short forms grow (`gptq-w4a16` → `gptq-w4a16-g64`) and folders open while one types.
-    return { isIncomplete: cursors.some(({ kind }) => kind === 'value'), items };
+    return { isIncomplete: cursors.some(({ kind }) => kind === 'value'), items: distinct(items) };
+}
+
+/** Where a key or a value may stand both ways of filling in are found. */
+function distinct(items: readonly CompletionItem[]): CompletionItem[] {
+    const snippets = new Map(items.filter(({ kind }) => kind === CompletionItemKind.Snippet).map((item) => [item.label, item]));
+    return items.filter((item) => item.kind !== CompletionItemKind.Snippet || snippets.get(item.label) === item);
 }
 
 const PATH_FORMATS = new Set(['checkpoint', 'path', 'output']);
@@ -35,7 +44,7 @@ function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
         const excluded = new Set([exclusive, ...(shape['x-at-most-one'] ?? [])].flatMap((names) => (names.some((name) => childNamed(place, name)) ? names : [])));
         for (const [name, schema] of Object.entries(shape.properties ?? {})) {
             const required = exclusive.includes(name) ? 'one' : (shape.required?.includes(name) ?? false);
-            if (!childNamed(place, name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
+            if (!schema.deprecated && !childNamed(place, name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
         }
     }
     return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, recipe.schema.slot(schema), required, index));

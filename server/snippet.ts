@@ -35,7 +35,7 @@ export class Snippet {
         return `\n${indent(depth)}${keys.length > 0 ? keys.join(`\n${indent(depth)}`) : this.next()}`;
     }
 
-    private keys(schema: JsonSchema, depth: number): string[] {
+    keys(schema: JsonSchema, depth: number): string[] {
         const required = schema.required?.length ? schema.required : Object.keys(schema.properties ?? {}).slice(0, 1);
         return required.flatMap((name) => {
             const property = schema.properties?.[name];
