@@ -1,9 +1,8 @@
-import { modelPlace } from './facts';
+import { modelPlace, type LastResult } from './facts';
+import { ranRecipe } from './last-run';
+import { placeAt, placeHolding, type Path, type Place, type Recipe, type Span } from './recipe';
 import { occurrencesAt } from './references';
-import { placeHolding, type Path, type Place, type Recipe, type Span } from './recipe';
 import { soundPart } from './sound';
-import type { LastResult } from './facts';
-import { parseRecipe, placeAt } from './recipe';
 
 /** Where something is defined: in the recipe itself, in a file or folder that it names, or in what a run kept of the recipe that ran. */
 export type Definition =
@@ -43,10 +42,9 @@ export function definitions(recipe: Recipe, offset: number, last: LastResult | u
 }
 
 function inLastRun(recipe: Recipe, place: Place, last: LastResult | undefined): Definitions | undefined {
-    if (last?.folder === undefined || last.ran === undefined || !place.key) return undefined;
-    const ran = parseRecipe(last.ran, recipe.schema);
-    const there = nearestAt(ran, place.path);
-    if (!there) return undefined;
+    const ran = last && ranRecipe(last, recipe.schema);
+    const there = ran && nearestAt(ran, place.path);
+    if (last?.folder === undefined || !there || !place.key) return undefined;
     const start = there.key?.start ?? there.dash?.start ?? there.span.start;
     return { origin: place.key, targets: [{ kind: 'run', folder: last.folder, span: { start, end: Math.max(start, there.span.end) }, ran }] };
 }

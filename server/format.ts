@@ -11,15 +11,21 @@ import { isDeepStrictEqual } from 'node:util';
  * Two spaces for each level, one space between things in a line, no white space behind them, one empty line at most. Order, comments, quotes and line
  * breaks stay. Nothing is changed in a text that is no YAML: nobody knows how deep its lines were meant to stand.
  *
- * @param within only lines that this touches
+ * @param within only the lines that this touches
  */
 export function format(recipe: Recipe, within?: Span): TextEdit[] {
     if (soundPart(recipe).faults.length > 0) return [];
     const all = editsOf(recipe.text);
-    const wanted = within ? all.filter(({ start, end }) => start <= within.end && within.start <= end) : all;
+    const lines = within && wholeLines(recipe.text, within);
+    const wanted = lines ? all.filter(({ start, end }) => start <= lines.end && lines.start <= end) : all;
     // Some lines of a section at another depth than the rest would be another recipe.
     const safe = [wanted, wanted.filter((edit) => !edit.isIndent)].find((edits) => saysTheSame(recipe, edits)) ?? [];
     return safe.map(({ start, end, text }) => ({ range: rangeOf(recipe, { start, end }), newText: text }));
+}
+
+function wholeLines(text: string, { start, end }: Span): Span {
+    const next = text.indexOf('\n', end);
+    return { start: text.lastIndexOf('\n', start - 1) + 1, end: next < 0 ? text.length : next };
 }
 
 /** Another white space. */

@@ -4,6 +4,7 @@ import type { LayerResult, Measurement } from '../protocol/generated/result';
 import type { LastResult } from './facts';
 import { identityOf } from './uses';
 import { parseRecipe, placeAt, plainValue, type Path, type Recipe } from './recipe';
+import type { RecipeSchema } from './schema';
 
 /** The last run of a recipe, and which parts of the recipe still say what ran. */
 export interface LastRun {
@@ -19,10 +20,22 @@ export interface LastRun {
     candidateIndex(path: Path): number;
 }
 
+const parsed = new WeakMap<LastResult, Recipe>();
+
+/** The recipe that ran, read once; undefined: the run kept no copy. */
+export function ranRecipe(last: LastResult, schema: RecipeSchema): Recipe | undefined {
+    if (last.ran === undefined) return undefined;
+    const known = parsed.get(last);
+    if (known?.schema === schema) return known;
+    const recipe = parseRecipe(last.ran, schema);
+    parsed.set(last, recipe);
+    return recipe;
+}
+
 /** undefined: nothing ran, the run kept no recipe, or it was about another model. */
 export function lastRun(recipe: Recipe, last: LastResult | undefined): LastRun | undefined {
-    if (last?.ran === undefined) return undefined;
-    const ran = parseRecipe(last.ran, recipe.schema);
+    const ran = last && ranRecipe(last, recipe.schema);
+    if (!ran) return undefined;
     const valueOf = (of: Recipe, path: Path): unknown => {
         const place = placeAt(of.root, path);
         return place && plainValue(place);

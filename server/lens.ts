@@ -3,8 +3,8 @@ import type { CodeLens } from 'vscode-languageserver/node';
 import { decimals, significantDecimals } from '../protocol/decimals';
 import { lensCommands } from '../protocol/language';
 import type { Facts, LastResult, Running } from './facts';
-import { decibels, outcome, summarize } from './last-run';
-import { parseRecipe, plainValue, type Recipe } from './recipe';
+import { decibels, outcome, ranRecipe, summarize } from './last-run';
+import { plainValue, type Recipe } from './recipe';
 
 /**
  * On the first line: run, measure and estimate, or cancel, stop or resume, and the last result. Nothing runs that is not saved on this machine, nor where
@@ -21,10 +21,12 @@ export function codeLenses(uri: string, facts: Facts, recipe?: Recipe, canRun = 
     return lenses;
 }
 
-function quality({ result, ran }: LastResult, recipe: Recipe | undefined): string {
+function quality(last: LastResult, recipe: Recipe | undefined): string {
+    const { result } = last;
     const summary = summarize(result.layers, outcome);
     const kl = result.scores?.kl?.value;
-    const isOld = recipe && ran !== undefined && !isDeepStrictEqual(plainValue(recipe.root), plainValue(parseRecipe(ran, recipe.schema).root));
+    const ran = recipe && ranRecipe(last, recipe.schema);
+    const isOld = ran && !isDeepStrictEqual(plainValue(recipe.root), plainValue(ran.root));
     const parts = [
         ...(summary ? [`SQNR mean ${decimals(summary.mean, 1)}, min ${decibels(summary.smallest)}`] : []),
         ...(kl === undefined ? [] : [`KL ${decimals(kl, significantDecimals(kl))}`]),

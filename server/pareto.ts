@@ -2,28 +2,22 @@ import { isDeepStrictEqual } from 'node:util';
 import { bits, decimals, significantDecimals } from '../protocol/decimals';
 import type { Linear } from '../protocol/checkpoint';
 import type { ParetoFront, ParetoPoint, Result } from '../protocol/generated/result';
+import type { ParetoPointChoice } from '../protocol/language';
 import { Decisions } from './decisions';
 import { lineEnd, removal } from './entries';
 import { edited, type Edit } from './edited';
 import type { Facts } from './facts';
 import { WrongPlaces } from './finding';
 import { bytes } from './amounts';
+import { ranRecipe } from './last-run';
 import { rulePlaces } from './layers';
 import { insertedRules, patternsOf, type NewRule } from './rule-edits';
 import { parseRecipe, placeAt, plainValue, type Place, type Recipe } from './recipe';
 import { identityOf } from './uses';
 import { flowText } from './yaml-text';
 
-/** A point of the last run's front, as a person chooses it. */
-export interface PointChoice {
-    /** From 1, the smallest, as `quant-engine recipe RUN --point N` counts. */
-    readonly number: number;
-    readonly label: string;
-    readonly detail: string;
-}
-
-/** The points that the recipe could become; none when it asks for other candidates than ran, or no longer has the rules that ran. */
-export function paretoChoices(recipe: Recipe, facts: Facts): PointChoice[] {
+/** The points of the last run's front that the recipe could become, as `quant-engine recipe RUN --point N` counts them; none when it asks for other candidates than ran, or no longer has the rules that ran. */
+export function paretoChoices(recipe: Recipe, facts: Facts): ParetoPointChoice[] {
     const found = frontOf(recipe, facts);
     if (!found) return [];
     const { points, objective } = found.front;
@@ -65,7 +59,7 @@ interface Found {
 function frontOf(recipe: Recipe, { result: last }: Facts): Found | undefined {
     const front = last?.result.pareto;
     if (!last || !front || last.ran === undefined || recipe.errors.length > 0) return undefined;
-    const ran = parseRecipe(last.ran, recipe.schema);
+    const ran = ranRecipe(last, recipe.schema)!;
     const candidatesOf = (of: Recipe): readonly Place[] => placeAt(of.root, ['candidates'])?.children ?? [];
     const identities = (of: Recipe): unknown => candidatesOf(of).map((place) => identityOf(of, place));
     const same = isDeepStrictEqual(identities(recipe), identities(ran)) && isDeepStrictEqual(modelOf(recipe), modelOf(ran));

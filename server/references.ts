@@ -1,4 +1,4 @@
-import { parseDocument, visit, type Node } from 'yaml';
+import { parseDocument, visit } from 'yaml';
 import { usePlaces } from './layers';
 import { placeHolding, type Place, type Recipe, type Span } from './recipe';
 import { soundPart } from './sound';
@@ -45,7 +45,7 @@ export function anchorMarks(recipe: Recipe): Mark[] {
     const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false, keepSourceTokens: true });
     visit(document, {
         Node: (_, node) => {
-            const { anchor, range } = node as Node & { anchor?: string };
+            const { anchor, range } = node;
             if (anchor === undefined || !range) return;
             // Properties stand before the value: in its line, or in that of its key.
             const start = text.lastIndexOf(`&${anchor}`, range[0]) + 1;
