@@ -37,11 +37,17 @@ interface Mark extends Span {
     readonly isAnchor: boolean;
 }
 
-/** The names of anchors and aliases, without `&` and `*`. */
-export function anchorMarks(recipe: Recipe): Mark[] {
-    const { text } = recipe;
+const known = new WeakMap<Recipe, readonly Mark[]>();
+
+/** The names of anchors and aliases, without `&` and `*`; none where no anchor can be. */
+export function anchorMarks(recipe: Recipe): readonly Mark[] {
+    let marks = known.get(recipe);
+    if (!marks) known.set(recipe, (marks = recipe.text.includes('&') ? findMarks(recipe.text) : []));
+    return marks;
+}
+
+function findMarks(text: string): Mark[] {
     const marks: Mark[] = [];
-    if (!/[&*]/.test(text)) return marks;
     const document = parseDocument(text, { prettyErrors: false, uniqueKeys: false, keepSourceTokens: true });
     visit(document, {
         Node: (_, node) => {
