@@ -12,9 +12,9 @@ const folder = path.join(root, 'test', 'integration', 'grammar');
 function grammarFiles(): ReadonlyMap<string, string> {
     const yaml = vscode.extensions.all.filter(({ id }) => id === 'vscode.yaml');
     assert.equal(yaml.length, 1, 'VS Code has its YAML extension');
-    const { extensionPath, packageJSON } = yaml[0]!;
-    const { contributes } = packageJSON as { contributes: { grammars: { scopeName: string; path: string }[] } };
-    const files = contributes.grammars.map(({ scopeName, path: file }): [string, string] => [scopeName, path.join(extensionPath, file)]);
+    const { extensionPath } = yaml[0]!;
+    const manifest = yaml[0]!.packageJSON as { contributes: { grammars: { scopeName: string; path: string }[] } };
+    const files = manifest.contributes.grammars.map(({ scopeName, path: file }): [string, string] => [scopeName, path.join(extensionPath, file)]);
     return new Map([...files, ['source.quant-recipe', path.join(root, 'syntaxes', 'quant-recipe.tmLanguage.json')]]);
 }
 

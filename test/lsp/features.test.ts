@@ -72,7 +72,7 @@ describe('editing over stdio', () => {
         await server.notify('quant/results', { results: { [uri]: path.join(run, 'result.json') } });
         await server.until(async () => {
             const hints = await server.request<InlayHint[]>('textDocument/inlayHint', uri, { range: { start: { line: 0, character: 0 }, end: { line: 99, character: 0 } } });
-            return hints.some(({ label }) => String(label as string).includes('dB')) && hints.some(({ label }) => String(label as string).includes('bits')) ? true : undefined;
+            return ['dB', 'bits'].every((word) => hints.some(({ label }) => JSON.stringify(label).includes(word))) ? true : undefined;
         }, () => 'the hints of the result');
     }
 

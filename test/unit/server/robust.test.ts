@@ -50,7 +50,7 @@ function askEverything(text: string, offset: number): void {
 }
 
 describe('every function answers', function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
 
     it('on every beginning of the sample recipe', () => {
         for (let end = 0; end <= sample.length; end++) askEverything(sample.slice(0, end), end);
