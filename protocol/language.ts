@@ -5,6 +5,10 @@ export interface ServerOptions {
     /** Absolute path of `recipe.schema.json`. */
     readonly schemaPath: string;
     readonly codeLens: boolean;
+    /** Whether runs may be started: not where the workspace is not trusted. */
+    readonly canRun?: boolean;
+    /** Whether the editor has the command `paretoCommand`. */
+    readonly choosePoint?: boolean;
     /** Where diagnostics' explanations are, for `codeDescription.href`. */
     readonly diagnosticsUrl: string;
 }
@@ -42,8 +46,31 @@ export interface FilesChangedParams {
 /** Commands that the server's code lenses name; the host implements them. Each takes the recipe's URI as a string. */
 export const lensCommands = {
     run: 'quant.runRecipe',
+    sensitivity: 'quant.measureSensitivity',
+    estimate: 'quant.estimate',
     cancel: 'quant.cancelRun',
     stop: 'quant.stopRun',
     resume: 'quant.resumeRun',
     results: 'quant.openResults',
 } as const;
+
+/** Command of a code action: lets a person choose a point of the last run's front for the recipe with this URI. */
+export const paretoCommand = 'quant.replaceRules';
+
+export interface RecipeParams {
+    readonly uri: string;
+}
+
+/** Request, host → server: the points that a recipe could become. */
+export const paretoPointsRequest = 'quant/paretoPoints';
+export interface ParetoPointChoice {
+    readonly number: number;
+    readonly label: string;
+    readonly detail: string;
+}
+
+/** Request, host → server: the text edits (`TextEdit[]`) that make a recipe one of those points; null when it no longer can. */
+export const paretoEditsRequest = 'quant/paretoEdits';
+export interface ParetoEditsParams extends RecipeParams {
+    readonly point: number;
+}

@@ -1,50 +1,84 @@
 import { CodeActionKind, type CodeAction, type Diagnostic, type TextEdit } from 'vscode-languageserver/node';
-import { Snippet } from './complete';
+import { addition, removal } from './entries';
+import type { Edit } from './edited';
+import { NO_FACTS, type Facts } from './facts';
 import type { Finding } from './finding';
 import { rangeOf } from './positions';
 import type { Place, Recipe, Span } from './recipe';
+import { exclusion, ruleAt, splitRule, type Change } from './refactor';
+import { soundPart } from './sound';
 
-/** Quick fixes for the findings that touch a span. `diagnosticOf` is what the editor was shown for a finding. */
+/** Everything that means the same afterwards, or what can only have been meant. */
+export const FIX_ALL = `${CodeActionKind.SourceFixAll}.quant`;
+
+/** Quick fixes for the findings that touch a span, the best one of each preferred, and rewritings. `diagnosticOf`: what the editor was shown. */
 export function codeActions(
     recipe: Recipe,
     uri: string,
     findings: readonly Finding[],
     span: Span,
     diagnosticOf: (finding: Finding) => Diagnostic,
+    facts: Facts = NO_FACTS,
 ): CodeAction[] {
+    const action = ({ title, edits }: Change, kind: string): CodeAction => ({ title, kind, edit: { changes: { [uri]: textEdits(recipe, edits) } } });
     const touched = findings.filter((finding) => finding.span.start <= span.end && span.start <= finding.span.end);
-    return touched.flatMap((finding) => {
-        const fixes = fixesFor(recipe, finding);
-        return fixes.map(({ title, edit }, index) => ({
-            title,
-            kind: CodeActionKind.QuickFix,
-            diagnostics: [diagnosticOf(finding)],
-            isPreferred: index === 0 && (isSure(finding) || isBareAlias(recipe, finding)) ? true : undefined,
-            edit: { changes: { [uri]: [edit] } },
+    const fixes = touched.flatMap((finding) => {
+        const changes = [...fixesFor(recipe, finding), ...exclusion(recipe, finding, facts)];
+        return changes.map((change, index): CodeAction => ({
+            ...action(change, CodeActionKind.QuickFix), diagnostics: [diagnosticOf(finding)], isPreferred: index === 0 ? true : undefined,
         }));
     });
+    return [...fixes, ...splitRule(recipe, span, facts).map((change) => action(change, CodeActionKind.RefactorRewrite))];
 }
 
-interface Fix {
-    readonly title: string;
-    readonly edit: TextEdit;
+/** The fixes that need nobody's judgement, as one action; undefined: there are none. */
+export function fixAll(recipe: Recipe, uri: string, findings: readonly Finding[]): CodeAction | undefined {
+    const edits: Edit[] = [];
+    for (const finding of findings) {
+        const [first] = isSafe(recipe, finding) ? fixesFor(recipe, finding) : [];
+        const isApart = first?.edits.every((edit) => edits.every((other) => other.end <= edit.start || edit.end <= other.start));
+        if (first && isApart) edits.push(...first.edits);
+    }
+    if (edits.length === 0) return undefined;
+    return { title: 'Fix what is certain', kind: FIX_ALL, edit: { changes: { [uri]: textEdits(recipe, edits) } } };
 }
 
-/** One suggestion is what was meant; the first of several is only the first. */
-function isSure(finding: Finding): boolean {
-    const { code, missing, replacements = [], removable } = finding;
-    if (missing) return missing.keys.length === 1;
-    return finding.unquoted !== undefined || code === 'group-size' || code === 'duplicate-key' || code === 'duplicate-candidate' || replacements.length === 1 || (code === 'unknown-value' && removable !== undefined);
+function textEdits(recipe: Recipe, edits: readonly Edit[]): TextEdit[] {
+    return [...edits].sort((a, b) => a.start - b.start).map(({ start, end, text }) => ({ range: rangeOf(recipe, { start, end }), newText: text }));
 }
 
-function fixesFor(recipe: Recipe, finding: Finding): Fix[] {
-    const fixes = (finding.replacements ?? []).map((text) => replacement(recipe, finding, text));
-    const { missing, unquoted } = finding;
-    if (unquoted !== undefined) fixes.push({ title: `Change to ${unquoted}`, edit: { range: rangeOf(recipe, finding.span), newText: unquoted } });
-    if (missing) fixes.push(...missing.keys.flatMap((key) => addKey(recipe, missing.owner, key)));
-    if (finding.removable) fixes.push(removal(recipe, finding.removable));
-    if (isBareAlias(recipe, finding)) fixes.push(quoted(recipe, finding));
-    return fixes;
+/**
+ * A number without its quotes, a pattern with them, a name in the right case, a key by its new name; a candidate that is listed twice and a rule that
+ * decides nothing go. A name that is only near, or one of two values for a key, is somebody's choice.
+ */
+function isSafe(recipe: Recipe, finding: Finding): boolean {
+    const { code, span, replacements = [], unquoted } = finding;
+    if (unquoted !== undefined || code === 'duplicate-candidate' || code === 'rule-shadowed' || isBareAlias(recipe, finding) || isRenamedKey(recipe, finding)) return true;
+    const written = recipe.text.slice(span.start, span.end).replace(/^["']|["']$/g, '');
+    return (code === 'unknown-key' || code === 'unknown-value') && replacements.length === 1 && replacements[0]!.toLowerCase() === written.toLowerCase();
+}
+
+function fixesFor(recipe: Recipe, finding: Finding): Change[] {
+    const { missing, unquoted, span } = finding;
+    const changes = (finding.replacements ?? []).map((text) => replacement(recipe, finding, text));
+    const change = (title: string, edit: Edit | undefined): void => {
+        if (edit) changes.push({ title, edits: [edit] });
+    };
+    if (unquoted !== undefined) change(`Change to ${unquoted}`, { ...span, text: unquoted });
+    for (const key of missing?.keys ?? []) change(`Add "${key}"`, addition(recipe, missing!.owner, key));
+    const removable = finding.removable ?? (finding.code === 'rule-shadowed' ? ruleAt(soundPart(recipe).recipe, finding) : undefined);
+    if (removable) change(`Remove "${nameOf(recipe, removable)}"`, removal(recipe, removable));
+    if (isBareAlias(recipe, finding)) {
+        const text = `"${recipe.text.slice(span.start, span.end)}"`;
+        change(`Change to ${text}`, { ...span, text });
+    }
+    return changes;
+}
+
+/** A deprecated key whose place another one took. */
+function isRenamedKey(recipe: Recipe, { span, replacements }: Finding): boolean {
+    const place = recipe.places.find(({ key }) => key?.start === span.start && key.end === span.end);
+    return replacements?.length === 1 && place?.slot?.deprecated === true;
 }
 
 /** A pattern that YAML takes for an alias. */
@@ -52,63 +86,14 @@ function isBareAlias(recipe: Recipe, { code, span }: Finding): boolean {
     return code === 'yaml-syntax' && recipe.text[span.start] === '*';
 }
 
-function quoted(recipe: Recipe, { span }: Finding): Fix {
-    const text = `"${recipe.text.slice(span.start, span.end)}"`;
-    return { title: `Change to ${text}`, edit: { range: rangeOf(recipe, span), newText: text } };
-}
-
-function replacement(recipe: Recipe, finding: Finding, text: string): Fix {
-    const written = recipe.text.slice(finding.span.start, finding.span.end);
+function replacement(recipe: Recipe, { span }: Finding, text: string): Change {
+    const written = recipe.text.slice(span.start, span.end);
     const quote = /^["']/.exec(written)?.[0] ?? (/^[*&!|>%@`]/.test(text) ? '"' : '');
-    return { title: `Change to ${quote ? `"${text}"` : text}`, edit: { range: rangeOf(recipe, finding.span), newText: quote + text + quote } };
-}
-
-/** Removes an entry with its line, or with the comma that separates it. */
-function removal(recipe: Recipe, place: Place): Fix {
-    const { text } = recipe;
-    let start = place.key?.start ?? place.dash?.start ?? place.span.start;
-    let end = Math.max(place.span.end, place.key?.end ?? 0);
-    if (place.parent?.flow) {
-        const following = /^\s*,\s*/.exec(text.slice(end))?.[0];
-        if (following !== undefined) end += following.length;
-        else start -= /,?\s*$/.exec(text.slice(0, start))![0].length;
-    } else {
-        const indent = /(^|\n)([ \t]*)$/.exec(text.slice(0, start))?.[2];
-        if (indent !== undefined) {
-            start -= indent.length;
-            end += /^[^\n]*(\n|$)/.exec(text.slice(end))![0].length;
-        }
-    }
-    const name = place.key?.name ?? clipped(text.slice(place.span.start, place.span.end));
-    return { title: `Remove "${name}"`, edit: { range: rangeOf(recipe, { start, end }), newText: '' } };
+    return { title: `Change to ${quote ? `"${text}"` : text}`, edits: [{ ...span, text: quote + text + quote }] };
 }
 
 /** One line that fits into a menu. */
-function clipped(text: string): string {
-    const line = text.replace(/\s+/g, ' ');
+function nameOf({ text }: Recipe, { key, span }: Place): string {
+    const line = key?.name ?? text.slice(span.start, span.end).replace(/\s+/g, ' ');
     return line.length > 40 ? `${line.slice(0, 39)}…` : line;
-}
-
-function addKey(recipe: Recipe, owner: Place, key: string): Fix[] {
-    const shapes = owner.shape ? [owner.shape] : (owner.slot?.alternatives ?? []).map(({ schema }) => schema);
-    const property = shapes.find((shape) => shape.properties?.[key] !== undefined)?.properties?.[key];
-    if (!property) return [];
-    const value = new Snippet(recipe, owner.flow).value(recipe.schema.slot(property), 1).replace(/\$\{\d+:([^}]*)\}|\$\d+/g, '$1');
-    const { at, newText } = placed(recipe.text, owner, `${key}:${value.trimEnd()}`);
-    return [{ title: `Add "${key}"`, edit: { range: rangeOf(recipe, { start: at, end: at }), newText } }];
-}
-
-/** Where a new entry goes, and what separates it from what is there. */
-function placed(text: string, owner: Place, entry: string): { at: number; newText: string } {
-    if (owner.flow) {
-        const at = text.slice(0, owner.span.end - 1).trimEnd().length;
-        const needsComma = owner.children.length > 0 && text[at - 1] !== ',';
-        return { at, newText: `${needsComma ? ',' : ''} ${entry}${text[at] === '}' ? ' ' : ''}` };
-    }
-    const eol = text.includes('\r\n') ? '\r\n' : '\n';
-    const first = owner.children[0]?.key;
-    if (!first) return { at: text.length, newText: `${text === '' || text.endsWith('\n') ? '' : eol}${entry}${eol}` };
-    const margin = ' '.repeat(first.start - (text.lastIndexOf('\n', first.start - 1) + 1));
-    const at = owner.span.end + /^[^\r\n]*/.exec(text.slice(owner.span.end))![0].length;
-    return { at, newText: [''].concat(entry.split('\n')).join(eol + margin) };
 }

@@ -1,7 +1,10 @@
 import { CompletionItemKind, InsertTextFormat, type CompletionItem } from 'vscode-languageserver/node';
 import type { Cursor } from './cursor';
 import { modelHeader, type Facts } from './facts';
-import { countOfLayers, usualPatterns } from './layers';
+import { countOfLayers } from './layers';
+import { patternOffers } from './complete-patterns';
+import { budgetOffers } from './complete-budget';
+import { anchorMarks } from './references';
 import { rangeOf } from './positions';
 import type { Recipe } from './recipe';
 import { discriminator, listedValues, type Slot } from './schema';
@@ -31,9 +34,11 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
     const drafts = [
         ...usualFirst(recipe, listedDrafts(slot)),
         ...spelledDrafts(recipe, slot, cursor.prefix),
+        ...budgetOffers(recipe, cursor.place, cursor.prefix, facts).map((offer): Draft => ({ ...offer, kind: CompletionItemKind.Value })),
         ...exampleDrafts(slot),
         ...(slot.format === 'layer-pattern' ? patternDrafts(recipe, facts, cursor) : []),
         ...pathDrafts(slot, cursor, listing),
+        ...aliasDrafts(recipe, cursor),
         ...(cursor.quoted ? [] : [...defaultDrafts(slot), ...mappingDrafts(slot), ...listDrafts(slot)]),
     ];
     return drafts.map((draft, index) => ({
@@ -43,7 +48,7 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
         documentation: draft.documentation ? { kind: 'markdown', value: draft.documentation } : undefined,
         sortText: `a${String(index).padStart(5, '0')}`,
         // The editor compares with what is written in the range, which may begin with a quote or a folder.
-        filterText: draft.text,
+        filterText: draft.snippet && draft.label !== undefined ? draft.label : draft.text,
         insertTextFormat: draft.snippet ? InsertTextFormat.Snippet : InsertTextFormat.PlainText,
         textEdit: { range: rangeOf(recipe, cursor.replace), newText: draft.text },
         command: draft.again ? { title: '', command: 'editor.action.triggerSuggest' } : undefined,
@@ -102,13 +107,26 @@ function exampleDrafts(slot: Slot): Draft[] {
 function patternDrafts(recipe: Recipe, facts: Facts, cursor: Cursor): Draft[] {
     const header = modelHeader(recipe, facts);
     if (!header) return [];
-    return usualPatterns(header).map(({ pattern, layers }) => ({
-        label: pattern,
-        text: cursor.quoted || /^[\w.]+$/.test(pattern) ? pattern : `"${pattern}"`,
-        kind: CompletionItemKind.Reference,
-        detail: countOfLayers(layers.length),
-        documentation: layers.slice(0, 4).map(({ name }) => `\`${name}\``).join('  \n') + (layers.length > 4 ? '  \n…' : ''),
-    }));
+    return patternOffers(header, cursor.prefix).map(({ pattern, layers, opens }) => {
+        const isPlain = cursor.quoted || /^[\w.]+$/.test(pattern);
+        return {
+            label: pattern,
+            // A beginning goes on inside the quotes.
+            text: isPlain ? pattern : opens ? `"${pattern.replace(/[$}\\]/g, '\\$&')}$1"` : `"${pattern}"`,
+            snippet: opens && !isPlain,
+            kind: opens ? CompletionItemKind.Module : CompletionItemKind.Reference,
+            detail: countOfLayers(layers.length),
+            documentation: layers.slice(0, 4).map(({ name }) => `\`${name}\``).join('  \n') + (layers.length > 4 ? '  \n…' : ''),
+            again: opens,
+        };
+    });
+}
+
+/** Anchors that stand before the cursor, where an alias begins. */
+function aliasDrafts(recipe: Recipe, cursor: Cursor): Draft[] {
+    if (cursor.quoted || !/^\*?$/.test(cursor.prefix.slice(0, 1))) return [];
+    const names = new Set(anchorMarks(recipe).filter(({ isAnchor, end }) => isAnchor && end < cursor.replace.start).map(({ name }) => name));
+    return [...names].map((name) => ({ text: `*${name}`, kind: CompletionItemKind.Variable, detail: 'alias' }));
 }
 
 function pathDrafts(slot: Slot, cursor: Cursor, listing: readonly FolderEntry[]): Draft[] {

@@ -5,6 +5,8 @@ import { rangeOf } from './positions';
 import { childNamed, type Recipe } from './recipe';
 import type { JsonSchema, Slot } from './schema';
 import { valueItems, type FolderEntry } from './complete-values';
+import { snippetItems } from './complete-snippets';
+import { Snippet } from './snippet';
 
 /** Entries of the folder that the path at the cursor is in; see `folderWanted`. */
 export type Listing = readonly FolderEntry[];
@@ -12,9 +14,17 @@ export type Listing = readonly FolderEntry[];
 /** Keys and values that fit at the offset. */
 export function complete(recipe: Recipe, offset: number, facts: Facts, listing: Listing = []): CompletionList {
     const cursors = cursorsAt(recipe, offset);
-    const items = cursors.flatMap((cursor) => (cursor.kind === 'key' ? keyItems(recipe, cursor) : valueItems(recipe, cursor, facts, listing)));
+    const items = cursors.flatMap((cursor) => [
+        ...(cursor.kind === 'key' ? keyItems(recipe, cursor) : valueItems(recipe, cursor, facts, listing)), ...snippetItems(recipe, cursor),
+    ]);
     // Short forms grow (`gptq-w4a16` → `gptq-w4a16-g64`) and folders open while one types.
-    return { isIncomplete: cursors.some(({ kind }) => kind === 'value'), items };
+    return { isIncomplete: cursors.some(({ kind }) => kind === 'value'), items: distinct(items) };
+}
+
+/** Where a key or a value may stand both ways of filling in are found. */
+function distinct(items: readonly CompletionItem[]): CompletionItem[] {
+    const snippets = new Map(items.filter(({ kind }) => kind === CompletionItemKind.Snippet).map((item) => [item.label, item]));
+    return items.filter((item) => item.kind !== CompletionItemKind.Snippet || snippets.get(item.label) === item);
 }
 
 const PATH_FORMATS = new Set(['checkpoint', 'path', 'output']);
@@ -34,7 +44,7 @@ function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
         const excluded = new Set([exclusive, ...(shape['x-at-most-one'] ?? [])].flatMap((names) => (names.some((name) => childNamed(place, name)) ? names : [])));
         for (const [name, schema] of Object.entries(shape.properties ?? {})) {
             const required = exclusive.includes(name) ? 'one' : (shape.required?.includes(name) ?? false);
-            if (!childNamed(place, name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
+            if (!schema.deprecated && !childNamed(place, name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
         }
     }
     return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, recipe.schema.slot(schema), required, index));
@@ -56,61 +66,4 @@ function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, requi
         },
         command: needsChoice && !cursor.hasColon ? { title: '', command: 'editor.action.triggerSuggest' } : undefined,
     };
-}
-
-/** Writes the value of a new key: a section with its required keys, an opened list, a default to accept or overwrite. */
-export class Snippet {
-    private stop = 0;
-
-    constructor(
-        private readonly recipe: Recipe,
-        private readonly flow: boolean,
-    ) {}
-
-    /** With what separates it from the colon. */
-    value(slot: Slot, depth: number): string {
-        const scalar = slot.alternatives.find(({ kind }) => kind !== 'mapping' && kind !== 'list' && kind !== 'nothing');
-        const nested = slot.alternatives.find(({ kind }) => kind === 'mapping' || kind === 'list');
-        if (scalar || !nested || depth > 3) return ` ${this.placeholder(slot)}`;
-        const items = nested.schema.items;
-        const itemSlot = items && this.recipe.schema.slot(items);
-        if (itemSlot) return this.list(itemSlot, depth);
-        return this.mapping(nested.schema, depth);
-    }
-
-    private list(slot: Slot, depth: number): string {
-        const item = slot.alternatives.find(({ kind }) => kind === 'mapping');
-        const isMapping = item !== undefined && slot.alternatives.length === 1;
-        if (this.flow) return isMapping ? ` [{ ${this.keys(item.schema, depth + 1).join(', ')} }]` : ` [${this.next()}]`;
-        if (!isMapping) return `\n${indent(depth)}- ${this.next()}`;
-        return `\n${indent(depth)}- ${this.keys(item.schema, depth + 2).join(`\n${indent(depth + 1)}`)}`;
-    }
-
-    private mapping(schema: JsonSchema, depth: number): string {
-        const keys = this.keys(schema, depth + 1);
-        if (this.flow) return ` { ${keys.length > 0 ? keys.join(', ') : this.next()} }`;
-        return `\n${indent(depth)}${keys.length > 0 ? keys.join(`\n${indent(depth)}`) : this.next()}`;
-    }
-
-    private keys(schema: JsonSchema, depth: number): string[] {
-        const required = schema.required?.length ? schema.required : Object.keys(schema.properties ?? {}).slice(0, 1);
-        return required.flatMap((name) => {
-            const property = schema.properties?.[name];
-            return property ? [`${name}:${this.value(this.recipe.schema.slot(property), depth)}`] : [];
-        });
-    }
-
-    private placeholder(slot: Slot): string {
-        if (slot.format === 'layer-pattern') return `"${this.next()}"`;
-        const written = slot.default === undefined || slot.default === null ? '' : JSON.stringify(slot.default);
-        return written ? `\${${++this.stop}:${written}}` : this.next();
-    }
-
-    private next(): string {
-        return `$${++this.stop}`;
-    }
-}
-
-function indent(depth: number): string {
-    return '  '.repeat(depth);
 }

@@ -37,6 +37,8 @@ export interface LastResult {
     readonly result: Result;
     /** Text of the recipe that ran; undefined when the run kept no copy. */
     readonly ran: string | undefined;
+    /** Absolute path of the run's folder, where it is known. */
+    readonly folder?: string;
 }
 
 export const NO_FACTS: Facts = { checkpoints: new Map(), files: new Map(), result: undefined, running: undefined };

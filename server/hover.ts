@@ -1,15 +1,18 @@
 import * as path from 'node:path';
 import type { Hover } from 'vscode-languageserver/node';
-import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
-import { bits } from '../protocol/decimals';
-import { bitsPerWeight, type WeightFormat } from '../protocol/formats';
+import type { CheckpointHeader } from '../protocol/checkpoint';
+import { amount, bytes } from './amounts';
 import { modelHeader, type Facts } from './facts';
-import { countOfLayers, matchingLayers } from './layers';
+import { aboutBudget, aboutQuantize } from './hover-budget';
+import { aboutPattern } from './hover-layers';
+import { aboutMethod, sizeSentence } from './hover-method';
+import { lastRun } from './last-run';
+import { countOfLayers } from './layers';
 import { rangeOf } from './positions';
 import { placeHolding, type Place, type Recipe } from './recipe';
 import { listedValues, type Slot } from './schema';
 import { soundPart } from './sound';
-import { readShortName, readUse } from './uses';
+import { readShortName } from './uses';
 
 /** What is under the cursor: a key's meaning, a value's meaning, what a pattern matches, what a checkpoint is. */
 export function hover(recipe: Recipe, offset: number, facts: Facts): Hover | undefined {
@@ -20,7 +23,7 @@ function hoverIn(recipe: Recipe, offset: number, facts: Facts): Hover | undefine
     const place = placeHolding(recipe, offset);
     if (!place?.slot) return undefined;
     const onKey = place.key && place.key.start <= offset && offset <= place.key.end;
-    if (onKey && place.key) return markdown(recipe, place.key, aboutKey(place.key.name, place.slot));
+    if (onKey && place.key) return markdown(recipe, place.key, [aboutKey(place.key.name, place.slot), inThisRecipe(recipe, place, facts)].filter(Boolean).join('\n\n'));
     if (place.children.length > 0 || place.kind === 'mapping' || place.kind === 'list') return undefined;
     const text = aboutValue(recipe, place, facts);
     return text === undefined ? undefined : markdown(recipe, place.span, text);
@@ -51,47 +54,32 @@ function aboutValue(recipe: Recipe, place: Place, facts: Facts): string | undefi
     const slot = place.slot!;
     const header = modelHeader(recipe, facts);
     if (slot.format === 'checkpoint') return aboutCheckpoint(place, facts);
-    if (slot.format === 'layer-pattern' && place.kind === 'text') return header && aboutPattern(place.text, header);
+    if (slot.format === 'layer-pattern' && place.kind === 'text') return header && aboutPattern(place.text, header, lastRun(recipe, facts.result));
+    if (place.key?.name === 'method' && place.kind === 'text' && Object.hasOwn(recipe.schema.methods, place.text)) return aboutMethod(recipe, place, place.text, true);
     const short = place.kind === 'text' ? readShortName(recipe, slot, place.text) : undefined;
     if (short) return aboutShortName(recipe, place, short, header);
     const listed = slot.alternatives.flatMap(listedValues).find(({ value }) => value === place.value);
-    if (listed?.description) return `\`${place.text}\` — ${listed.description}`;
-    return place.key ? aboutKey(place.key.name, slot) : undefined;
+    const isScheme = place.key?.name === 'scheme' && place.parent?.shape !== undefined;
+    if (listed?.description) return [`\`${place.text}\` — ${listed.description}`, isScheme ? sizeSentence(recipe, place.parent, header) : ''].filter(Boolean).join('\n\n');
+    return place.key ? [aboutKey(place.key.name, slot), inThisRecipe(recipe, place, facts)].filter(Boolean).join('\n\n') : undefined;
+}
+
+/** What a key comes to with this checkpoint and what is written beside it. */
+function inThisRecipe(recipe: Recipe, place: Place, facts: Facts): string {
+    const header = modelHeader(recipe, facts);
+    const steps = place.path.join('.');
+    if (place.key?.name === 'group_size') return sizeSentence(recipe, place.parent, header);
+    if (!header) return '';
+    if (steps === 'quantize') return aboutQuantize(recipe, header);
+    if (/^quantize\.budget(\.(bits_per_weight|size|min_sqnr))?$/.test(steps)) return aboutBudget(recipe, place, header, facts);
+    return '';
 }
 
 function aboutShortName(recipe: Recipe, place: Place, short: { method: string; scheme: string }, header: CheckpointHeader | undefined): string {
     const variant = place.slot!.alternatives.find(({ schema }) => schema.properties?.method?.const === short.method);
-    const method = variant?.schema.properties?.method?.description ?? variant?.schema.description ?? '';
     const scheme = variant?.schema.properties?.scheme?.enumDescriptions?.[short.scheme] ?? '';
+    const method = aboutMethod(recipe, place, short.method, false);
     return [`**${place.text}**`, method, `\`${short.scheme}\` — ${scheme}`, sizeSentence(recipe, place, header)].filter(Boolean).join('\n\n');
-}
-
-/** What a whole matrix shares does not count. */
-const MANY_ROWS = 1 << 20;
-
-function sizeSentence(recipe: Recipe, place: Place, header: CheckpointHeader | undefined): string {
-    const use = readUse(recipe, place);
-    if (!use?.format || use.groupSize === undefined) return '';
-    const { format, groupSize } = use;
-    const grouping = groupingOf(format, groupSize);
-    if (groupSize !== null) return `${bits(bitsPerWeight(format, groupSize, MANY_ROWS, groupSize))} bits for each weight in ${grouping}.`;
-    const largest = (header?.linears ?? []).reduce((most, linear) => Math.max(most, linear.inputs), 0);
-    const layer = header?.linears.find(({ inputs }) => inputs === largest);
-    return layer ? `${bits(bitsPerWeight(format, null, layer.outputs, layer.inputs))} bits for each weight, ${grouping}.` : `${format.num_bits} bits for each weight, ${grouping}.`;
-}
-
-function groupingOf(format: WeightFormat, groupSize: number | null): string {
-    if (format.per_tensor) return 'one scale for the whole matrix';
-    if (format.block) return `one scale for each block of ${format.block.join(' × ')}`;
-    return groupSize === null ? 'one scale for each output row' : `groups of ${groupSize}`;
-}
-
-function aboutPattern(pattern: string, header: CheckpointHeader): string {
-    const layers = matchingLayers(header, pattern);
-    if (layers.length === 0) return `Matches no layer of ${path.basename(header.folder)}.`;
-    const list = layers.slice(0, 6).map(({ name, outputs, inputs }) => `- \`${name}\` ${outputs} × ${inputs}`);
-    const more = layers.length > list.length ? [`- and ${layers.length - list.length} more`] : [];
-    return [`Matches **${countOfLayers(layers.length)}** with ${amount(parameters(layers))} weights:`, '', ...list, ...more].join('\n');
 }
 
 function aboutCheckpoint(place: Place, facts: Facts): string | undefined {
@@ -105,19 +93,4 @@ function aboutCheckpoint(place: Place, facts: Facts): string | undefined {
     if (header.maximumTokens !== null) rows.push(`At most ${header.maximumTokens} tokens.`);
     if (header.quantization !== null) rows.push(`Already quantized (${header.quantization}).`);
     return rows.join('\n\n');
-}
-
-function parameters(layers: readonly Linear[]): number {
-    return layers.reduce((sum, { inputs, outputs }) => sum + inputs * outputs, 0);
-}
-
-/** 4.5 M, 8.03 B: three digits. */
-export function amount(count: number): string {
-    const [unit, name] = count >= 1e9 ? [1e9, ' B'] : count >= 1e6 ? [1e6, ' M'] : count >= 1e3 ? [1e3, ' k'] : [1, ''];
-    return `${Number((count / unit).toPrecision(3))}${name}`;
-}
-
-function bytes(count: number): string {
-    const [unit, name] = count >= 1e9 ? [1e9, 'GB'] : count >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
-    return `${Number((count / unit).toPrecision(3))} ${name}`;
 }

@@ -1,16 +1,20 @@
 import { InlayHintKind, type InlayHint } from 'vscode-languageserver/node';
 import type { CheckpointHeader } from '../protocol/checkpoint';
-import { decimals } from '../protocol/decimals';
+import { isDeepStrictEqual } from 'node:util';
+import { bits, decimals } from '../protocol/decimals';
 import type { LayerResult } from '../protocol/generated/result';
-import { modelHeader, type Facts } from './facts';
-import { amount } from './hover';
+import { amount, bytes } from './amounts';
+import { modelHeader, NO_FACTS, type Facts } from './facts';
+import { aboutBudget, aboutQuantize } from './hover-budget';
 import { decibels, lastRun, outcome, summarize, type LastRun, type Summary } from './last-run';
 import { countOfLayers, matchingLayers, patternPlaces, rulePlaces } from './layers';
+import { bitsAt, bytesAt, plannedSize, reachable } from './plan';
 import { positionOf } from './positions';
-import { childNamed, placeAt, type Place, type Recipe, type Span } from './recipe';
+import { childNamed, placeAt, plainValue, type Place, type Recipe, type Span } from './recipe';
 import { soundPart } from './sound';
+import { parseSize } from './validate-budget';
 
-/** Layer counts behind patterns; what the last run measured behind rules, default, budget and candidates that still say what ran. */
+/** Layer counts behind patterns, bits and size behind `quantize`; what the last run measured behind rules, default, budget and candidates, marked where the recipe has changed since. */
 export function inlayHints(recipe: Recipe, facts: Facts, within?: Span): InlayHint[] {
     // What findings are read from, too.
     const hints = allHints(soundPart(recipe).recipe, facts);
@@ -26,7 +30,7 @@ export function inlayHints(recipe: Recipe, facts: Facts, within?: Span): InlayHi
 function allHints(recipe: Recipe, facts: Facts): Hint[] {
     const header = modelHeader(recipe, facts);
     const run = lastRun(recipe, facts.result);
-    return [...(header ? patternHints(recipe, header) : []), ...(run ? resultHints(recipe, run) : [])];
+    return [...(header ? [...patternHints(recipe, header), ...sizeHints(recipe, header)] : []), ...(run ? resultHints(recipe, run) : [])];
 }
 
 /** VS Code cuts the hints of one line off after this many characters (`editor.inlayHints.maximumLength`). */
@@ -53,29 +57,77 @@ function patternHints(recipe: Recipe, header: CheckpointHeader): Hint[] {
     });
 }
 
+/** Effective bits and size behind `quantize`: of default and rules, or what a budget can choose among. */
+function sizeHints(recipe: Recipe, header: CheckpointHeader): Hint[] {
+    const section = placeAt(recipe.root, ['quantize']);
+    if (!section?.key || section.kind !== 'mapping') return [];
+    const at = section.key.end + (/^[ \t]*:/.exec(recipe.text.slice(section.key.end))?.[0].length ?? 0);
+    const plan = plannedSize(recipe, header);
+    if (plan) {
+        const tooltip = `${aboutQuantize(recipe, header)}\n\nFrom the shapes in the checkpoint’s header, scales and zero points included.`;
+        return [{ at, label: `${bits(plan.bitsPerWeight)} bits, ${bytes(plan.bytes)}`, tooltip }];
+    }
+    const budget = placeAt(recipe.root, ['quantize', 'budget']);
+    const range = budget?.kind === 'mapping' ? reachable(recipe, header) : undefined;
+    if (!budget || !range) return [];
+    const [limit] = budget.children;
+    const [most, size] = [limit?.key?.name === 'bits_per_weight' ? Number(limit.value) : undefined, limit?.key?.name === 'size' ? parseSize(limit.text) : undefined];
+    const label = most !== undefined
+        ? `≤ ${bits(most)} bits, ${bytes(bytesAt(range, most))}`
+        : size !== undefined ? `≤ ${bits(bitsAt(range, size))} bits, ${bytes(size)}` : `${bits(range.least.bitsPerWeight)} to ${bits(range.most.bitsPerWeight)} bits`;
+    return [{ at, label, tooltip: aboutBudget(recipe, budget, header, NO_FACTS) }];
+}
+
 function resultHints(recipe: Recipe, run: LastRun): Hint[] {
     const hints: Hint[] = [];
     const rules = rulePlaces(recipe);
     // A rule decides about what the rules above it leave: all of them must be as they were.
     const firstChanged = rules.findIndex((_, index) => !run.isUnchanged(['quantize', 'rules', index]));
     const unchanged = firstChanged < 0 ? rules.length : firstChanged;
-    rules.slice(0, unchanged).forEach((rule, index) => {
-        hints.push(...outcomeHint(run, childNamed(rule, 'use'), run.layers.filter((layer) => layer.rule === index)));
+    const before = new RulesThatRan(run);
+    rules.forEach((rule, index) => {
+        const isFresh = index < unchanged && !run.otherData;
+        const then = index < unchanged ? before.take(index) : before.find(rule);
+        hints.push(...outcomeHint(run, childNamed(rule, 'use'), run.layers.filter((layer) => layer.rule === then), isFresh));
     });
-    if (run.isUnchanged(['quantize'])) {
-        hints.push(...outcomeHint(run, placeAt(recipe.root, ['quantize', 'default']), run.layers.filter(({ rule }) => rule === 'default')));
-        hints.push(...outcomeHint(run, placeAt(recipe.root, ['quantize', 'budget']), run.layers.filter(({ rule }) => rule === 'budget')));
+    const isFresh = run.isUnchanged(['quantize']) && !run.otherData;
+    for (const decider of ['default', 'budget'] as const) {
+        const layers = run.layers.filter(({ rule }) => rule === decider);
+        hints.push(...outcomeHint(run, placeAt(recipe.root, ['quantize', decider]), layers, isFresh));
     }
     for (const candidate of placeAt(recipe.root, ['candidates'])?.children ?? []) hints.push(...candidateHint(run, candidate));
     return hints;
 }
 
-function outcomeHint(run: LastRun, place: Place | undefined, layers: readonly LayerResult[]): Hint[] {
+/** Which rule of the recipe that ran a present one continues: the one about the same layers. */
+class RulesThatRan {
+    private readonly rules: (unknown)[];
+
+    constructor({ ran }: LastRun) {
+        this.rules = rulePlaces(ran).map((rule) => plainValue(childNamed(rule, 'layers') ?? rule));
+    }
+
+    take(index: number): number {
+        this.rules[index] = undefined;
+        return index;
+    }
+
+    find(rule: Place): number | undefined {
+        const layers = childNamed(rule, 'layers');
+        const index = layers ? this.rules.findIndex((other) => isDeepStrictEqual(other, plainValue(layers))) : -1;
+        return index < 0 ? undefined : this.take(index);
+    }
+}
+
+const STALE = 'The recipe has changed since this was measured.';
+
+function outcomeHint(run: LastRun, place: Place | undefined, layers: readonly LayerResult[], isFresh: boolean): Hint[] {
     const summary = summarize(layers, outcome);
     if (!place || !summary) return [];
     const fallbacks = layers.filter(({ fallback }) => fallback !== null);
     const quality = summary.count === 1 ? decibels(summary.smallest) : `min ${decibels(summary.smallest)}`;
     const tooltip = [
+        ...(isFresh ? [] : [STALE]),
         summary.count === 1
             ? `**${decibels(summary.smallest)}** is the SQNR of \`${summary.worstLayer}\` as the last run wrote it.`
             : `**${decibels(summary.smallest)}** is the lowest SQNR of ${countOfLayers(summary.count)} as the last run wrote them (\`${summary.worstLayer}\`), the mean is ${decibels(summary.mean)}.`,
@@ -85,7 +137,7 @@ function outcomeHint(run: LastRun, place: Place | undefined, layers: readonly La
         `Run ${run.name}`,
     ].join('\n\n');
     const how = chosen(place, [...applied(layers).keys()]);
-    return [{ at: place.span.end, label: `→ ${how}${quality}${fallbacks.length > 0 ? ' ⚠' : ''}`, tooltip }];
+    return [{ at: place.span.end, label: `${isFresh ? '→' : 'was'} ${how}${quality}${fallbacks.length > 0 ? ' ⚠' : ''}`, tooltip }];
 }
 
 function explanation(layers: readonly LayerResult[]): string {
@@ -115,11 +167,12 @@ function candidateHint(run: LastRun, place: Place): Hint[] {
     const summary = label === undefined ? undefined : summarize(run.layers, (layer) => layer.candidates[label]);
     if (!summary) return [];
     const tooltip = [
+        ...(run.otherData ? [STALE] : []),
         `SQNR over ${countOfLayers(summary.count)}: mean ${decibels(summary.mean)}, lowest **${decibels(summary.smallest)}** (\`${summary.worstLayer}\`).`,
         explanation(run.layers),
         `Run ${run.name}`,
     ].join('\n\n');
-    return [{ at: place.span.end, label: candidateLabel(summary, place), tooltip }];
+    return [{ at: place.span.end, label: `${run.otherData ? 'was ' : ''}${candidateLabel(summary, place)}`, tooltip }];
 }
 
 /** Candidates that stand in one line share what the editor shows there: the fewer they are, the more each says; of many the first says what the numbers are. */

@@ -4,29 +4,47 @@ import type { LayerResult, Measurement } from '../protocol/generated/result';
 import type { LastResult } from './facts';
 import { identityOf } from './uses';
 import { parseRecipe, placeAt, plainValue, type Path, type Recipe } from './recipe';
+import type { RecipeSchema } from './schema';
 
 /** The last run of a recipe, and which parts of the recipe still say what ran. */
 export interface LastRun {
     readonly name: string;
     readonly layers: readonly LayerResult[];
     readonly candidates: readonly string[];
+    /** Whether it saw other calibration data than the recipe names now: all that it measured is old. */
+    readonly otherData: boolean;
+    readonly ran: Recipe;
     /** Whether the value at a path, or the absence of one, is what ran. */
     isUnchanged(path: Path): boolean;
     /** Index that a candidate of the present text had in the run. */
     candidateIndex(path: Path): number;
 }
 
+const parsed = new WeakMap<LastResult, Recipe>();
+
+/** The recipe that ran, read once; undefined: the run kept no copy. */
+export function ranRecipe(last: LastResult, schema: RecipeSchema): Recipe | undefined {
+    if (last.ran === undefined) return undefined;
+    const known = parsed.get(last);
+    if (known?.schema === schema) return known;
+    const recipe = parseRecipe(last.ran, schema);
+    parsed.set(last, recipe);
+    return recipe;
+}
+
 /** undefined: nothing ran, the run kept no recipe, or it was about another model. */
 export function lastRun(recipe: Recipe, last: LastResult | undefined): LastRun | undefined {
-    if (last?.ran === undefined) return undefined;
-    const ran = parseRecipe(last.ran, recipe.schema);
+    const ran = last && ranRecipe(last, recipe.schema);
+    if (!ran) return undefined;
     const valueOf = (of: Recipe, path: Path): unknown => {
         const place = placeAt(of.root, path);
         return place && plainValue(place);
     };
     const isUnchanged = (path: Path): boolean => isDeepStrictEqual(valueOf(recipe, path), valueOf(ran, path));
-    if (!isUnchanged(['model']) || !isUnchanged(['calibration'])) return undefined;
+    if (!isUnchanged(['model'])) return undefined;
     return {
+        ran,
+        otherData: !isUnchanged(['calibration']),
         name: last.result.run,
         layers: last.result.layers,
         candidates: last.result.candidates,

@@ -27,6 +27,9 @@ export interface JsonSchema {
     readonly properties?: Readonly<Record<string, JsonSchema>>;
     readonly required?: readonly string[];
     readonly examples?: readonly unknown[];
+    readonly deprecated?: boolean;
+    /** Of a deprecated key: the one that took its place and means the same. */
+    readonly 'x-replaced-by'?: string;
     /** Keys of which exactly one has to be written. */
     readonly 'x-exactly-one'?: readonly string[];
     /** Sets of keys of which at most one may be written. */
@@ -44,7 +47,10 @@ export interface JsonSchema {
 
 /** What a method needs; `x-methods` of the recipe's schema. */
 export interface MethodFacts {
+    /** As people call it: `Round to nearest`. */
+    readonly title?: string;
     readonly needs_calibration: boolean;
+    readonly paper?: { readonly title: string; readonly url: string } | null;
 }
 
 /** A short form without a group size; `x-short-forms` of the recipe's schema. */
@@ -67,6 +73,7 @@ export interface Slot {
     readonly default: unknown;
     /** `checkpoint`, `path`, `output`, `layer-pattern`: what a text means. */
     readonly format: string | undefined;
+    readonly deprecated?: boolean;
     readonly alternatives: readonly Alternative[];
 }
 
@@ -107,6 +114,7 @@ export class RecipeSchema {
             description: resolved.description ?? '',
             default: resolved.default,
             format: resolved.format,
+            deprecated: resolved.deprecated ?? false,
             alternatives: this.expand(schema, 0),
         };
         this.slots.set(schema, slot);

@@ -1,23 +1,28 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import {
-    CodeActionKind, LSPErrorCodes, ResponseError, TextDocuments, TextDocumentSyncKind,
-    type CancellationToken, type Connection, type Diagnostic, type InitializeParams, type InitializeResult,
+    CodeActionKind, DidChangeWatchedFilesNotification, LSPErrorCodes, ResponseError, TextDocuments, TextDocumentSyncKind,
+    type CancellationToken, type Connection, type Diagnostic, type InitializeParams, type InitializeResult, type ServerCapabilities,
 } from 'vscode-languageserver/node';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import {
     filesChangedNotification, resultsNotification, runningNotification,
     type ResultsParams, type RunningParams, type ServerOptions,
 } from '../protocol/language';
-import { codeActions } from './actions';
+import { RUN_FILES } from '../protocol/runs';
+import { FIX_ALL } from './actions';
 import { complete, folderWanted } from './complete';
 import { diagnostic } from './diagnostic';
 import { hover } from './hover';
 import { inlayHints } from './inlay';
+import { LazyDocs } from './lazy-docs';
 import { codeLenses } from './lens';
 import { offsetAt } from './positions';
 import { parseRecipe, type Recipe } from './recipe';
+import { answerEditing, answerNames, spanOf, type Answering } from './requests';
 import { RecipeSchema, type JsonSchema } from './schema';
+import { TOKEN_MODIFIERS, TOKEN_TYPES } from './semantic';
 import { documentLinks, documentSymbols, foldingRanges } from './structure';
 import { validate } from './validate';
 import { Workspace } from './workspace';
@@ -36,7 +41,9 @@ export class RecipeServer {
     private schema = new RecipeSchema({});
     private workspace = this.newWorkspace();
     private options = DEFAULTS;
-    private canRefresh = { hints: false, lenses: false };
+    private canRefresh = { hints: false, lenses: false, tokens: false };
+    private can = { links: false, lazyDocs: false, watch: false };
+    private readonly docs = new LazyDocs();
 
     constructor(private readonly connection: Connection) {}
 
@@ -56,6 +63,8 @@ export class RecipeServer {
             if (news !== 'nothing') this.refreshViews();
         });
         connection.onNotification(filesChangedNotification, () => this.lookAgain());
+        connection.onDidChangeWatchedFiles(() => this.lookAgain());
+        connection.onInitialized(() => this.watchFiles());
         this.documents.onDidChangeContent(({ document }) => this.schedule(document.uri));
         this.documents.onDidClose(({ document }) => this.close(document.uri));
         this.documents.listen(connection);
@@ -66,22 +75,46 @@ export class RecipeServer {
         this.options = { ...DEFAULTS, ...(params.initializationOptions as Partial<ServerOptions> | undefined) };
         this.schema = new RecipeSchema(JSON.parse(await readFile(this.options.schemaPath, 'utf8')) as JsonSchema);
         this.workspace = this.newWorkspace();
-        const { workspace } = params.capabilities;
-        this.canRefresh = { hints: workspace?.inlayHint?.refreshSupport ?? false, lenses: workspace?.codeLens?.refreshSupport ?? false };
-        return {
-            serverInfo: { name: 'quant-recipe' },
-            capabilities: {
-                textDocumentSync: TextDocumentSyncKind.Incremental,
-                completionProvider: { triggerCharacters: [' ', '-', '.', '/', '"', "'", '*', '{', '[', ','] },
-                hoverProvider: true,
-                inlayHintProvider: true,
-                codeLensProvider: this.options.codeLens ? {} : undefined,
-                codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
-                documentSymbolProvider: true,
-                foldingRangeProvider: true,
-                documentLinkProvider: {},
-            },
+        const { workspace, textDocument } = params.capabilities;
+        this.canRefresh = {
+            hints: workspace?.inlayHint?.refreshSupport ?? false, lenses: workspace?.codeLens?.refreshSupport ?? false, tokens: workspace?.semanticTokens?.refreshSupport ?? false,
         };
+        this.can = {
+            links: textDocument?.definition?.linkSupport ?? false,
+            lazyDocs: textDocument?.completion?.completionItem?.resolveSupport?.properties.includes('documentation') ?? false,
+            // An editor that gave us options tells us of changed files itself.
+            watch: params.initializationOptions === undefined || params.initializationOptions === null ? (workspace?.didChangeWatchedFiles?.dynamicRegistration ?? false) : false,
+        };
+        return { serverInfo: { name: 'quant-recipe' }, capabilities: this.capabilities() };
+    }
+
+    private capabilities(): ServerCapabilities {
+        return {
+            textDocumentSync: TextDocumentSyncKind.Incremental,
+            completionProvider: { triggerCharacters: [' ', '-', '.', '/', '"', "'", '*', '{', '[', ','], resolveProvider: true },
+            hoverProvider: true,
+            inlayHintProvider: true,
+            codeLensProvider: this.options.codeLens ? {} : undefined,
+            codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.RefactorRewrite, FIX_ALL] },
+            documentSymbolProvider: true,
+            foldingRangeProvider: true,
+            documentLinkProvider: {},
+            definitionProvider: true,
+            referencesProvider: true,
+            documentHighlightProvider: true,
+            renameProvider: { prepareProvider: true },
+            selectionRangeProvider: true,
+            documentFormattingProvider: true,
+            documentRangeFormattingProvider: true,
+            documentOnTypeFormattingProvider: { firstTriggerCharacter: '\n' },
+            semanticTokensProvider: { legend: { tokenTypes: [...TOKEN_TYPES], tokenModifiers: [...TOKEN_MODIFIERS] }, full: true, range: true },
+        };
+    }
+
+    private watchFiles(): void {
+        if (!this.can.watch) return;
+        const watchers = ['**/config.json', '**/*.safetensors', '**/*.safetensors.index.json', '**/*.jsonl', '**/*.txt'].map((globPattern) => ({ globPattern }));
+        this.connection.client.register(DidChangeWatchedFilesNotification.type, { watchers }).catch((error: unknown) => this.connection.console.warn(`files are not watched: ${String(error)}`));
     }
 
     private newWorkspace(): Workspace {
@@ -97,8 +130,10 @@ export class RecipeServer {
             const folder = folderWanted(recipe, offset);
             const listing = folder === undefined ? [] : await this.workspace.list(uri, folder);
             stopIfCancelled(token);
-            return complete(recipe, offset, this.workspace.factsFor(uri, recipe), listing);
+            const list = complete(recipe, offset, this.workspace.factsFor(uri, recipe), listing);
+            return this.can.lazyDocs ? this.docs.strip(list) : list;
         });
+        connection.onCompletionResolve((item) => this.docs.resolve(item));
         connection.onHover(({ textDocument: { uri }, position }, token) =>
             this.answer(uri, token, (recipe) => hover(recipe, offsetAt(recipe.text, position), this.workspace.factsFor(uri, recipe)) ?? null),
         );
@@ -106,19 +141,28 @@ export class RecipeServer {
             this.answer(uri, token, (recipe) => inlayHints(recipe, this.workspace.factsFor(uri, recipe), spanOf(recipe, range))),
         );
         connection.onCodeLens(({ textDocument: { uri } }, token) =>
-            this.answer(uri, token, (recipe) => codeLenses(uri, this.workspace.factsFor(uri, recipe))),
-        );
-        connection.onCodeAction(({ textDocument: { uri }, range }, token) =>
-            this.answer(uri, token, (recipe) => {
-                const findings = validate(recipe, this.workspace.factsFor(uri, recipe));
-                return codeActions(recipe, uri, findings, spanOf(recipe, range), (finding) => diagnostic(recipe, uri, finding, this.options.diagnosticsUrl));
-            }),
+            this.answer(uri, token, (recipe) => codeLenses(uri, this.workspace.factsFor(uri, recipe), recipe, this.options.canRun)),
         );
         connection.onDocumentSymbol(({ textDocument: { uri } }, token) => this.answer(uri, token, documentSymbols));
         connection.onFoldingRanges(({ textDocument: { uri } }, token) => this.answer(uri, token, foldingRanges));
         connection.onDocumentLinks(({ textDocument: { uri } }, token) =>
             this.answer(uri, token, (recipe) => documentLinks(recipe, (path, format) => this.workspace.linkTarget(uri, path, format))),
         );
+        answerEditing(this.answering());
+        answerNames(this.answering());
+    }
+
+    private answering(): Answering {
+        return {
+            connection: this.connection,
+            answer: (uri, token, read) => this.answer(uri, token, read),
+            facts: (uri, recipe) => this.workspace.factsFor(uri, recipe),
+            findings: (uri, recipe) => validate(recipe, this.workspace.factsFor(uri, recipe)),
+            diagnostic: (uri, recipe, finding) => diagnostic(recipe, uri, finding, this.options.diagnosticsUrl),
+            target: (uri, file, format) => this.workspace.linkTarget(uri, file, format),
+            runFile: (folder) => pathToFileURL(path.join(folder, RUN_FILES.recipe)).href,
+            can: () => ({ links: this.can.links, choosePoint: this.options.choosePoint ?? false }),
+        };
     }
 
     private answer<T>(uri: string, token: CancellationToken, read: (recipe: Recipe) => T): T | null {
@@ -171,6 +215,7 @@ export class RecipeServer {
 
     private refreshViews(): void {
         if (this.canRefresh.hints) void this.connection.languages.inlayHint.refresh();
+        if (this.canRefresh.tokens) void this.connection.languages.semanticTokens.refresh();
         if (this.canRefresh.lenses && this.options.codeLens) void this.connection.sendRequest('workspace/codeLens/refresh');
     }
 
@@ -185,8 +230,4 @@ export class RecipeServer {
 /** A request that was cancelled while it waited in the queue is not worth an answer. */
 function stopIfCancelled(token: CancellationToken): void {
     if (token.isCancellationRequested) throw new ResponseError(LSPErrorCodes.RequestCancelled, 'cancelled');
-}
-
-function spanOf(recipe: Recipe, range: { start: Parameters<typeof offsetAt>[1]; end: Parameters<typeof offsetAt>[1] }): { start: number; end: number } {
-    return { start: offsetAt(recipe.text, range.start), end: offsetAt(recipe.text, range.end) };
 }

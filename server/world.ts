@@ -126,7 +126,7 @@ export async function readResult(file: string): Promise<LastResult | undefined> 
         const parsed: unknown = JSON.parse(await readFile(file, 'utf8'));
         if (!isRecord(parsed) || parsed.format !== 1 || !Array.isArray(parsed.layers) || !Array.isArray(parsed.candidates)) return undefined;
         const recipe = path.join(path.dirname(file), RUN_FILES.recipe);
-        return { result: parsed as unknown as Result, ran: await readFile(recipe, 'utf8').catch(() => undefined) };
+        return { result: parsed as unknown as Result, ran: await readFile(recipe, 'utf8').catch(() => undefined), folder: path.dirname(file) };
     } catch {
         return undefined;
     }

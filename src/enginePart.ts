@@ -13,6 +13,7 @@ import { pythonProviders } from './engine/python/providers';
 import { readRequirements } from './engine/python/requirements';
 import { showStatus } from './engine/statusBar';
 import { RunCommands } from './runs/commands';
+import type { EstimateParts } from './runs/estimate';
 import { RunFaults } from './runs/faults';
 import { processAlive } from './runs/liveness';
 import { noticeEnds, noticeStillborn, type NoticeActions, type StillbornActions } from './runs/notices';
@@ -30,6 +31,7 @@ export interface EnginePart {
     readonly service: RunService;
     readonly runCommands: RunCommands;
     readonly progress: RunProgress;
+    readonly estimate: EstimateParts;
     readonly faults: RunFaults;
     readonly life: DisposableList;
 }
@@ -77,7 +79,11 @@ export function createEnginePart({ context, log, notify, reports, store, places,
         if (!change.affectsConfiguration('quant.pythonPath') && !change.affectsConfiguration('quant.engineArguments')) return;
         engine.reconsider().catch((error: unknown) => log.error(`after a change of settings: ${String(error)}`));
     }));
-    return { engine, engineCommands, service, runCommands, progress, faults, life };
+    const estimate: EstimateParts = {
+        engine: (...args) => engine.command(...args), notify, reports, save: (recipe) => runCommands.save(recipe),
+        explain: (error, attempted) => engineCommands.explain(error, attempted),
+    };
+    return { engine, engineCommands, service, runCommands, progress, estimate, faults, life };
 }
 
 function createEngine(context: vscode.ExtensionContext, log: vscode.LogOutputChannel, enginePath: string, probe: (python: string) => Promise<PythonStatus>): Engine {

@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { systemClock } from './base/clock';
 import { DisposableList } from './base/events';
 import { errorText } from './base/log';
+import { isVirtualWorkspace } from './base/trust';
 import { QuantizeCommand } from './checkpoints/quantize/command';
 import { CheckpointRegistry } from './checkpoints/registry';
 import { registerCommands } from './commandTable';
@@ -11,7 +12,9 @@ import { SensitivityPanels } from './panels/panels';
 import { RunDeletion } from './runs/deletion';
 import { RunDiagnostics } from './runs/diagnostics';
 import { discoverRuns, watchRuns } from './runs/discover';
+import { estimate } from './runs/estimate';
 import { startLanguageClient, type RecipeLanguage } from './recipe/client';
+import { replaceRules } from './recipe/replaceRules';
 import { processAlive } from './runs/liveness';
 import { resultsSnapshot, runningSnapshot } from './runs/publish';
 import { RunPlaces } from './runs/places';
@@ -129,6 +132,7 @@ export class Workbench {
             'quant.revealRun': (target?: Target) => this.places.revealRun(target),
             'quant.revealCheckpoint': (target?: Target) => this.places.revealCheckpoint(target),
             'quant.deleteRun': (target?: Target) => this.deletion.run(target),
+            'quant.replaceRules': async (target?: Target) => replaceRules(await this.language, this.notify, target),
             'quant.refreshRuns': () => this.store.refresh(),
             'quant.showLog': () => this.log.show(),
             'quant.showDocumentation': () =>
@@ -143,6 +147,8 @@ export class Workbench {
         return {
             'quant.quantize': () => (uri?: vscode.Uri, selected?: vscode.Uri[]) => quantize.run(uri, selected),
             'quant.runRecipe': ({ runCommands }) => (target?: Target) => runCommands.run(target),
+            'quant.measureSensitivity': ({ runCommands }) => (target?: Target) => runCommands.measure(target),
+            'quant.estimate': (part) => (target?: Target) => estimate(part.estimate, target),
             'quant.cancelRun': ({ runCommands }) => (target?: Target) => runCommands.cancel(target),
             'quant.stopRun': ({ runCommands }) => (target?: Target) => runCommands.stop(target),
             'quant.resumeRun': ({ runCommands }) => (target?: Target) => runCommands.resume(target),
@@ -176,9 +182,4 @@ export class Workbench {
             language?.setRunning(running);
         });
     }
-}
-
-function isVirtualWorkspace(): boolean {
-    const folders = vscode.workspace.workspaceFolders ?? [];
-    return folders.length > 0 && folders.every(({ uri }) => uri.scheme !== 'file');
 }

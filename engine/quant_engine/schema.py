@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,14 @@ def recipe_facts() -> dict[str, Any]:
         }
     schemes = {name: _facts(scheme) for name, scheme in SCHEMES.items()}
     short = {name: {"method": method, "scheme": scheme} for name, (method, scheme) in SHORT_USES.items()}
-    methods = {method.name: {"needs_calibration": method.needs_calibration} for method in METHODS.values()}
+    methods = {
+        method.name: {
+            "title": method.title,
+            "needs_calibration": method.needs_calibration,
+            "paper": asdict(method.paper) if method.paper else None,
+        }
+        for method in METHODS.values()
+    }
     facts = {"x-architectures": architectures, "x-methods": methods, "x-schemes": schemes, "x-short-forms": short}
     return {**facts, "x-group-sizes": list(GROUP_SIZES)}
 

@@ -50,6 +50,8 @@ def test_one_new_file_is_a_method_in_schema_help_check_and_run(with_toy: Path, t
     document = json.loads((tmp_path / "schemas" / "recipe.schema.json").read_text())
     assert document["$defs"]["ToyUse"]["properties"]["zeal"]["maximum"] == 9
     assert "toy-w4a16" in document["$defs"]["ShortUse"]["anyOf"][0]["enum"]
+    paper = {"title": "On Toys", "url": "https://example.org/toys"}
+    assert document["x-methods"]["toy"] == {"title": "Toy", "needs_calibration": False, "paper": paper}
 
     (listed,) = json.loads(toy_engine(with_toy, "methods", "toy", "--json", cwd=tmp_path).stdout)
     assert listed["arguments"][0] | {"schema": None} == {

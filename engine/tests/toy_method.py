@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from quant_engine.methods.registry import Arguments, method, registered
+from quant_engine.methods.registry import Arguments, Paper, method, registered
 
 
 class ToyArguments(Arguments):
     zeal: int = Field(default=3, ge=1, le=9, description="How hard it tries.")
 
 
-@method("toy", title="Toy", arguments=ToyArguments, schemes=("W4A16",), needs_calibration=False)
+_PAPER = Paper("On Toys", "https://example.org/toys")
+
+
+@method("toy", title="Toy", arguments=ToyArguments, schemes=("W4A16",), needs_calibration=False, paper=_PAPER)
 def toy(weight, statistics, weight_format, arguments):
     """Rounds like a toy."""
     rtn = registered()["rtn"]

@@ -1,10 +1,11 @@
 import * as vscode from 'vscode';
 import { LanguageClient, TransportKind, type LanguageClientOptions, type ServerOptions as Launch } from 'vscode-languageclient/node';
 import {
-    filesChangedNotification, resultsNotification, runningNotification,
-    type FilesChangedParams, type ResultsParams, type RunningParams, type ServerOptions,
+    filesChangedNotification, paretoEditsRequest, paretoPointsRequest, resultsNotification, runningNotification,
+    type FilesChangedParams, type ParetoPointChoice, type ResultsParams, type RunningParams, type ServerOptions,
 } from '../../protocol/language';
 import type { Clock } from '../base/clock';
+import { isVirtualWorkspace } from '../base/trust';
 import { DisposableList } from '../base/events';
 import { ChangedFiles } from './changedFiles';
 import { registerLensCommands, withoutArguments } from './lenses';
@@ -38,6 +39,7 @@ export class RecipeLanguage {
         this.life.add(vscode.workspace.onDidChangeConfiguration((event) => {
             if (event.affectsConfiguration('quant.codeLens.enabled')) this.restart();
         }));
+        this.life.add(vscode.workspace.onDidGrantWorkspaceTrust(() => this.restart()));
         log.debug('the language server has started');
     }
 
@@ -53,13 +55,24 @@ export class RecipeLanguage {
         this.send(runningNotification, running);
     }
 
+    /** What the recipe could become by the last run's front. */
+    async paretoPoints(recipe: vscode.Uri): Promise<readonly ParetoPointChoice[]> {
+        return (await this.client.sendRequest<ParetoPointChoice[] | null>(paretoPointsRequest, { uri: recipe.toString() })) ?? [];
+    }
+
+    /** undefined: it has changed too much. */
+    async paretoEdits(recipe: vscode.Uri, point: number): Promise<vscode.TextEdit[] | undefined> {
+        const edits = await this.client.sendRequest<Parameters<LanguageClient['protocol2CodeConverter']['asTextEdits']>[0]>(paretoEditsRequest, { uri: recipe.toString(), point });
+        return edits ? this.client.protocol2CodeConverter.asTextEdits(edits) : undefined;
+    }
+
     async stop(): Promise<void> {
         this.life.dispose();
         await this.turn;
         await this.client.dispose();
     }
 
-    /** Whether lenses are offered is fixed when a server starts. */
+    /** Which lenses are offered is fixed when a server starts. */
     private restart(): void {
         this.turn = this.turn.then(() => this.client.restart()).then(() => this.sendSnapshots());
         this.turn = this.turn.catch((error: unknown) => this.dependencies.log.error(`the language server did not restart: ${String(error)}`));
@@ -87,6 +100,8 @@ export async function startLanguageClient(context: vscode.ExtensionContext, depe
         initializationOptions: (): ServerOptions => ({
             schemaPath: vscode.Uri.joinPath(context.extensionUri, 'schemas', 'recipe.schema.json').fsPath,
             codeLens: vscode.workspace.getConfiguration('quant').get('codeLens.enabled', true),
+            canRun: vscode.workspace.isTrusted && !isVirtualWorkspace(),
+            choosePoint: true,
             diagnosticsUrl,
         }),
     };

@@ -6,6 +6,7 @@ import type { RunProgress } from './progress';
 import type { Run } from './run';
 import { chooseOutput } from './chooseOutput';
 import { selectRecipe, selectRun, type Target } from './select';
+import type { RunAction } from './launcher';
 import type { RunService } from './service';
 import { isActive } from './state';
 import type { RunStore } from './store';
@@ -26,16 +27,25 @@ export class RunCommands {
 
     constructor(private readonly parts: RunCommandParts) {}
 
-    async run(target?: Target): Promise<Run | undefined> {
+    run(target?: Target): Promise<Run | undefined> {
+        return this.begin(target, 'run');
+    }
+
+    /** Compares the recipe's candidates on every layer, and writes no checkpoint. */
+    measure(target?: Target): Promise<Run | undefined> {
+        return this.begin(target, 'sensitivity');
+    }
+
+    private async begin(target: Target | undefined, action: RunAction): Promise<Run | undefined> {
         const uri = await selectRecipe(target);
         if (!uri) return undefined;
         const key = uri.toString();
-        const started = this.starting.get(key) ?? this.start(uri).finally(() => this.starting.delete(key));
+        const started = this.starting.get(key) ?? this.start(uri, action).finally(() => this.starting.delete(key));
         this.starting.set(key, started);
         return started;
     }
 
-    private async start(uri: vscode.Uri): Promise<Run | undefined> {
+    private async start(uri: vscode.Uri, action: RunAction): Promise<Run | undefined> {
         const { store, service, progress, notify, explain } = this.parts;
         if (uri.scheme !== 'file') {
             notify.error(vscode.l10n.t('{0} is not a file on this machine, so the engine cannot read it.', uri.toString()));
@@ -49,9 +59,9 @@ export class RunCommands {
         }
         if (!(await this.save(uri))) return undefined;
         try {
-            const place = await chooseOutput(uri);
+            const place = action === 'run' ? await chooseOutput(uri) : { output: undefined };
             if (place === 'dismissed') return undefined;
-            const run = await service.start(uri.fsPath, place.output);
+            const run = await service.start(uri.fsPath, place.output, action);
             void progress.announce(run, (started) => this.cancelRun(store.get(started.directory) ?? started));
             return run;
         } catch (error) {
@@ -108,7 +118,8 @@ export class RunCommands {
         notify.warn(message, { title: vscode.l10n.t('Stop Now'), run: () => service.stopNow(run) });
     }
 
-    private async save(uri: vscode.Uri): Promise<boolean> {
+    /** What is on disk is what the engine reads. */
+    async save(uri: vscode.Uri): Promise<boolean> {
         const document = vscode.workspace.textDocuments.find((candidate) => candidate.uri.toString() === uri.toString());
         if (!document?.isDirty) return true;
         try {

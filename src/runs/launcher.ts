@@ -27,11 +27,14 @@ export interface LaunchEnd {
     readonly failure: string | undefined;
 }
 
+/** What a process does with a recipe: all of it, or only measure its candidates. */
+export type RunAction = 'run' | 'sensitivity';
+
 /** Makes a run directory and starts the run in it. output: where to write instead of the folder that the recipe names. */
-export async function startRun(recipe: string, engine: EngineCommand, clock: Clock, output?: string): Promise<Launched> {
+export async function startRun(recipe: string, engine: EngineCommand, clock: Clock, output?: string, action: RunAction = 'run'): Promise<Launched> {
     await engine(); // Without a usable Python no directory is made.
     const { id, directory } = await makeDirectory(recipe, clock);
-    return launch(directory, path.dirname(recipe), await engine('run', recipe, '--id', id, ...(output === undefined ? [] : ['--output', output])));
+    return launch(directory, path.dirname(recipe), await engine(action, recipe, '--id', id, ...(output === undefined ? [] : ['--output', output])));
 }
 
 /** Starts a process that continues a run with the recipe that ran, whatever has become of the file since. */

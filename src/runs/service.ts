@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock';
 import type { Log } from '../base/log';
 import { Canceller, sendSignal, type CancelOutcome } from './cancel';
-import { removeStillborn, resumeRun, startRun, words, type EngineCommand, type Launched } from './launcher';
+import { removeStillborn, resumeRun, startRun, words, type EngineCommand, type Launched, type RunAction } from './launcher';
 import type { Liveness } from './liveness';
 import { stillbornCause } from './problems';
 import type { Run } from './run';
@@ -31,9 +31,9 @@ export class RunService {
     }
 
     /** Starts a recipe that is saved on disk; resolves once its process was started. */
-    async start(recipe: string, output?: string): Promise<Run> {
+    async start(recipe: string, output?: string, action: RunAction = 'run'): Promise<Run> {
         const { engine, clock, store, log } = this.options;
-        const launched = await startRun(recipe, engine, clock, output);
+        const launched = await startRun(recipe, engine, clock, output, action);
         log.info(`run ${launched.directory}: started, pid ${String(launched.pid)}`);
         store.begin(launched.directory, recipe);
         return this.attend(launched, recipe);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { createMessageConnection, StreamMessageReader, StreamMessageWriter, type MessageConnection } from 'vscode-jsonrpc/node';
-import type { Diagnostic, InitializeResult } from 'vscode-languageserver/node';
+import type { ClientCapabilities, Diagnostic, InitializeResult } from 'vscode-languageserver/node';
 import type { ServerOptions } from '../../protocol/language';
 
 interface Published {
@@ -40,11 +40,11 @@ export class Server {
     }
 
     /** null: as an editor does that knows nothing of the server. */
-    async initialize(options: Partial<ServerOptions> | null = {}): Promise<InitializeResult> {
+    async initialize(options: Partial<ServerOptions> | null = {}, more: ClientCapabilities = {}): Promise<InitializeResult> {
         const initializationOptions: ServerOptions | null = options && {
             schemaPath: path.resolve('schemas/recipe.schema.json'), codeLens: true, diagnosticsUrl: 'https://example.org/diagnostics.md', ...options,
         };
-        const capabilities = { workspace: { inlayHint: { refreshSupport: true }, codeLens: { refreshSupport: true } } };
+        const capabilities = { ...more, workspace: { inlayHint: { refreshSupport: true }, codeLens: { refreshSupport: true }, ...more.workspace } };
         const result = await this.connection.sendRequest<InitializeResult>('initialize', { processId: process.pid, rootUri: null, capabilities, initializationOptions });
         await this.notify('initialized', {});
         return result;

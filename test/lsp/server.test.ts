@@ -80,7 +80,7 @@ describe('the language server over stdio', () => {
         const hover = await server.request<Hover>('textDocument/hover', uri, { position: { line: 0, character: 8 } });
         assert.match(JSON.stringify(hover.contents), /LlamaForCausalLM.*5 blocks/);
         const hints = await server.request<InlayHint[]>('textDocument/inlayHint', uri, { range: all });
-        assert.deepEqual(hints.map(({ label }) => label), ['no layer', '5 layers']);
+        assert.deepEqual(hints.map(({ label }) => label), ['no layer', '5 layers', '4.125 bits, 4.36 MB']);
         const symbols = await server.request<DocumentSymbol[]>('textDocument/documentSymbol', uri);
         assert.deepEqual(symbols.map(({ name }) => name), ['model', 'calibration', 'candidates', 'quantize', 'output']);
         assert.ok((await server.request<FoldingRange[]>('textDocument/foldingRange', uri)).some(({ startLine }) => startLine === 3));
@@ -107,7 +107,7 @@ describe('the language server over stdio', () => {
         await server.notify('quant/running', { recipes: { [uri]: { run: 'two', label: '', stage: 'running' } } });
         await server.until(async () => {
             const hints = await server.request<InlayHint[]>('textDocument/inlayHint', uri, { range: all });
-            return hints.map(({ label }) => JSON.stringify(label)).sort().join() === '"mean 31.2, min 31.2 dB","no layer","→ 31.2 dB"' ? true : undefined;
+            return hints.map(({ label }) => JSON.stringify(label)).sort().join() === '"4.125 bits, 3.88 MB","mean 31.2, min 31.2 dB","no layer","→ 31.2 dB"' ? true : undefined;
         }, () => 'the hints of the result');
         assert.ok(server.refreshes.includes('workspace/inlayHint/refresh') && server.refreshes.includes('workspace/codeLens/refresh'));
         const lenses = await server.request<CodeLens[]>('textDocument/codeLens', uri);

@@ -10,7 +10,7 @@ from pydantic import Field
 from quant_engine.formats.grid import decode, encode, find_grid
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.lazy import torch
-from quant_engine.methods.registry import Arguments, method
+from quant_engine.methods.registry import Arguments, Paper, method
 from quant_engine.methods.rounding import Rounding, round_scaled
 from quant_engine.methods.types import Quantized
 from quant_engine.sensitivity import compared_energy
@@ -40,7 +40,13 @@ class AwqArguments(Arguments):
     rounding: Rounding = Field(default="rtn", description="How the scaled weights are rounded: `rtn` or `gptq`. Default: rtn.")
 
 
-@method("awq", title="AWQ", arguments=AwqArguments, schemes=_WEIGHT_ONLY, rank=20, scales_inputs=True)
+_PAPER = Paper(
+    "AWQ: Activation-aware Weight Quantization for LLM Compression and Acceleration",
+    "https://arxiv.org/abs/2306.00978",
+)
+
+
+@method("awq", title="AWQ", arguments=AwqArguments, schemes=_WEIGHT_ONLY, rank=20, scales_inputs=True, paper=_PAPER)
 def awq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: AwqArguments) -> Quantized:
     """Scales up the weights that meet large inputs, by a factor for each channel that is searched, and clips each group where that helps.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from quant_engine.formats.grid import encode, find_grid
 from quant_engine.formats.scheme import FLOAT8_SCHEMES
-from quant_engine.methods.registry import Arguments, method
+from quant_engine.methods.registry import Arguments, Paper, method
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ class Fp8Arguments(Arguments):
     pass
 
 
-@method("fp8", title="FP8", arguments=Fp8Arguments, schemes=FLOAT8_SCHEMES, needs_calibration=False, rank=40)
+_PAPER = Paper("FP8 Formats for Deep Learning", "https://arxiv.org/abs/2209.05433")
+
+
+@method("fp8", title="FP8", arguments=Fp8Arguments, schemes=FLOAT8_SCHEMES, needs_calibration=False, rank=40, paper=_PAPER)
 def fp8(weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: Fp8Arguments) -> Quantized:
     """Stores weights as 8-bit floating-point numbers and rounds inputs to them at run time; half the size, nearly the original's quality.
 

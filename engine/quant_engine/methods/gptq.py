@@ -14,7 +14,7 @@ from quant_engine.formats.scheme import OTHER_SCHEMES
 from quant_engine.lazy import torch
 from quant_engine.linalg.columns import quantize_columns
 from quant_engine.linalg.factor import factor
-from quant_engine.methods.registry import NEEDS_OUTPUT, Arguments, method
+from quant_engine.methods.registry import NEEDS_OUTPUT, Arguments, Paper, method
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
@@ -65,7 +65,13 @@ class GptqArguments(Arguments):
         return self.actorder == "group"
 
 
-@method("gptq", title="GPTQ", arguments=GptqArguments, schemes=OTHER_SCHEMES, rank=10)
+_PAPER = Paper(
+    "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
+    "https://arxiv.org/abs/2210.17323",
+)
+
+
+@method("gptq", title="GPTQ", arguments=GptqArguments, schemes=OTHER_SCHEMES, rank=10, paper=_PAPER)
 def gptq(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: GptqArguments) -> Quantized:
     """Quantizes column by column and makes up for each column's error in the columns after it, by second-order
     statistics of the inputs.

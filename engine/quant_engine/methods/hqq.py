@@ -11,7 +11,7 @@ from quant_engine.formats.numbers import compute_dtype
 from quant_engine.formats.scales import rounded
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.lazy import torch
-from quant_engine.methods.registry import Arguments, method
+from quant_engine.methods.registry import Arguments, Paper, method
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ class HqqArguments(Arguments):
     iterations: int = Field(default=40, ge=1, le=1000, description="How often the grid is fitted again. Default: 40.")
 
 
-@method("hqq", title="HQQ", arguments=HqqArguments, schemes=_INTEGERS, needs_calibration=False, rank=50)
+_PAPER = Paper("Half-Quadratic Quantization of Large Machine Learning Models", "https://mobiusml.github.io/hqq_blog/")
+
+
+@method("hqq", title="HQQ", arguments=HqqArguments, schemes=_INTEGERS, needs_calibration=False, rank=50, paper=_PAPER)
 def hqq(weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: HqqArguments) -> Quantized:
     """Fits each group's scale and zero point to the weights, so that most weights are met closely and outliers count less. No calibration.
 

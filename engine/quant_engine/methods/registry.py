@@ -52,10 +52,19 @@ QuantizeFunction = Callable[["Tensor", "Statistics", WeightFormat, Any], "Quanti
 
 
 @dataclass(frozen=True)
+class Paper:
+    """Where a method comes from; the editor's hover links it."""
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
 class Method:
     name: str
     title: str
     summary: str
+    paper: Paper | None
     arguments: type[Arguments]
     schemes: tuple[str, ...]
     needs_calibration: bool
@@ -78,6 +87,7 @@ def method(
     needs_calibration: bool = True,
     rank: int = 100,
     scales_inputs: bool = False,
+    paper: Paper | None = None,
 ) -> Callable[[F], F]:
     """Register a method under `name`; the first paragraph of its docstring is the help text. A name taken twice is an
     error. rank: lists of methods, and what the editor proposes first, are in this order, then by name."""
@@ -95,6 +105,7 @@ def method(
             name=name,
             title=title,
             summary=summary,
+            paper=paper,
             arguments=arguments,
             schemes=schemes or tuple(SCHEMES),
             needs_calibration=needs_calibration,

@@ -10,7 +10,7 @@ from quant_engine.formats.grid import Grid, decode, encode, find_grid
 from quant_engine.formats.numbers import compute_dtype
 from quant_engine.formats.scheme import OTHER_SCHEMES
 from quant_engine.lazy import torch
-from quant_engine.methods.registry import Arguments, method
+from quant_engine.methods.registry import Arguments, Paper, method
 from quant_engine.methods.types import Quantized, Report
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ class RtnArguments(Arguments):
     )
 
 
-@method("rtn", title="Round to nearest", arguments=RtnArguments, schemes=OTHER_SCHEMES, needs_calibration=False, rank=900)
+_PAPER = Paper("A White Paper on Neural Network Quantization", "https://arxiv.org/abs/2106.08295")
+
+
+@method("rtn", title="Round to nearest", arguments=RtnArguments, schemes=OTHER_SCHEMES, needs_calibration=False, rank=900, paper=_PAPER)
 def rtn(weight: Tensor, statistics: Statistics | None, weight_format: WeightFormat, arguments: RtnArguments) -> Quantized:
     """Rounds every weight to the nearest point of its group's grid. No calibration; the baseline of all others.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from quant_engine.formats.numbers import largest
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.lazy import torch
-from quant_engine.methods.registry import Arguments, method
+from quant_engine.methods.registry import Arguments, Paper, method
 from quant_engine.methods.rounding import Rounding, round_scaled
 from quant_engine.methods.types import Quantized
 
@@ -43,7 +43,13 @@ class SmoothquantArguments(Arguments):
     rounding: Rounding = Field(default="rtn", description="How the scaled weights are rounded: `rtn` or `gptq`. Default: rtn.")
 
 
-@method("smoothquant", title="SmoothQuant", arguments=SmoothquantArguments, schemes=_WITH_INPUTS, rank=30, scales_inputs=True)
+_PAPER = Paper(
+    "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models",
+    "https://arxiv.org/abs/2211.10438",
+)
+
+
+@method("smoothquant", title="SmoothQuant", arguments=SmoothquantArguments, schemes=_WITH_INPUTS, rank=30, scales_inputs=True, paper=_PAPER)
 def smoothquant(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: SmoothquantArguments) -> Quantized:
     """Moves outliers from the inputs into the weights by a factor for each channel, so that both can be rounded to 8 bits.
 

@@ -54,6 +54,15 @@ describe('starting runs', () => {
         dispose();
     });
 
+    it('measures alone when it is told so', async () => {
+        const { service, dispose } = setUp(running('console.log(JSON.stringify(process.argv.slice(1))); setTimeout(() => {}, 300)'));
+        const file = recipe('sensitivity');
+        const { directory } = await service.start(file, undefined, 'sensitivity');
+        const text = await until('the log', () => readFileSync(path.join(directory, 'engine.log'), 'utf8'));
+        assert.deepEqual((JSON.parse(text) as string[]).slice(0, 2), ['sensitivity', file]);
+        dispose();
+    });
+
     it('leaves nothing of a process that ended before it became a run, and passes on its words', async () => {
         const script = 'console.error("a.quant.yaml:3:9: error: no file at \\"x.jsonl\\" [data-missing]"); process.exit(2)';
         const { service, stillborn, store, dispose } = setUp(running(script));

@@ -1,25 +1,29 @@
 import assert from 'node:assert/strict';
 import type { CodeAction, TextEdit } from 'vscode-languageserver/node';
-import { codeActions } from '../../../server/actions';
+import { TextDocument } from 'vscode-languageserver-textdocument';
+import { codeActions, fixAll, FIX_ALL } from '../../../server/actions';
 import { diagnostic } from '../../../server/diagnostic';
-import { offsetAt } from '../../../server/positions';
 import { validate } from '../../../server/validate';
-import { facts, recipe, whole } from './fixture';
+import { parseRecipe } from '../../../server/recipe';
+import { RecipeSchema } from '../../../server/schema';
+import { facts, recipe, schemaDocument, whole } from './fixture';
 
 const uri = 'file:///recipe.quant.yaml';
 
 function actions(text: string): CodeAction[] {
     const parsed = recipe(text);
-    return codeActions(parsed, uri, validate(parsed, facts()), { start: 0, end: text.length }, (finding) => diagnostic(parsed, uri, finding, ''));
+    return codeActions(parsed, uri, validate(parsed, facts()), { start: 0, end: text.length }, (finding) => diagnostic(parsed, uri, finding, ''), facts());
+}
+
+function applied(text: string, action: CodeAction): string {
+    return TextDocument.applyEdits(TextDocument.create(uri, 'quant-recipe', 1, text), action.edit?.changes?.[uri] as TextEdit[]);
 }
 
 /** The text after a fix. */
 function fixed(text: string, title: string): string {
     const action = actions(text).find((candidate) => candidate.title === title);
     assert.ok(action, `"${title}" is offered: ${actions(text).map((candidate) => candidate.title).join(', ')}`);
-    const [edit] = action.edit?.changes?.[uri] as TextEdit[];
-    const { range, newText } = edit!;
-    return text.slice(0, offsetAt(text, range.start)) + newText + text.slice(offsetAt(text, range.end));
+    return applied(text, action);
 }
 
 describe('quick fixes', () => {
@@ -52,8 +56,11 @@ describe('quick fixes', () => {
     });
 
     it('prefer exactly one fix of each finding', () => {
-        for (const text of ['modle: tiny\n', whole('  default: gptq-w4a61'), whole('  default: gptq-w4a16-g64'), whole('  defualt: none')]) {
-            const offered = actions(text);
+        const budget = whole('  default: none\n  budget: {}', 'candidates: [gptq-w4a16-g32]\n');
+        const shadowed = whole('  default: none\n  rules:\n    - { layers: "*", use: none }\n    - { layers: lm_head, use: none }');
+        for (const text of ['modle: tiny\n', whole('  default: gptq-w4a61'), whole('  default: gptq-w4a16-g64'), whole('  defualt: none'), whole('  default: smoothquant'), budget, shadowed]) {
+            const offered = actions(text).filter(({ kind }) => kind === 'quickfix');
+            assert.ok(offered.length > 0, text);
             for (const finding of new Set(offered.map(({ diagnostics }) => JSON.stringify(diagnostics)))) {
                 const preferred = offered.filter(({ diagnostics, isPreferred }) => isPreferred && JSON.stringify(diagnostics) === finding);
                 assert.equal(preferred.length, 1, finding);
@@ -100,7 +107,6 @@ describe('quick fixes', () => {
         const budget = (keys: string): string => whole(`  default: none\n  budget: { ${keys} }`, 'candidates: [gptq-w4a16-g32]\n');
         assert.equal(fixed(budget('').replace('{  }', '{}'), 'Add "size"'), budget('size:'));
         assert.equal(fixed(budget('bits_per_weight: 5, size: 2 MB'), 'Remove "size"'), budget('bits_per_weight: 5'));
-        assert.ok(!actions(budget('').replace('{  }', '{}')).some(({ isPreferred }) => isPreferred));
     });
 
     it('remove a group size that a scheme has no choice of', () => {
@@ -110,5 +116,78 @@ describe('quick fixes', () => {
 
     it('keep the line ends of the document', () => {
         assert.equal(fixed('model: tiny\r\n', 'Add "output"'), 'model: tiny\r\noutput:\r\n');
+    });
+});
+
+describe('quick fixes of rules', () => {
+    it('remove a rule that decides nothing', () => {
+        const text = whole('  default: none\n  rules:\n    - layers: "*.mlp.*"\n      use: none\n    # again\n    - layers: "*.up_proj"\n      use: none');
+        assert.equal(fixed(text, 'Remove "layers: "*.up_proj" use: none"'), whole('  default: none\n  rules:\n    - layers: "*.mlp.*"\n      use: none\n    # again'));
+    });
+
+    it('exclude the layers whose width a group size does not divide', () => {
+        const title = 'Exclude "model.layers.*.mlp.down_proj" from quantization';
+        const rule = (indent: string): string => `\n${indent}- layers: "model.layers.*.mlp.down_proj"\n${indent}  use: none`;
+        assert.equal(fixed(whole('  default: gptq-w4a16-g64 # small'), title), whole(`  default: gptq-w4a16-g64 # small\n  rules:${rule('    ')}`));
+        assert.equal(
+            fixed(whole('  default: none\n  rules:\n  - { layers: lm_head, use: none } # head\n  - layers: "*.mlp.*"\n    use: gptq-w4a16-g64'), title),
+            whole(`  default: none\n  rules:\n  - { layers: lm_head, use: none } # head${rule('  ')}\n  - layers: "*.mlp.*"\n    use: gptq-w4a16-g64`),
+        );
+        assert.equal(
+            fixed(whole('  default: gptq-w4a16-g64\n  rules: [{ layers: lm_head, use: none }]'), title),
+            whole('  default: gptq-w4a16-g64\n  rules: [{ layers: lm_head, use: none }, { layers: "model.layers.*.mlp.down_proj", use: none }]'),
+        );
+        const after = fixed(whole('  default: gptq-w4a16-g64'), title);
+        assert.deepEqual(validate(recipe(after), facts()), [], 'nothing is left to find');
+    });
+
+    it('exclude nothing where no layer would be left', () => {
+        const text = whole('  default: none\n  rules:\n    - { layers: "*.down_proj", use: gptq-w4a16-g64 }');
+        assert.ok(!actions(text).some(({ title }) => title.startsWith('Exclude')));
+    });
+
+    it('split a rule by the kinds of layers that it decides about', () => {
+        const rule = (pattern: string, space = '    '): string => `${space}- layers: ${pattern}\n${space}  use: gptq-w4a16-g32 # four\n`;
+        const text = (...patterns: string[]): string => whole(`  default: none\n  rules:\n${patterns.map((pattern) => rule(pattern)).join('')}`.trimEnd());
+        const title = 'Split into 3 rules, one for each kind of layer';
+        const split = fixed(text('"*.mlp.*"'), title);
+        assert.equal(split.replace(/ # four/g, ''), text('"*.mlp.gate_proj"', '"*.mlp.up_proj"', '"*.mlp.down_proj"').replace(/ # four/g, ''));
+        assert.ok(split.includes('# four'));
+        assert.match(fixed(text('"model.layers.[01].mlp.*"'), title), /"model\.layers\.\[01\]\.mlp\.gate_proj"(.|\n)*"model\.layers\.\[01\]\.mlp\.down_proj"/);
+        assert.match(
+            fixed(whole('  default: none\n  rules: [{ layers: ["*.up_proj", lm_head], use: none }]'), 'Split into 2 rules, one for each kind of layer'),
+            /rules: \[\{ layers: "\*\.mlp\.up_proj", use: none \}, \{ layers: lm_head, use: none \}\]/,
+        );
+        assert.ok(!actions(text('"*.up_proj"')).some((action) => action.title.startsWith('Split')));
+    });
+});
+
+describe('all that is certain', () => {
+    const all = (text: string): string | undefined => {
+        const parsed = recipe(text);
+        const action = fixAll(parsed, uri, validate(parsed, facts()));
+        if (action) assert.equal(action.kind, FIX_ALL);
+        return action && applied(text, action);
+    };
+
+    it('is fixed at once: case, quotes, what is there twice', () => {
+        const text = whole('  default: GPTQ-W4A16\n  rules:\n    - { layers: *.o_proj, use: none }\n    - { layers: "*.o_proj", use: none }', 'candidates: [rtn-w4a16-g32, rtn-w4a16-g32]\n').replace('c.txt', 'c.txt, samples: "8"');
+        const after = whole('  default: gptq-w4a16\n  rules:\n    - { layers: "*.o_proj", use: none }', 'candidates: [rtn-w4a16-g32]\n').replace('c.txt', 'c.txt, samples: 8');
+        const once = all(text)!;
+        assert.equal(all(once) ?? once, after);
+    });
+
+    it('is no guess', () => {
+        for (const text of ['modle: tiny\n', whole('  default: gptq-w4a61'), whole('  default: gptq-w4a16-g64'), whole('  default: none')]) assert.equal(all(text), undefined, text);
+    });
+
+    it('takes in keys that have a new name', () => {
+        const { properties } = schemaDocument;
+        const renamed = new RecipeSchema({ ...schemaDocument, properties: { ...properties, target: { ...properties!.output, deprecated: true, 'x-replaced-by': 'output' } } });
+        const text = 'model: tiny\ntarget: out\n';
+        const parsed = parseRecipe(text, renamed);
+        const span = { start: 12, end: 18 };
+        const action = fixAll(parsed, uri, [{ code: 'unknown-key', severity: 'warning', span, message: '', replacements: ['output'] }]);
+        assert.equal(action && applied(text, action), 'model: tiny\noutput: out\n');
     });
 });

@@ -119,7 +119,7 @@ describe('what is broken costs only itself', () => {
             const { recipe: parsed, offset } = cursor(inserted(line, written));
             return complete(parsed, offset, known).items.map(({ label }) => label);
         };
-        for (const line of [11, 13, 16]) assert.deepEqual(offered(line, '    - |'), ['layers', 'use'], String(line));
+        for (const line of [11, 13, 16]) assert.deepEqual(offered(line, '    - |'), ['layers', 'use', 'rule'], String(line));
         for (const line of [5, 6, 8]) assert.ok(offered(line, '  - |').includes('gptq-w4a16'), String(line));
         for (const [line, written] of [[13, '    -|'], [16, '    -|'], [6, '  -|'], [8, '  -|']] as const) assert.deepEqual(offered(line, written), [], written);
     });

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import type { CompletionItem } from 'vscode-languageserver/node';
 import { complete, folderWanted } from '../../../server/complete';
 import { NO_FACTS, type Facts } from '../../../server/facts';
-import { cursor, facts } from './fixture';
+import { parseRecipe } from '../../../server/recipe';
+import { RecipeSchema } from '../../../server/schema';
+import { cursor, facts, header, schemaDocument } from './fixture';
 
 function items(marked: string, known: Facts = NO_FACTS): CompletionItem[] {
     const { recipe, offset } = cursor(marked);
@@ -85,7 +87,7 @@ describe('completion of keys', () => {
     });
 
     it('works in a list item', () => {
-        assert.deepEqual(labels('quantize:\n  rules:\n    - |\n').sort(), ['layers', 'use']);
+        assert.deepEqual(labels('quantize:\n  rules:\n    - |\n').sort(), ['layers', 'rule', 'use']);
         assert.deepEqual(labels('quantize:\n  rules:\n    - layers: x\n      |\n'), ['use']);
         assert.deepEqual(labels('quantize:\n  rules: [{ layers: x, | }]\n'), ['use']);
     });
@@ -181,6 +183,95 @@ describe('completion of values', () => {
         const offered = complete(recipe, offset, NO_FACTS, listing).items;
         assert.deepEqual(offered.map(({ label }) => label), ['tiny', 'other/']);
         assert.deepEqual(offered.map(({ textEdit }) => textEdit?.newText), ['checkpoints/tiny', 'checkpoints/other/']);
+    });
+});
+
+describe('completion of patterns', () => {
+    const before = 'model: tiny\nquantize:\n  rules:\n    - layers: ';
+    const offered = (prefix: string, known = facts()): string[] => items(`${before}"${prefix}|"\n`, known).filter(({ detail }) => detail?.includes('layer')).map(({ label, detail }) => `${label} ${detail}`);
+
+    it('goes through the module tree level by level, with the number of layers below', () => {
+        assert.deepEqual(offered('model.').slice(0, 2), ['model.layers. 21 layers', 'model.layers.* 21 layers']);
+        assert.deepEqual(offered('model.layers.').slice(0, 6), ['model.layers.*. 21 layers', 'model.layers.[0-1]. 14 layers', 'model.layers.2. 7 layers', 'model.layers.0. 7 layers', 'model.layers.1. 7 layers', '*.self_attn.q_proj 3 layers']);
+        assert.deepEqual(offered('model.layers.*.').slice(0, 4), ['model.layers.*.self_attn. 12 layers', 'model.layers.*.self_attn.* 12 layers', 'model.layers.*.mlp. 9 layers', 'model.layers.*.mlp.* 9 layers']);
+        assert.deepEqual(offered('model.layers.*.mlp.').slice(0, 3), ['model.layers.*.mlp.gate_proj 3 layers', 'model.layers.*.mlp.up_proj 3 layers', 'model.layers.*.mlp.down_proj 3 layers']);
+        assert.deepEqual(offered('model.layers.[01].mlp.up').slice(0, 3).map((shown) => shown.split(' ')[1]), ['2', '2', '2']);
+        assert.deepEqual(offered('*.mlp.').slice(0, 3), ['*.mlp.gate_proj 3 layers', '*.mlp.up_proj 3 layers', '*.mlp.down_proj 3 layers']);
+    });
+
+    it('begins with the kinds of layers, and names the top of the tree last', () => {
+        const shown = offered('');
+        assert.equal(shown[0], '*.self_attn.q_proj 3 layers');
+        assert.equal(shown.at(-2), 'model. 21 layers');
+    });
+
+    it('offers ranges of many blocks in place of each', () => {
+        const linears = Array.from({ length: 24 }, (_, block) => ({ name: `model.layers.${block}.mlp.up_proj`, block, outputs: 64, inputs: 64, bytes: 8192 }));
+        const known = facts({ checkpoints: new Map([['tiny', { state: 'read', header: header({ linears }) }]]) });
+        assert.deepEqual(offered('model.layers.', known).filter((shown) => /^model\.layers\.[^.]*\. /.test(shown)), ['model.layers.*. 24 layers', 'model.layers.?. 10 layers', 'model.layers.1?. 10 layers', 'model.layers.2[0-3]. 4 layers']);
+    });
+
+    it('opens quotes around a beginning, and asks for more', () => {
+        const found = item(`${before}|\n`, 'model.', facts());
+        assert.equal(accepted(`${before}|\n`, 'model.', facts()), `${before}model.\n`);
+        assert.equal(found.command?.command, 'editor.action.triggerSuggest');
+        assert.equal(accepted(`${before}model.layers.|\n`, 'model.layers.*.', facts()), `${before}"model.layers.*.$1"\n`);
+    });
+});
+
+describe('completion of whole values', () => {
+    it('fills in a rule, in block and in flow style', () => {
+        assert.equal(accepted('quantize:\n  rules:\n    - |\n', 'rule'), 'quantize:\n  rules:\n    - layers: "$1"\n  use: $2\n', 'the editor adds the indentation of the line');
+        assert.equal(accepted('quantize:\n  rules: [|]\n', 'rule'), 'quantize:\n  rules: [{ layers: "$1", use: $2 }]\n');
+        assert.ok(!labels('quantize:\n  rules:\n    - layers: x\n      |\n').includes('rule'), 'not into one that is begun');
+    });
+
+    it('fills in each method with its main arguments', () => {
+        const flow = accepted('quantize: { default: | }', 'gptq with its arguments');
+        assert.match(flow, /default: \{ method: gptq, scheme: \$\{1\|W4A16,W2A16,.*\|\}, group_size: \$\{2:128\}, damping: \$\{3:0\.01\}, \w+: \$\{4/);
+        const block = accepted('quantize:\n  default:\n    |\n', 'rtn with its arguments');
+        assert.match(block, /^quantize:\n {2}default:\n {4}method: rtn\nscheme: \$\{1\|W4A16.*\|\}\ngroup_size: \$\{2:128\}\nrange: \$\{3\|minmax,mse\|\}/);
+        for (const name of Object.keys(cursor('|').recipe.schema.methods)) assert.ok(labels('candidates: [|]').includes(`${name} with its arguments`), name);
+        assert.ok(!labels('candidates: [{ method: gptq, | }]').some((label) => label.endsWith('arguments')));
+    });
+});
+
+describe('completion of numbers', () => {
+    const budget = (key: string): string => `model: tiny\ncandidates: [rtn-w4a16-g32, rtn-w8a16-g32]\nquantize: { default: rtn-w4a16-g32, budget: { ${key}: | } }`;
+
+    it('offers bits that the candidates reach, and what they come to', () => {
+        assert.deepEqual(items(budget('bits_per_weight'), facts()).map(({ label, detail }) => [label, detail]), [
+            ['4.5', 'bits per weight, at most 2.28 MB'], ['5', 'bits per weight, at most 2.29 MB'], ['6', 'bits per weight, at most 2.31 MB'], ['8', 'bits per weight, at most 2.34 MB'],
+        ]);
+    });
+
+    it('offers sizes that the candidates reach, and the units behind a number', () => {
+        const offered = items(budget('size'), facts());
+        assert.deepEqual(offered.slice(0, 2).map(({ label, detail }) => [label, detail]), [['2.29 MB', 'at most 4.872 bits per weight'], ['2.31 MB', 'at most 6.112 bits per weight']]);
+        assert.deepEqual(labels(budget('size').replace('|', '12|')).slice(0, 4), ['12 GB', '12 MB', '12 GiB', '12 MiB']);
+    });
+});
+
+describe('completion with anchors', () => {
+    it('offers the anchors above as aliases', () => {
+        const marked = 'candidates:\n  - &small { method: rtn, scheme: W3A16 }\nquantize:\n  default: *|\noutput: &later x\n';
+        assert.deepEqual(labels(marked).filter((label) => label.startsWith('*')), ['*small']);
+        assert.equal(accepted(marked, '*small'), marked.replace('*|', '*small'));
+    });
+
+    it('works behind an anchor and beside a merge key', () => {
+        assert.ok(labels('calibration: &c { data: x, | }').includes('samples'));
+        assert.ok(labels('candidates:\n  - &a\n    method: gptq\n    |\n').includes('damping'));
+        assert.ok(labels('quantize:\n  default:\n    <<: *a\n    method: gptq\n    |\n').includes('damping'));
+    });
+});
+
+describe('completion of old keys', () => {
+    it('leaves out what is deprecated', () => {
+        const { properties } = schemaDocument;
+        const renamed = new RecipeSchema({ ...schemaDocument, properties: { ...properties, target: { ...properties!.output, deprecated: true } } });
+        const offered = complete(parseRecipe('', renamed), 0, NO_FACTS).items.map(({ label }) => label);
+        assert.ok(offered.includes('output') && !offered.includes('target'));
     });
 });
 

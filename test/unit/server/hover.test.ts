@@ -61,4 +61,54 @@ describe('hover', () => {
         assert.equal(text('unkn|own: 1'), undefined);
         assert.equal(text('model: tiny # com|ment\n'), undefined);
     });
+
+    it('says of a method what it does, its paper and its arguments', () => {
+        const shown = text('candidates: [{ method: gp|tq, scheme: W4A16 }]')!;
+        assert.match(shown, /\*\*GPTQ\*\*\. Quantizes column by column/);
+        assert.match(shown, /Paper: \[GPTQ: Accurate[^\]]*\]\(https:\/\/arxiv\.org\/abs\/2210\.17323\)/);
+        for (const argument of ['group_size', 'damping', 'actorder']) assert.match(shown, new RegExp(`^- \`${argument}\``, 'm'));
+        assert.match(text('candidates:\n  - gptq-w4a|16')!, /Paper: .*\n\nArguments of the long form: `group_size`, `damping`/);
+        assert.match(text('candidates: [{ method: r|tn, scheme: W4A16 }]')!, /Needs no calibration data/);
+        for (const [name, { paper }] of Object.entries(cursor('|').recipe.schema.methods)) assert.match(paper?.url ?? '', /^https:\/\//, name);
+    });
+
+    it('splits bits into codes, scales and zero points', () => {
+        assert.match(text('candidates: [{ method: gptq, scheme: W4A|16 }]')!, /4\.125 bits for each weight in groups of 128: 4 and 0\.125 for scales\./);
+        assert.match(text('candidates: [{ method: gptq, scheme: W4A16_AS|YM, group_size: 32 }]')!, /4\.625 bits for each weight in groups of 32: 4 and 0\.625 for scales and zero points\./);
+        assert.match(text('candidates: [{ method: gptq, scheme: W4A16, group_si|ze: 32 }]')!, /4\.5 bits for each weight/);
+    });
+
+    it('says which share of the model a pattern is', () => {
+        assert.match(text('model: tiny\nquantize: { rules: [{ layers: "*.mlp.*|" }] }')!, /92\.2 k weights, 7\.5 % of the model/);
+    });
+
+    it('shows what the last run measured on the layers of a pattern', () => {
+        const measured = (sqnr: number): unknown => ({ sqnr_db: sqnr, state: 'finite' });
+        const layers = header().linears.map(({ name, block }) => ({ name, candidates: { 'gptq-w4a16': measured(30 + (block ?? 0)), 'rtn-w3a16': measured(10) } }));
+        const ran = 'model: tiny\ncandidates: [gptq-w4a16, rtn-w3a16]\n';
+        const known = facts({ result: { result: { run: 'run-1', candidates: ['gptq-w4a16', 'rtn-w3a16'], layers } as never, ran } });
+        const shown = text(`${ran}quantize: { rules: [{ layers: "*.up_proj|" }] }`, known)!;
+        assert.match(shown, /SQNR in dB, run run-1:\n\n\| candidate \| mean \| lowest \| of \|\n.*\n\| `gptq-w4a16` \| 31\.0 \| 30\.0 \| `model\.layers\.0\.mlp\.up_proj` \|\n\| `rtn-w3a16` \| 10\.0 \| 10\.0 \|/);
+        assert.match(text(`${ran}calibration: { data: c.txt }\nquantize: { rules: [{ layers: "*.up_proj|" }] }`, known)!, /with other calibration data/);
+        assert.doesNotMatch(text('model: other\nquantize: { rules: [{ layers: "*.up_proj|" }] }', known) ?? '', /SQNR/);
+    });
+
+    it('says what the section and a budget come to for this checkpoint', () => {
+        const recipe = (budget: string): string => `model: tiny\ncandidates: [rtn-w4a16-g32, rtn-w8a16-g32]\nquantize: { default: rtn-w4a16-g32${budget} }\n`;
+        assert.match(text(recipe('').replace('quantize', 'quan|tize'))!, /Here: \*\*4\.5 bits\*\* for each quantized weight, \*\*2\.\d+ MB\*\* in place of 2\.47 MB \(\d+ %\)/);
+        const range = /The candidates reach from 4\.5 bits \(2\.\d+ MB\) to 8\.5 bits \(2\.\d+ MB\)\./;
+        const asked = text(recipe(', budget: { bits_per_weight: 5|.5 }'))!;
+        assert.match(asked, /For this checkpoint at most \*\*2\.\d+ MB\*\* of 2\.47 MB/);
+        assert.match(asked, range);
+        assert.match(text(recipe(', budget: { si|ze: 2300 kB }'))!, /at most \*\*\d\.\d+ bits per weight\*\*; it has 2\.47 MB now/);
+        assert.match(text(recipe(', bud|get: { size: 2300 kB }'))!, range);
+    });
+
+    it('says what a smallest SQNR cost in the last run', () => {
+        const points = [{ bits_per_weight: 4.5, bytes: 2e6, min_sqnr_db: 18 }, { bits_per_weight: 5, bytes: 2.1e6, min_sqnr_db: 26 }];
+        const known = facts({ result: { result: { run: 'run-1', layers: [], pareto: { points } } as never, ran: undefined } });
+        const budget = (limit: number): string => text(`model: tiny\ncandidates: [rtn-w4a16-g32]\nquantize: { default: none, budget: { min_sqnr: |${limit} } }`, known)!;
+        assert.match(budget(20), /In run run-1 the smallest point of the front that kept 20 dB had 5 bits per weight, 2\.1 MB/);
+        assert.match(budget(40), /no point of the front kept 40 dB; the best one kept 26\.0 dB/);
+    });
 });

@@ -42,7 +42,7 @@ function hints(text: string, known = facts({ result: { result: result(), ran } }
     return inlayHints(recipe(text), known).map(({ position, label }) => `${position.line + 1}: ${String(label as string)}`).sort();
 }
 
-const counts = ['7: 3 layers', '9: 1 layer', '9: 3 layers'];
+const counts = ['4: 5.5 bits, 2.31 MB', '7: 3 layers', '9: 1 layer', '9: 3 layers'];
 
 describe('inlay hints', () => {
     it('count the layers of each pattern', () => assert.deepEqual(hints(ran, facts()), counts));
@@ -50,7 +50,7 @@ describe('inlay hints', () => {
     it('are absent while the header is not known', () => assert.deepEqual(hints(ran, facts({ checkpoints: new Map() })), []));
 
     it('say what the last run measured: mean and minimum of candidates, the lowest SQNR of rules and default', () => {
-        assert.deepEqual(hints(ran), ['3: min 10.0 dB', '3: min 20.0 dB', '5: → min 21.0 dB', ...counts.slice(0, 1), '8: → min 40.0 dB', ...counts.slice(1)]);
+        assert.deepEqual(hints(ran), ['3: min 10.0 dB', '3: min 20.0 dB', ...counts.slice(0, 1), '5: → min 21.0 dB', ...counts.slice(1, 2), '8: → min 40.0 dB', ...counts.slice(2)]);
     });
 
     it('say the SQNR alone where a rule is about one layer', () => {
@@ -107,9 +107,32 @@ describe('inlay hints', () => {
         assert.ok(hints(ran, facts({ result: { result: result({ fallback: 'not positive definite' }), ran } })).includes('8: → min 40.0 dB ⚠'));
     });
 
-    it('leave a rule that was edited, and what depends on it, but not what stands above', () => {
-        assert.deepEqual(hints(ran.replace('use: none', 'use: rtn-w8a16-g32')).filter((hint) => hint.includes('→')), ['8: → min 40.0 dB']);
-        assert.deepEqual(hints(ran.replace('gptq-w8a16-g32', 'gptq-w6a16-g32')).filter((hint) => hint.includes('→')), []);
+    it('mark what is old: a rule that was edited, and what depends on it, but not what stands above', () => {
+        const outcomes = (text: string): string[] => hints(text).filter((hint) => /→|was/.test(hint));
+        assert.deepEqual(outcomes(ran.replace('use: none', 'use: rtn-w8a16-g32')), ['5: was min 21.0 dB', '8: → min 40.0 dB']);
+        assert.deepEqual(outcomes(ran.replace('use: gptq-w8a16-g32', 'use: gptq-w6a16-g32')), ['5: was min 21.0 dB', '8: was gptq-w8a16-g32, min 40.0 dB']);
+        assert.deepEqual(outcomes(ran.replace('"*.down_proj"', '"*.up_proj"')), ['5: was min 21.0 dB'], 'a rule about other layers is another rule');
+        const hint = inlayHints(recipe(ran.replace('use: none', 'use: rtn-w8a16-g32')), facts({ result: { result: result(), ran } })).find(({ label }) => label === 'was min 21.0 dB');
+        assert.match(JSON.stringify(hint?.tooltip), /recipe has changed since/);
+    });
+
+    it('find a rule again that moved', () => {
+        const rules = ran.slice(ran.indexOf('    - layers'), ran.indexOf('output'));
+        const [first, second] = [rules.slice(0, rules.indexOf('    - {')), rules.slice(rules.indexOf('    - {'))];
+        assert.ok(hints(ran.replace(rules, second + first)).includes('9: was min 40.0 dB'));
+    });
+
+    it('mark everything that was measured with other calibration data', () => {
+        assert.deepEqual(hints(ran.replace('c.txt', 'd.txt')).filter((hint) => /dB/.test(hint)), ['3: was min 10.0 dB', '3: was min 20.0 dB', '5: was min 21.0 dB', '8: was min 40.0 dB']);
+    });
+
+    it('say what the section comes to: bits and size, or what a budget lets it become', () => {
+        const size = (budget: string): string | undefined => hints(ran.replace('  rules:', `  budget: { ${budget} }\n  rules:`), facts()).find((hint) => hint.startsWith('4:'));
+        assert.equal(size('bits_per_weight: 5'), '4: ≤ 5 bits, 2.3 MB');
+        assert.equal(size('size: 2300 kB'), '4: ≤ 4.97 bits, 2.3 MB');
+        assert.equal(size('min_sqnr: 20'), '4: 4.75 to 5.5 bits');
+        assert.equal(size('bits_per_weight: 5')!.length <= 3 + 20, true);
+        assert.ok(!hints(ran.replace('default: gptq-w4a16-g32', 'default: none').replace('use: gptq-w8a16-g32', 'use: none'), facts()).some((hint) => hint.startsWith('4:')), 'nothing is quantized');
     });
 
     it('stay with a candidate that moved, and leave one that is new', () => {
@@ -123,8 +146,8 @@ describe('inlay hints', () => {
         assert.deepEqual(hints(ran, known).filter((hint) => hint.startsWith('3:')), hints(ran).filter((hint) => hint.startsWith('3:')));
     });
 
-    it('say nothing of a run on another model, other data, or without its recipe', () => {
-        for (const text of [ran.replace('model: tiny', 'model: other'), ran.replace('c.txt', 'd.txt')]) assert.ok(!hints(text).some((hint) => /dB/.test(hint)));
+    it('say nothing of a run on another model, or without its recipe', () => {
+        assert.ok(!hints(ran.replace('model: tiny', 'model: other')).some((hint) => /dB/.test(hint)));
         assert.deepEqual(hints(ran, facts({ result: { result: result(), ran: undefined } })), counts);
     });
 
@@ -134,7 +157,7 @@ describe('inlay hints', () => {
 
     it('are limited to the lines that are shown', () => {
         const parsed = recipe(ran);
-        assert.equal(inlayHints(parsed, facts(), { start: 0, end: ran.indexOf('- {') }).length, 1);
+        assert.equal(inlayHints(parsed, facts(), { start: 0, end: ran.indexOf('- {') }).length, 2);
     });
 });
 
@@ -142,7 +165,18 @@ describe('code lenses', () => {
     const titles = (known = facts(), running?: Running): (string | undefined)[] =>
         codeLenses('file:///r', { ...known, running }).map(({ command }) => command?.title);
 
-    it('offer to run', () => assert.deepEqual(titles(), ['$(play) Run']));
+    const start = ['$(play) Run', '$(pulse) Measure sensitivity', '$(dashboard) Estimate'];
+
+    it('offer to run, to measure and to estimate', () => {
+        assert.deepEqual(titles(), start);
+        assert.deepEqual(codeLenses('file:///r', facts()).map(({ command }) => command?.command), ['quant.runRecipe', 'quant.measureSensitivity', 'quant.estimate']);
+    });
+
+    it('offer nothing for what is no file, and nothing to start where nothing may be', () => {
+        assert.deepEqual(codeLenses('untitled:Untitled-1', facts()), []);
+        const known = facts({ result: { result: result(), ran } });
+        assert.deepEqual(codeLenses('file:///r', known, recipe(ran), false).map(({ command }) => command?.command), ['quant.openResults']);
+    });
 
     it('offer to cancel', () => assert.deepEqual(titles(facts(), { run: '/runs/1', label: '', stage: 'running', output: undefined }), ['$(debug-stop) Cancel']));
 
@@ -156,12 +190,16 @@ describe('code lenses', () => {
 
     it('offer to go on with a run that was interrupted, or to start anew', () => {
         const lenses = codeLenses('file:///r', facts({ running: { run: '/runs/1', label: 'interrupted', stage: 'resumable', output: undefined } }));
-        assert.deepEqual(lenses.map(({ command }) => command?.title), ['$(debug-continue) Resume (interrupted)', '$(play) Run']);
+        assert.deepEqual(lenses.map(({ command }) => command?.title), ['$(debug-continue) Resume (interrupted)', ...start]);
         assert.equal(lenses[0]?.command?.command, 'quant.resumeRun');
     });
 
-    it('show the last result with its mean SQNR', () => {
-        assert.match(titles(facts({ result: { result: result(), ran } }))[1]!, /^\$\(graph\) Show last result \(SQNR mean \d+\.\d, min \d+\.\d dB\)$/);
+    it('show the last result with its SQNR and KL divergence, and that the recipe has changed since', () => {
+        const last = { ...result(), scores: { kl: { value: 0.01234 } } } as Result;
+        const shown = (text: string): string | undefined => codeLenses('file:///r', facts({ result: { result: last, ran } }), recipe(text)).at(-1)?.command?.title;
+        assert.equal(shown(`# Only a comment.\n${ran}`), '$(graph) Show last result (SQNR mean 30.8, min 21.0 dB; KL 0.01234)');
+        assert.match(shown(ran.replace('none', 'rtn-w8a16'))!, /; KL 0\.01234; recipe changed since\)$/);
+        assert.match(titles(facts({ result: { result: result(), ran } })).at(-1)!, /min 21\.0 dB\)$/, 'a run without an evaluation has no KL');
     });
 
     it('give the recipe to the commands', () => assert.deepEqual(codeLenses('file:///r', facts())[0]?.command?.arguments, ['file:///r']));

@@ -1,10 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { codeActions } from '../../../server/actions';
+import { codeActions, fixAll } from '../../../server/actions';
 import { complete, folderWanted } from '../../../server/complete';
+import { definitions } from '../../../server/definition';
 import { diagnostic } from '../../../server/diagnostic';
+import { format } from '../../../server/format';
 import { hover } from '../../../server/hover';
 import { inlayHints } from '../../../server/inlay';
+import { indentNewLine } from '../../../server/on-type';
+import { rename, renameable, RenameError } from '../../../server/rename';
+import { selectionRange } from '../../../server/selection';
+import { semanticTokens } from '../../../server/semantic';
 import { soundPart } from '../../../server/sound';
 import { documentLinks, documentSymbols, foldingRanges } from '../../../server/structure';
 import { validate } from '../../../server/validate';
@@ -22,7 +28,18 @@ function askEverything(text: string, offset: number): void {
         const isOrdered = range.start.line < range.end.line || (range.start.line === range.end.line && range.start.character <= range.end.character);
         if (!isOrdered || range.start.line < 0 || range.start.character < 0) throw new Error(`a diagnostic at ${JSON.stringify(range)}`);
     }
-    codeActions(parsed, 'file:///r', findings, { start: 0, end: text.length }, (finding) => diagnostic(parsed, 'file:///r', finding, ''));
+    codeActions(parsed, 'file:///r', findings, { start: 0, end: text.length }, (finding) => diagnostic(parsed, 'file:///r', finding, ''), known);
+    fixAll(parsed, 'file:///r', findings);
+    format(parsed);
+    indentNewLine(parsed, offset);
+    selectionRange(parsed, offset);
+    definitions(parsed, offset, undefined);
+    try {
+        if (renameable(parsed, offset)) rename(parsed, offset, 'awq-w4a16');
+    } catch (error) {
+        if (!(error instanceof RenameError)) throw error;
+    }
+    for (const { start, end } of semanticTokens(parsed, known)) if (!(0 <= start && start < end && end <= text.length)) throw new Error(`a token at ${start}`);
     folderWanted(parsed, offset);
     complete(parsed, offset, known);
     hover(parsed, offset, known);
@@ -33,7 +50,7 @@ function askEverything(text: string, offset: number): void {
 }
 
 describe('every function answers', function () {
-    this.timeout(60_000);
+    this.timeout(240_000);
 
     it('on every beginning of the sample recipe', () => {
         for (let end = 0; end <= sample.length; end++) askEverything(sample.slice(0, end), end);

@@ -1,0 +1,56 @@
+import { bits } from '../protocol/decimals';
+import type { CheckpointHeader } from '../protocol/checkpoint';
+import { bitsPerWeight, type WeightFormat } from '../protocol/formats';
+import type { Place, Recipe } from './recipe';
+import { listedValues, type JsonSchema } from './schema';
+import { readUse, type Use } from './uses';
+
+/** A method: what it does, the paper it is from, its arguments. Without arguments: where the short form names it. */
+export function aboutMethod(recipe: Recipe, place: Place, name: string, withArguments: boolean): string {
+    const variant = place.slot?.alternatives.find(({ schema }) => schema.properties?.method?.const === name)?.schema ?? place.parent?.shape;
+    const facts = recipe.schema.methods[name];
+    const described = variant?.properties?.method?.description ?? variant?.description ?? '';
+    const text = described.startsWith('**') ? described : `**${facts?.title ?? name}**. ${described}`;
+    const paper = facts?.paper ? `Paper: [${facts.paper.title}](${facts.paper.url})` : '';
+    const own = Object.entries(variant?.properties ?? {}).filter(([key]) => key !== 'method' && key !== 'scheme');
+    const list = own.map(([key]) => `\`${key}\``).join(', ');
+    const args = withArguments ? own.map(([key, schema]) => argumentLine(recipe, key, schema)).join('\n') : list && `Arguments of the long form: ${list}.`;
+    const calibration = facts && !facts.needs_calibration ? 'Needs no calibration data.' : '';
+    return [text, calibration, paper, args].filter(Boolean).join('\n\n');
+}
+
+function argumentLine(recipe: Recipe, key: string, schema: JsonSchema): string {
+    const slot = recipe.schema.slot(schema);
+    const values = slot.alternatives.flatMap((alternative) => (schema.enum || alternative.schema.enum ? listedValues(alternative).map(({ value }) => `\`${String(value)}\``) : []));
+    const default_ = slot.default === undefined || slot.default === null || slot.description.includes('Default:') ? '' : ` Default: \`${JSON.stringify(slot.default)}\`.`;
+    const choice = values.length > 0 && values.length <= 6 ? ` (${values.join(', ')})` : '';
+    return `- \`${key}\`${choice} — ${slot.description}${default_}`;
+}
+
+/** What a whole matrix shares does not count. */
+const MANY_ROWS = 1 << 20;
+
+/** Stored bits for each weight, and what of them are scales and zero points. */
+export function sizeSentence(recipe: Recipe, place: Place | undefined, header: CheckpointHeader | undefined): string {
+    const use = readUse(recipe, place);
+    if (!use?.format || use.groupSize === undefined) return '';
+    const { format, groupSize } = use;
+    const grouping = groupingOf(format, groupSize);
+    if (groupSize !== null) return sentence(use, bitsPerWeight(format, groupSize, MANY_ROWS, groupSize), ` in ${grouping}`);
+    const largest = (header?.linears ?? []).reduce((most, linear) => Math.max(most, linear.inputs), 0);
+    const layer = header?.linears.find(({ inputs }) => inputs === largest);
+    return layer ? sentence(use, bitsPerWeight(format, null, layer.outputs, layer.inputs), `, ${grouping}`) : `${format.num_bits} bits for each weight, ${grouping}.`;
+}
+
+function sentence({ format }: Use, total: number, grouping: string): string {
+    const more = total - format!.num_bits;
+    const parts = format!.symmetric && !format!.is_gptq ? 'scales' : 'scales and zero points';
+    const split = bits(more) === '0' ? '' : `: ${format!.num_bits} and ${bits(more)} for ${parts}`;
+    return `${bits(total)} bits for each weight${grouping}${split}.`;
+}
+
+function groupingOf(format: WeightFormat, groupSize: number | null): string {
+    if (format.per_tensor) return 'one scale for the whole matrix';
+    if (format.block) return `one scale for each block of ${format.block.join(' × ')}`;
+    return groupSize === null ? 'one scale for each output row' : `groups of ${groupSize}`;
+}
