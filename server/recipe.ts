@@ -88,8 +88,9 @@ function faultsOf({ errors }: Document.Parsed, back: (offset: number) => number)
     return errors.map(({ pos: [start, end], message }) => ({ ...moved({ start, end }, back), message }));
 }
 
+/** A lone carriage return ends a line, too (YAML 1.2, section 5.4); the parser does not know it. */
 function parsed(text: string): Document.Parsed {
-    return parseDocument(text, { prettyErrors: false, uniqueKeys: false, strict: true });
+    return parseDocument(text.replace(/\r(?!\n)/g, '\n'), { prettyErrors: false, uniqueKeys: false, strict: true });
 }
 
 /** What keeps a text from being YAML, found sooner than by reading all of it as a recipe. */

@@ -27,6 +27,10 @@ export interface JsonSchema {
     readonly properties?: Readonly<Record<string, JsonSchema>>;
     readonly required?: readonly string[];
     readonly examples?: readonly unknown[];
+    /** Of a key that still works and will not for ever. */
+    readonly deprecated?: boolean;
+    /** Of such a key: the one to write in its place, with the same value. */
+    readonly 'x-replaced-by'?: string;
     /** Keys of which exactly one has to be written. */
     readonly 'x-exactly-one'?: readonly string[];
     /** Sets of keys of which at most one may be written. */
