@@ -122,8 +122,10 @@ def check(
             findings += [_guard(source, detail) for detail in error.errors()]
     findings = without_secrets(source.text, source.root, findings)
     # What stands once and is used through aliases is wrong once.
-    distinct = {(finding.code, finding.span, finding.message): finding for finding in reversed(findings)}
-    findings = sorted(reversed(distinct.values()), key=lambda finding: finding.span.start)
+    distinct: dict[tuple[str, Span, str], Finding] = {}
+    for finding in findings:
+        distinct.setdefault((finding.code, finding.span, finding.message), finding)
+    findings = sorted(distinct.values(), key=lambda finding: finding.span.start)
     checked.diagnostics = [_diagnostic(checked, shown, finding) for finding in findings]
     return checked
 

@@ -30,7 +30,7 @@ describe('the language server over stdio', () => {
 
     before(() => {
         mkdirSync(path.join(folder, 'checkpoint'));
-        for (const file of ['config.json', 'model.safetensors']) cpSync(path.join(model, file), path.join(folder, 'checkpoint', file));
+        for (const file of ['config.json', 'model.safetensors', 'tokenizer_config.json']) cpSync(path.join(model, file), path.join(folder, 'checkpoint', file));
     });
     after(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -20,7 +20,7 @@ const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'ut
 
 /** Within a line the order is free. */
 function inOrder(found: readonly Expected[]): Expected[] {
-    return [...found].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0) || a.code.localeCompare(b.code));
+    return [...found].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0) || a.code.localeCompare(b.code) || (a.message ?? '').localeCompare(b.message ?? ''));
 }
 
 describe('the corpus', () => {
