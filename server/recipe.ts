@@ -212,7 +212,9 @@ function lastEnd(children: readonly Place[], span: Span): number {
 }
 
 function valueEnd(node: unknown, range: readonly number[], text: string): number {
-    const end = range[1] ?? range[0]!;
+    const written = range[1] ?? range[0]!;
+    // The parser lets some values end inside of what ends their line.
+    const end = text[written - 1] === '\r' && text[written] === '\n' ? Math.max(range[0]!, written - 1) : written;
     const isBlock = isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED');
     return isBlock ? range[0]! + text.slice(range[0], end).trimEnd().length : end;
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import * as l10n from '@vscode/l10n';
 import {
     CodeActionKind, LSPErrorCodes, ResponseError, TextDocuments, TextDocumentSyncKind,
     type CancellationToken, type Connection, type Diagnostic, type InitializeParams, type InitializeResult,
@@ -64,6 +65,7 @@ export class RecipeServer {
 
     private async initialize(params: InitializeParams): Promise<InitializeResult> {
         this.options = { ...DEFAULTS, ...(params.initializationOptions as Partial<ServerOptions> | undefined) };
+        await this.speak(this.options.l10nUri);
         this.schema = new RecipeSchema(JSON.parse(await readFile(this.options.schemaPath, 'utf8')) as JsonSchema);
         this.workspace = this.newWorkspace();
         const { workspace } = params.capabilities;
@@ -82,6 +84,16 @@ export class RecipeServer {
                 documentLinkProvider: {},
             },
         };
+    }
+
+    /** Texts in the editor's language; where there are none they stay English, which is also what the engine says. */
+    private async speak(uri: string | undefined): Promise<void> {
+        if (uri === undefined) return;
+        try {
+            await l10n.config({ uri });
+        } catch (error) {
+            this.connection.console.warn(`no texts at ${uri}: ${String(error)}`);
+        }
     }
 
     private newWorkspace(): Workspace {

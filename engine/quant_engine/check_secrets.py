@@ -15,6 +15,7 @@ _TOKENS = re.compile(
 )
 """How tokens of services look, wherever they stand; the editor has the same list (`server/validate-secrets.ts`)."""
 _NAMES = ("a Hugging Face token", "a GitHub token", "an access key", "an API key")
+_SHORTEST_BEGINNING = 8
 _KEYS = re.compile(r"(?:.*[_-])?(?:token|password|passwd|secret|api[_-]?key|access[_-]?key)", re.IGNORECASE)
 
 
@@ -40,8 +41,11 @@ def without_tokens(text: str, message: str) -> str:
 
 
 def hide(message: str, secrets: Iterable[_Secret]) -> str:
+    """Long names are cut off in some sentences: then the beginning of a secret is hidden, too."""
     for secret in secrets:
         message = message.replace(secret.text, "…")
+        for length in range(len(secret.text) - 1, _SHORTEST_BEGINNING - 1, -1):
+            message = message.replace(f"{secret.text[:length]}…", "…")
     return message
 
 

@@ -86,7 +86,8 @@ def test_a_wrong_override_points_into_the_text(workspace: Path) -> None:
 
 
 def test_group_size_names_the_layer_and_the_sizes_that_fit(workspace: Path) -> None:
-    recipe = "model: model\ncalibration: { data: calibration.jsonl }\nquantize: { default: rtn-w4a16 }\noutput: o\n"
+    data = "{ data: calibration.jsonl, samples: 4, sequence_length: 32 }"
+    recipe = f"model: model\ncalibration: {data}\nquantize: {{ default: rtn-w4a16 }}\noutput: o\n"
     (found,) = check(write(workspace, recipe)).diagnostics
     assert (found.code, found.line, found.column) == ("group-size", 3, 22)
     assert found.message == (

@@ -88,6 +88,7 @@ export async function startLanguageClient(context: vscode.ExtensionContext, depe
             schemaPath: vscode.Uri.joinPath(context.extensionUri, 'schemas', 'recipe.schema.json').fsPath,
             codeLens: vscode.workspace.getConfiguration('quant').get('codeLens.enabled', true),
             diagnosticsUrl,
+            l10nUri: vscode.l10n.uri?.toString(),
         }),
     };
     const module = vscode.Uri.joinPath(context.extensionUri, 'dist', 'server.js').fsPath;

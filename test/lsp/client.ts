@@ -39,6 +39,10 @@ export class Server {
         this.connection.listen();
     }
 
+    get pid(): number {
+        return this.process.pid!;
+    }
+
     /** null: as an editor does that knows nothing of the server. */
     async initialize(options: Partial<ServerOptions> | null = {}): Promise<InitializeResult> {
         const initializationOptions: ServerOptions | null = options && {

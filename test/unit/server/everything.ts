@@ -5,15 +5,17 @@ import type { Facts } from '../../../server/facts';
 import { hover } from '../../../server/hover';
 import { inlayHints } from '../../../server/inlay';
 import { codeLenses } from '../../../server/lens';
+import { offsetAt, rangeOf } from '../../../server/positions';
 import { documentLinks, documentSymbols, foldingRanges } from '../../../server/structure';
 import { validate } from '../../../server/validate';
 import { recipe } from './fixture';
 
 const URI = 'file:///r';
 
-/** Everything the server can be asked about a text, with the cursor at an offset. Throws when a position of an answer lies outside the text. */
-export function askEverything(text: string, offset: number, known: Facts): void {
+/** Everything the server can be asked about a text, with the cursor where an editor would say that an offset is. Throws when a position of an answer lies outside the text. */
+export function askEverything(text: string, near: number, known: Facts): void {
     const parsed = recipe(text);
+    const offset = offsetAt(text, rangeOf(parsed, { start: near, end: near }).start);
     const findings = validate(parsed, known);
     const shown = findings.map((finding) => diagnostic(parsed, URI, finding, ''));
     folderWanted(parsed, offset);

@@ -1,0 +1,78 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { CompletionList, Hover, Position } from 'vscode-languageserver/node';
+import { readCheckpoint } from '../../protocol/checkpoint';
+import { Server } from '../lsp/client';
+import { schema } from '../unit/server/fixture';
+import { longRecipe, writeCheckpoint } from './checkpoint';
+
+const [BLOCKS, SHARDS, LINES] = [286, 400, 500];
+const [WARM_UP, ROUNDS] = [15, 41];
+const folder = mkdtempSync(path.join(tmpdir(), 'quant-bench-'));
+const rows: (readonly [what: string, value: number, limit: number, unit: string])[] = [];
+
+function median(values: readonly number[]): number {
+    return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+/** Median of the rounds that follow those in which code is compiled. */
+async function measure(what: string, limit: number, once: (round: number) => Promise<unknown>): Promise<void> {
+    const times: number[] = [];
+    for (let round = 0; round < WARM_UP + ROUNDS; round++) {
+        const start = performance.now();
+        await once(round);
+        if (round >= WARM_UP) times.push(performance.now() - start);
+    }
+    rows.push([what, median(times), limit, 'ms']);
+}
+
+try {
+    const layers = writeCheckpoint(path.join(folder, 'checkpoint'), BLOCKS, SHARDS);
+    writeFileSync(path.join(folder, 'texts.txt'), 'Some words that repeat. '.repeat(1000));
+    const first = performance.now();
+    await readCheckpoint(path.join(folder, 'checkpoint'), schema.architectures);
+    rows.push([`header of an index of ${SHARDS} shards, for the first time`, performance.now() - first, 300, 'ms']);
+    await measure(`header of an index of ${SHARDS} shards`, 300, () => readCheckpoint(path.join(folder, 'checkpoint'), schema.architectures));
+
+    const server = new Server();
+    await server.initialize();
+    const uri = pathToFileURL(path.join(folder, 'long.quant.yaml')).href;
+    const text = longRecipe(LINES, BLOCKS);
+    await server.open(uri, text);
+    // The header is read beside the typing path; what it says comes with a second look.
+    const seen = await server.diagnostics(uri, (found) => found.some(({ code }) => code === 'rule-shadowed' || code === 'fused-layers'));
+    const lines = text.split('\n');
+    const line = lines.findIndex((one, index) => index > LINES / 2 && one.includes('- layers: "model.layers'));
+    const inPattern: Position = { line, character: lines[line]!.indexOf('"') + 1 };
+    const inMethod: Position = { line: line + 2, character: lines[line + 2]!.indexOf('gptq') };
+    let version = 1;
+    const type = async (): Promise<number> => {
+        const at = { line: line - 1, character: 5 };
+        const isEven = version % 2 === 0;
+        const range = { start: at, end: isEven ? { ...at, character: 6 } : at };
+        await server.notify('textDocument/didChange', { textDocument: { uri, version: ++version }, contentChanges: [{ range, text: isEven ? '' : '#' }] });
+        return version;
+    };
+    await measure('diagnostics after a keystroke, with the 25 ms that the server waits for the next one', 50 + 25, async () => {
+        const typed = await type();
+        await server.diagnostics(uri, (_, published) => published === typed);
+    });
+    const asked = async <T>(method: string, position: Position): Promise<T> => {
+        await type();
+        return server.request<T>(method, uri, { position });
+    };
+    await measure('completion of a pattern after a keystroke', 30, () => asked<CompletionList>('textDocument/completion', inPattern));
+    await measure('completion of a method after a keystroke', 30, () => asked<CompletionList>('textDocument/completion', inMethod));
+    await measure('hover over a pattern after a keystroke', 20, () => asked<Hover>('textDocument/hover', inPattern));
+    const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
+    const megabytes = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)![1]) / 1000;
+    rows.push(['resident memory of the server, at the end', megabytes('VmRSS'), 120, 'MB'], ['resident memory of the server, most', megabytes('VmHWM'), 120, 'MB']);
+    await server.stop();
+    console.log(`${LINES} lines, ${layers} layers, ${seen.length} findings; medians of ${ROUNDS} after ${WARM_UP}`);
+    for (const [what, value, limit, unit] of rows) console.log(`| ${what} | ${value.toFixed(1)} ${unit} | ${limit} ${unit} |${value > limit ? ' TOO MUCH' : ''}`);
+} finally {
+    rmSync(folder, { recursive: true, force: true });
+}
+process.exitCode = rows.some(([, value, limit]) => value > limit) ? 1 : 0;
