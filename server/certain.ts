@@ -12,9 +12,8 @@ export function isCertain(finding: Finding, sound: Sound): boolean {
     switch (code) {
         case 'missing-key':
             return isWholeAt(finding.missing?.owner);
-        // The section, or the budget's objective, may be what was left out.
+        // A section, a budget's objective, or what makes a run need more or less room may be what was left out.
         case 'calibration-missing':
-        // So may be what makes a run need more or less room.
         case 'disk-space':
         case 'tokenizer':
             return isWholeAt(root);

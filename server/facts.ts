@@ -98,7 +98,18 @@ export function numberedOutputs(output: string): string[] {
 }
 
 /** Non-empty texts whose schema marks them with `format`; first those that no syntax error makes doubtful. */
-export function placesWithFormat(recipe: Recipe, format: string): Place[] {
+export function placesWithFormat(recipe: Recipe, format: string): readonly Place[] {
+    let formats = known.get(recipe);
+    if (!formats) known.set(recipe, (formats = new Map<string, readonly Place[]>()));
+    let places = formats.get(format);
+    if (!places) formats.set(format, (places = findPlaces(recipe, format)));
+    return places;
+}
+
+/** A recipe is parsed anew after each edit. */
+const known = new WeakMap<Recipe, Map<string, readonly Place[]>>();
+
+function findPlaces(recipe: Recipe, format: string): Place[] {
     const places = [...new Set([...soundPart(recipe).recipe.places, ...recipe.places])];
     const texts = places.filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
     return soundPart(recipe).recipe === recipe ? texts : texts.filter(({ span }, index) => texts.findIndex((other) => other.span.start === span.start) === index);

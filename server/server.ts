@@ -56,7 +56,10 @@ export class RecipeServer {
             // A lens that is drawn anew loses the click that it is just being given.
             if (news !== 'nothing') this.refreshViews();
         });
-        connection.onNotification(filesChangedNotification, () => this.lookAgain());
+        connection.onNotification(filesChangedNotification, () => {
+            this.workspace.expire();
+            this.lookAgain();
+        });
         this.documents.onDidChangeContent(({ document }) => this.schedule(document.uri));
         this.documents.onDidClose(({ document }) => this.close(document.uri));
         this.documents.listen(connection);

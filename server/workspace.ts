@@ -27,7 +27,12 @@ export class Workspace {
         families: Readonly<Record<string, Family>>,
         private readonly changed: (uri: string) => void,
     ) {
-        this.checkpoints = new Remembered(checkpointFingerprint, (folder) => checkpointFact(folder, families));
+        this.checkpoints = new Remembered(checkpointFingerprint, (folder) => checkpointFact(folder, families), STAMP_MS);
+    }
+
+    /** Something on the disk has changed. */
+    expire(): void {
+        this.checkpoints.expire();
     }
 
     setResults(results: Readonly<Record<string, string>>): void {
@@ -107,6 +112,9 @@ export class Workspace {
         return pathToFileURL(isFolder ? path.join(file, 'config.json') : file).href;
     }
 }
+
+/** Checkpoints do not change while somebody types; when files change the editor says so. */
+const STAMP_MS = 1000;
 
 /** A path of the recipe: `~` is the home folder, relative ones count from the recipe's folder. */
 function resolve(folder: string, written: string): string {

@@ -23,10 +23,13 @@ const TOKENIZERS: ReadonlySet<string> = new Set(['tokenizer.json', 'tokenizer_co
 /** Remembers what a question was answered with, as long as the thing asked about has not changed. */
 export class Remembered<T> {
     private readonly known = new Map<string, { readonly stamp: string; readonly value: T }>();
+    private readonly looked = new Map<string, number>();
 
     constructor(
         private readonly stamp: (file: string) => Promise<string>,
         private readonly read: (file: string) => Promise<T>,
+        /** How many milliseconds a stamp is taken to be still true; of hundreds of files it takes longer to make than a keystroke. */
+        private readonly patience = 0,
     ) {}
 
     get(file: string): T | undefined {
@@ -35,14 +38,17 @@ export class Remembered<T> {
 
     /** Asks again if the stamp is another one; true: there is a new answer. */
     async refresh(file: string): Promise<boolean> {
+        if (performance.now() - (this.looked.get(file) ?? -Infinity) < this.patience) return false;
         const stamp = await this.stamp(file);
+        this.looked.set(file, performance.now());
         if (this.known.get(file)?.stamp === stamp) return false;
         this.known.set(file, { stamp, value: await this.read(file) });
         return true;
     }
 
-    forget(): void {
-        this.known.clear();
+    /** What is remembered may be another one by now. */
+    expire(): void {
+        this.looked.clear();
     }
 }
 

@@ -190,7 +190,7 @@ describe('the language server of another editor', () => {
         await server.initialize({ l10nUri: pathToFileURL(bundle).href });
         await server.open(uri, recipe);
         const [scheme, repeated] = await server.diagnostics(uri, (diagnostics) => diagnostics.length === 2);
-        assert.match(String(scheme!.message), /^awq hat kein Schema W8A8; Methoden, die es haben: gptq, smoothquant/);
+        assert.match(JSON.stringify(scheme!.message), /^"awq hat kein Schema W8A8; Methoden, die es haben: gptq, smoothquant/);
         assert.equal(repeated!.message, 'every layer that "*.o_proj" matches is named before it');
     });
 
