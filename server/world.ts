@@ -133,7 +133,7 @@ function textOfLines(lines: readonly string[], whole: boolean): Pick<FileFact, '
         if (typeof text !== 'string') return { text: { broken: l10n.t('line {0} has no string in "text"', index + 1) } };
         if (/\p{Surrogate}/u.test(text)) return { text: { broken: l10n.t('line {0} has half of a surrogate pair, which is no character', index + 1) } };
         if (text.trim() !== '') return { text: 'some' };
-        if (isRecord(parsed)) fields ??= Object.keys(parsed);
+        if (isRecord(parsed)) fields ??= 'text' in parsed ? [] : Object.keys(parsed);
     }
     return whole ? { text: 'none', fields } : { text: undefined };
 }

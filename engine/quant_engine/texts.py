@@ -50,13 +50,13 @@ def _text_of(path: Path, number: int, line: str) -> str:
 
 
 def first_fields(path: Path) -> list[str]:
-    """The fields of the first line of a file of JSON lines; none of any other file. Raises OSError."""
+    """The fields of the first line of a file of JSON lines; none where `text` is one of them, or of any other file. Raises OSError."""
     if path.suffix.lower() not in (".jsonl", ".ndjson"):
         return []
     with path.open(encoding="utf-8-sig") as lines:
         first = next((line for line in lines if line.strip()), "{}")
     value = json.loads(first)
-    return [*value] if isinstance(value, dict) else []
+    return [*value] if isinstance(value, dict) and "text" not in value else []
 
 
 def has_text(path: Path) -> bool:

@@ -11,7 +11,7 @@ const known = facts({ checkpoints: new Map([['checkpoints/tiny-llama-pydoc', { s
 const ask = (text: string, offset: number): void => askEverything(text, offset, known);
 
 describe('every function answers', function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
 
     it('on every beginning of the sample recipe', () => {
         for (let end = 0; end <= sample.length; end++) ask(sample.slice(0, end), end);
