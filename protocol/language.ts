@@ -11,6 +11,8 @@ export interface ServerOptions {
     readonly choosePoint?: boolean;
     /** Where diagnostics' explanations are, for `codeDescription.href`. */
     readonly diagnosticsUrl: string;
+    /** URI of the bundle of texts in the editor's language; absent: they are English. */
+    readonly l10nUri?: string;
 }
 
 /** Notification, host → server: the newest finished result of each recipe. A full snapshot: it replaces what was known. */

@@ -11,7 +11,10 @@ type Token = { readonly kind: 'many' } | { readonly kind: 'one'; readonly accept
 export function layerPattern(pattern: string): LayerPattern {
     const tokens = tokenize(pattern);
     if (tokens === undefined) return () => false;
-    return (name) => matchTokens(tokens, name);
+    // What stands before the first sign and behind the last one rules out most names.
+    const [prefix] = /^[^*?[\]]*/.exec(pattern)!;
+    const suffix = pattern.slice(1 + Math.max(...['*', '?', '[', ']'].map((sign) => pattern.lastIndexOf(sign))));
+    return (name) => name.startsWith(prefix) && name.endsWith(suffix) && matchTokens(tokens, name);
 }
 
 /** A predicate: whether any of the patterns matches. */

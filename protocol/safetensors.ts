@@ -86,7 +86,7 @@ export function parseHeader(header: Uint8Array, dataBytes: number, file: string)
     const tensors = Object.entries(entries)
         .map(([key, value]) => parseTensor(key, value, file))
         .sort((a, b) => a.begin - b.begin || a.end - b.end);
-    checkLayout(tensors, dataBytes, file);
+    checkLayout(tensors, 8 + header.length, dataBytes, file);
     return tensors;
 }
 
@@ -108,16 +108,17 @@ function parseTensor(key: string, value: unknown, file: string): TensorInfo {
     return { name: key, dtype, shape, begin, end };
 }
 
-/** The tensors must cover the data without overlap, hole or rest. */
-function checkLayout(tensors: readonly TensorInfo[], dataBytes: number, file: string): void {
+/** The tensors must cover the data without overlap, hole or rest. `start`: where the data begin in the file. */
+function checkLayout(tensors: readonly TensorInfo[], start: number, dataBytes: number, file: string): void {
     let position = 0;
     for (const { name, begin, end } of tensors) {
-        if (begin < position) throw broken(file, `tensor ${quoted(name)} overlaps the tensor before it`);
-        if (begin > position) throw broken(file, `tensor ${quoted(name)} leaves a hole before it`);
-        if (end > dataBytes) throw broken(file, `tensor ${quoted(name)} ends ${end - dataBytes} bytes behind the end of the file`);
+        const places = `(starts at byte ${start + begin}, expected ${start + position})`;
+        if (begin < position) throw broken(file, `tensor ${quoted(name)} overlaps the tensor before it ${places}`);
+        if (begin > position) throw broken(file, `tensor ${quoted(name)} leaves a hole before it ${places}`);
+        if (end > dataBytes) throw broken(file, `tensor ${quoted(name)} ends at byte ${start + end}, the file has ${start + dataBytes}`);
         position = end;
     }
-    if (position < dataBytes) throw broken(file, `its tensors end ${dataBytes - position} bytes before the file does`);
+    if (position < dataBytes) throw broken(file, `its tensors end at byte ${start + position} and the file at byte ${start + dataBytes}`);
 }
 
 /** The first key of an object's JSON text that comes twice; `JSON.parse` would silently keep the last one. */

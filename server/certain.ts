@@ -12,9 +12,13 @@ export function isCertain(finding: Finding, sound: Sound): boolean {
     switch (code) {
         case 'missing-key':
             return isWholeAt(finding.missing?.owner);
-        // The section, or the budget's objective, may be what was left out.
+        // A section, a budget's objective, or what makes a run need more or less room may be what was left out.
         case 'calibration-missing':
+        case 'disk-space':
+        case 'tokenizer':
             return isWholeAt(root);
+        case 'data-short':
+            return isWholeSection(String(path?.[0]));
         case 'wrong-type':
             return isMeant(path && placeAt(root, path), isWholeAt);
         // What is left out may be another group size, or a rule that takes the layer.
@@ -25,6 +29,8 @@ export function isCertain(finding: Finding, sound: Sound): boolean {
         case 'argument-format':
             return childNamed(root, 'output_format') !== undefined && (path?.[0] === 'candidates' ? isWholeAt(placeAt(root, path.slice(0, 2))) : isWholeSection('quantize'));
         case 'rule-shadowed':
+        case 'layers-repeated':
+        case 'experts-mixed':
         case 'nothing-to-quantize':
             return isWholeSection('quantize');
         // Which number a candidate has, and what else it says.
@@ -32,6 +38,7 @@ export function isCertain(finding: Finding, sound: Sound): boolean {
             return isWholeSection('candidates');
         case 'fused-layers':
         case 'budget-unreachable':
+        case 'budget-idle':
             return isWholeSection('quantize') && (isWholeSection('candidates') || !placeAt(root, ['quantize', 'budget']));
         default:
             return true;

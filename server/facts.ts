@@ -10,6 +10,10 @@ export interface Facts {
     /** By the text in the recipe; absent: not looked at yet. */
     readonly checkpoints: ReadonlyMap<string, CheckpointFact>;
     readonly files: ReadonlyMap<string, FileFact>;
+    /** Of the outputs, by the text in the recipe, and of the folder of run directories, by RUNS. */
+    readonly disks?: ReadonlyMap<string, DiskFact>;
+    /** Absolute path of that folder. */
+    readonly runs?: string;
     readonly result: LastResult | undefined;
     readonly running: Running | undefined;
 }
@@ -18,7 +22,14 @@ export interface Facts {
 export type Running = RunningParams['recipes'][string];
 
 export type CheckpointFact =
-    | { readonly state: 'read'; readonly header: CheckpointHeader }
+    | {
+        readonly state: 'read';
+        readonly header: CheckpointHeader;
+        /** Whether the folder has a file that a tokenizer is made of; undefined: not looked for. */
+        readonly hasTokenizer?: boolean;
+        /** `hidden_size` of config.json. */
+        readonly hiddenSize?: number;
+    }
     | { readonly state: 'refused'; readonly folder: string; readonly code: CheckpointErrorCode; readonly message: string };
 
 export interface FileFact {
@@ -31,6 +42,30 @@ export interface FileFact {
     readonly blocked?: { readonly parent: string; readonly reason: 'is not a folder' | 'cannot be written' };
     /** Of a file: whether it holds any text, or what is wrong in which line before the first text; undefined: not known. */
     readonly text: 'some' | 'none' | { readonly broken: string } | undefined;
+    /** Of a file: its bytes. */
+    readonly bytes?: number;
+    /** Of a file of JSON lines without text: the fields of the first one. */
+    readonly fields?: readonly string[];
+    /** Of a folder. */
+    readonly data?: FolderData;
+}
+
+/** What a folder has of data: files that can be read, or what a folder of the `datasets` library says of itself. */
+export interface FolderData {
+    /** The first file of JSON lines, else of text. */
+    readonly file: string | undefined;
+    readonly isDataset: boolean;
+    readonly rows: number | undefined;
+    readonly columns: readonly string[];
+    /** Folders of the parts that a dataset has. */
+    readonly splits: readonly string[];
+}
+
+/** The disk on which something is, or would be. */
+export interface DiskFact {
+    /** The same text for the same disk. */
+    readonly device: string;
+    readonly free: number;
 }
 
 export interface LastResult {
@@ -41,6 +76,7 @@ export interface LastResult {
     readonly folder?: string;
 }
 
+export const RUNS = 'runs';
 export const NO_FACTS: Facts = { checkpoints: new Map(), files: new Map(), result: undefined, running: undefined };
 
 /** The paths that a recipe names, as written. */
@@ -64,7 +100,18 @@ export function numberedOutputs(output: string): string[] {
 }
 
 /** Non-empty texts whose schema marks them with `format`; first those that no syntax error makes doubtful. */
-export function placesWithFormat(recipe: Recipe, format: string): Place[] {
+export function placesWithFormat(recipe: Recipe, format: string): readonly Place[] {
+    let formats = known.get(recipe);
+    if (!formats) known.set(recipe, (formats = new Map<string, readonly Place[]>()));
+    let places = formats.get(format);
+    if (!places) formats.set(format, (places = findPlaces(recipe, format)));
+    return places;
+}
+
+/** A recipe is parsed anew after each edit. */
+const known = new WeakMap<Recipe, Map<string, readonly Place[]>>();
+
+function findPlaces(recipe: Recipe, format: string): Place[] {
     const places = [...new Set([...soundPart(recipe).recipe.places, ...recipe.places])];
     const texts = places.filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
     return soundPart(recipe).recipe === recipe ? texts : texts.filter(({ span }, index) => texts.findIndex((other) => other.span.start === span.start) === index);
@@ -75,9 +122,14 @@ export function modelPlace(recipe: Recipe): Place | undefined {
     return placesWithFormat(recipe, 'checkpoint')[0];
 }
 
-/** The header of that checkpoint, if it has been read. */
-export function modelHeader(recipe: Recipe, facts: Facts): CheckpointHeader | undefined {
+/** What that checkpoint says, if it has been read. */
+export function modelFact(recipe: Recipe, facts: Facts): Extract<CheckpointFact, { readonly state: 'read' }> | undefined {
     const place = modelPlace(recipe);
     const fact = place && facts.checkpoints.get(place.text);
-    return fact?.state === 'read' ? fact.header : undefined;
+    return fact?.state === 'read' ? fact : undefined;
+}
+
+/** Its header. */
+export function modelHeader(recipe: Recipe, facts: Facts): CheckpointHeader | undefined {
+    return modelFact(recipe, facts)?.header;
 }

@@ -5,7 +5,12 @@ export type Code =
     | 'model-missing' | 'model-broken' | 'model-not-safetensors' | 'model-unsupported' | 'model-quantized'
     | 'data-missing' | 'data-empty' | 'data-broken' | 'budget-unreachable' | 'sequence-too-long' | 'no-layer-matches' | 'rule-shadowed'
     | 'group-size' | 'fused-layers' | 'duplicate-candidate' | 'nothing-to-quantize' | 'output-format' | 'argument-format'
-    | 'output-exists' | 'output-unwritable' | 'output-is-model' | 'calibration-missing';
+    | 'output-exists' | 'output-unwritable' | 'output-is-model' | 'calibration-missing'
+    | 'layers-repeated' | 'method-scheme' | 'budget-idle' | 'data-short' | 'data-folder' | 'disk-space' | 'deprecated-key' | 'secret'
+    | 'bfloat16-only' | 'tokenizer' | 'experts-mixed';
+
+/** Another place that explains a finding: of the recipe, or, by the absolute path of a file, the beginning of that. */
+export type Related = { readonly message: string } & ({ readonly span: Span } | { readonly file: string });
 
 /** One entry of docs/diagnostics.md at one place of the recipe. */
 export interface Finding {
@@ -15,8 +20,8 @@ export interface Finding {
     readonly message: string;
     /** Of the value, or the absent key, that is wrong. */
     readonly path?: Path;
-    /** Another place that explains the finding. */
-    readonly related?: { readonly span: Span; readonly message: string };
+    /** Other places that explain the finding. */
+    readonly related?: readonly Related[];
     /** What a quick fix would write instead of the span's text, best first. */
     readonly replacements?: readonly string[];
     /** What a quick fix would write, without quotes, instead of a text in quotes. */

@@ -1,12 +1,33 @@
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
-import { anyLayerPattern, layerPattern } from '../protocol/pattern';
+import { layerPattern } from '../protocol/pattern';
 import { nearest } from './nearest';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
 
-/** Layers that a pattern matches, in execution order. */
-export function matchingLayers(header: CheckpointHeader, pattern: string): Linear[] {
+/** What patterns say of a checkpoint does not change while its header is known; after a keystroke most of a recipe's patterns are the same. */
+class Answers<T> {
+    private readonly known = new WeakMap<CheckpointHeader, Map<string, T>>();
+
+    constructor(private readonly find: (header: CheckpointHeader, pattern: string) => T) {}
+
+    get(header: CheckpointHeader, pattern: string): T {
+        let answers = this.known.get(header);
+        if (!answers || answers.size >= MAX_PATTERNS) this.known.set(header, (answers = new Map<string, T>()));
+        if (!answers.has(pattern)) answers.set(pattern, this.find(header, pattern));
+        return answers.get(pattern)!;
+    }
+}
+
+/** More than any recipe has, even with every state of a pattern that is being typed. */
+const MAX_PATTERNS = 4000;
+const matching = new Answers((header, pattern): readonly Linear[] => {
     const matches = layerPattern(pattern);
     return header.linears.filter(({ name }) => matches(name));
+});
+const near = new Answers((header, pattern) => nearest(pattern, /[*?[]/.test(pattern) ? openPatterns(header) : header.linears.map(({ name }) => name)));
+
+/** Layers that a pattern matches, in execution order. */
+export function matchingLayers(header: CheckpointHeader, pattern: string): readonly Linear[] {
+    return matching.get(header, pattern);
 }
 
 /** The texts of a rule's `layers`, one or several. */
@@ -31,12 +52,14 @@ export function usePlaces(recipe: Recipe): Place[] {
 
 /** Who decides about which layers: index of the first matching rule, or `default` for the blocks' other layers. */
 export function decidedLayers(recipe: Recipe, header: CheckpointHeader): Map<number | 'default', Linear[]> {
-    const rules = rulePlaces(recipe).map((rule) => anyLayerPattern(patternPlaces(rule).map(({ text }) => text)));
+    const rules = new Map<Linear, number>();
+    rulePlaces(recipe).forEach((rule, index) => {
+        for (const { text } of patternPlaces(rule)) for (const layer of matchingLayers(header, text)) if (!rules.has(layer)) rules.set(layer, index);
+    });
     const decided = new Map<number | 'default', Linear[]>();
     for (const linear of header.linears) {
-        const index = rules.findIndex((matches) => matches(linear.name));
-        if (index < 0 && linear.block === null) continue;
-        const decider = index < 0 ? 'default' : index;
+        const decider = rules.get(linear) ?? 'default';
+        if (decider === 'default' && linear.block === null) continue;
         const layers = decided.get(decider);
         if (layers) layers.push(linear);
         else decided.set(decider, [linear]);
@@ -46,7 +69,7 @@ export function decidedLayers(recipe: Recipe, header: CheckpointHeader): Map<num
 
 /** What a pattern without a match was probably meant to be, by the rule of docs/diagnostics.md. */
 export function nearestPattern(header: CheckpointHeader, pattern: string): string | undefined {
-    return nearest(pattern, /[*?[]/.test(pattern) ? openPatterns(header) : header.linears.map(({ name }) => name));
+    return near.get(header, pattern);
 }
 
 /** Patterns of a checkpoint do not change while its header is known. */
@@ -68,8 +91,21 @@ function patternsFor(name: string): string[] {
     return [open, ...tail.map((_, index) => `*.${tail.slice(index).join('.')}`)];
 }
 
+interface UsualPattern {
+    readonly pattern: string;
+    readonly layers: readonly Linear[];
+}
+
+const usual = new WeakMap<CheckpointHeader, readonly UsualPattern[]>();
+
 /** Patterns worth offering: each kind of layer everywhere, each block, each part of a block, and layers outside the blocks. */
-export function usualPatterns(header: CheckpointHeader): { readonly pattern: string; readonly layers: readonly Linear[] }[] {
+export function usualPatterns(header: CheckpointHeader): readonly UsualPattern[] {
+    let patterns = usual.get(header);
+    if (!patterns) usual.set(header, (patterns = findUsualPatterns(header)));
+    return patterns;
+}
+
+function findUsualPatterns(header: CheckpointHeader): UsualPattern[] {
     const kinds = new Set<string>();
     const parts = new Set<string>();
     const blocks = new Set<string>();

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Edit } from './edited';
 import { isDirective, linesOf, nextColumn, tokenAt, type Line, type Token } from './lines';
 import { withoutMarks } from './marks';
@@ -126,7 +127,7 @@ class Reader {
         while (this.index < this.lines.length) {
             const line = this.lines[this.index]!;
             if (line.isEmpty) this.index++;
-            else if (isDirective(line)) this.leaveOut(line, line.written.length, 'a line that begins with "%" is a directive, which no recipe needs', false);
+            else if (isDirective(line)) this.leaveOut(line, line.written.length, l10n.t('a line that begins with "%" is a directive, which no recipe needs'), false);
             else if (/^[?:](?:[ \t]|$)/.test(line.written.slice(line.indent))) this.readExplicit(line);
             else this.readLine(line);
         }
@@ -137,7 +138,7 @@ class Reader {
     private readExplicit(line: Line): void {
         const mark = line.written[line.indent]!;
         this.explicit.add(mark);
-        this.leaveOut(line, 1, mark === '?' ? 'a "?" begins a key in a form that no recipe needs' : 'a key is missing before ":"', true);
+        this.leaveOut(line, 1, mark === '?' ? l10n.t('a "?" begins a key in a form that no recipe needs') : l10n.t('a key is missing before ":"'), true);
     }
 
     private leaveOut(line: Line, length: number, message: string, isLegal: boolean): void {
@@ -174,7 +175,7 @@ class Reader {
     /** What is lost when the line stands wrong; undefined: it stands right, and its level is the last one now. */
     private check(line: Line, token: Token): Span[] | undefined {
         if (line.tab >= 0) {
-            const message = 'a tab stands in the indentation, where only spaces can';
+            const message = l10n.t('a tab stands in the indentation, where only spaces can');
             return this.fault(line, line.tab, 1, message, { ...NO_SHADOW, tabs: true }, false, this.readings(line, token, TABS));
         }
         return token.kind === 'text' ? this.checkText(line, token) : this.checkEntry(line, token, token.kind);
@@ -184,8 +185,8 @@ class Reader {
         const { column } = token;
         const { waiting } = this;
         if (waiting && (column > waiting.column || (column === waiting.column && waiting.isKey && kind === 'dash'))) {
-            if (kind === 'dash' && this.isBeforeRoots(column)) return this.wrong(line, token, 'where keys stand', NOWHERE);
-            if (waiting.column < 0 && kind === 'key' && column > this.root) return this.wrong(line, token, 'deeper than the first keys of the recipe');
+            if (kind === 'dash' && this.isBeforeRoots(column)) return this.wrong(line, token, l10n.t('where keys stand'), NOWHERE);
+            if (waiting.column < 0 && kind === 'key' && column > this.root) return this.wrong(line, token, l10n.t('deeper than the first keys of the recipe'));
             this.levels.push({ column, kind });
             return undefined;
         }
@@ -208,8 +209,7 @@ class Reader {
         const { stray } = this;
         const level = stray?.levels.findLastIndex((other) => other.column === column && other.kind === kind) ?? -1;
         if (!stray || level < 0) return false;
-        const columns = stray.token.column === 1 ? '1 column' : `${stray.token.column} columns`;
-        const message = `wrong indentation: "${clipped(stray.token.name)}" stands ${columns} deep, between keys that stand ${column} deep; align it with the keys that it belongs to`;
+        const message = l10n.t('wrong indentation: "{0}" stands {1} deep, between keys that stand {2} deep; align it with the keys that it belongs to', clipped(stray.token.name), columns(stray.token.column), column);
         const length = keyLength(stray.line, stray.token);
         const lost = this.fault(stray.line, stray.token.column, length, message, NO_SHADOW, false, [{ tab: 1, by: column - stray.token.column }]);
         lost.push(...this.units.slice(stray.units).map(({ start, end }) => ({ start, end })));
@@ -221,9 +221,9 @@ class Reader {
 
     private reason({ column, kind }: Token): string {
         const top = this.levels.at(-1);
-        if (this.levels.some((level) => level.column === column)) return kind === 'dash' ? 'where keys stand' : 'where the dashes of a list stand';
-        if (!top || column < top.column) return 'at none of the levels above it';
-        return top.kind === 'key' ? 'below a key that has its value already' : 'below a list item that is complete';
+        if (this.levels.some((level) => level.column === column)) return kind === 'dash' ? l10n.t('where keys stand') : l10n.t('where the dashes of a list stand');
+        if (!top || column < top.column) return l10n.t('at none of the levels above it');
+        return top.kind === 'key' ? l10n.t('below a key that has its value already') : l10n.t('below a list item that is complete');
     }
 
     private checkText(line: Line, token: Token): Span[] | undefined {
@@ -268,12 +268,12 @@ class Reader {
         if (/^[&*!]/.test(name) && PAIR.test(name)) return undefined;
         const shadow = { ...NO_SHADOW, from: column + 1, levels: ended };
         const [unclosed] = UNCLOSED_DASH.exec(name) ?? UNCLOSED_KEY.exec(name) ?? [];
-        if (unclosed !== undefined) return this.fault(line, column, unclosed.length, `a space is missing behind "${unclosed}"`, shadow, isLegal);
+        if (unclosed !== undefined) return this.fault(line, column, unclosed.length, l10n.t('a space is missing behind "{0}"', unclosed), shadow, isLegal);
         const broken = /^["'[{]/.test(name) ? reachOf([line], { line: 0, column }, column).fault : undefined;
         if (broken) return this.fault(line, broken.at.column, 1, broken.message, shadow);
         if (RESERVED.test(name) && PAIR.test(name)) return this.fault(line, column, 1, reservedMessage(name), shadow);
-        const missing = kind === 'key' ? 'a colon is missing' : 'a dash is missing';
-        return this.fault(line, column, name.length, `${missing}: "${clipped(name)}" is no ${kind === 'key' ? 'key' : 'item'}`, shadow, isLegal);
+        const message = kind === 'key' ? l10n.t('a colon is missing: "{0}" is no key', clipped(name)) : l10n.t('a dash is missing: "{0}" is no item', clipped(name));
+        return this.fault(line, column, name.length, message, shadow, isLegal);
     }
 
     /** `depth`: of lines below that belong to it, unless a level knows them. */
@@ -283,9 +283,9 @@ class Reader {
         const next = nextColumn(line, token.end);
         const isOpen = kind === 'key' && next === undefined;
         const from = kind === 'dash' ? (next ?? column + 1) : isOpen ? column + 1 : NOWHERE;
-        const columns = column === 1 ? '1 column' : `${column} columns`;
-        const others = kind === 'dash' ? 'dashes' : 'keys';
-        const message = `wrong indentation: "${clipped(name)}" stands ${columns} deep, ${reason}; align it with the ${others} that it belongs to`;
+        const message = kind === 'dash'
+            ? l10n.t('wrong indentation: "{0}" stands {1} deep, {2}; align it with the dashes that it belongs to', clipped(name), columns(column), reason)
+            : l10n.t('wrong indentation: "{0}" stands {1} deep, {2}; align it with the keys that it belongs to', clipped(name), columns(column), reason);
         // Behind a plain text a dash goes on with it.
         const isText = kind === 'dash' && this.isPlain && top !== undefined && column > top.column;
         const isLegal = isText && !PAIR.test(line.written) && !/[ \t]#/.test(line.written);
@@ -410,7 +410,7 @@ class Reader {
         if (next === undefined) return;
         const { name } = tokenAt({ ...line, written: line.written.replace(/:/g, ' ') }, next);
         const [start, length] = [line.start + next, Math.max(1, name.length)];
-        const message = `"${clipped(line.written.slice(next, next + length))}" stands behind a value that is complete`;
+        const message = l10n.t('"{0}" stands behind a value that is complete', clipped(line.written.slice(next, next + length)));
         this.faults.push({ span: { start, end: start + length }, message, lost: [{ start: line.start + reach.column, end: line.end }], isLegal: false });
     }
 
@@ -425,10 +425,14 @@ class Reader {
         const tell = (length: number, message: string): void => {
             this.faults.push({ span: { start, end: start + length }, message, lost: [{ start, end: line.end }], isLegal: false });
         };
-        if (kind === 'key') tell(name.length, `"${clipped(name)}" is a second key in one line; write it into a line of its own, or in quotes when it is a text`);
-        else if (kind === 'dash') tell(1, 'a list begins in a line of its own');
+        if (kind === 'key') tell(name.length, l10n.t('"{0}" is a second key in one line; write it into a line of its own, or in quotes when it is a text', clipped(name)));
+        else if (kind === 'dash') tell(1, l10n.t('a list begins in a line of its own'));
         else if (RESERVED.test(name)) tell(1, reservedMessage(name));
     }
+}
+
+function columns(count: number): string {
+    return count === 1 ? l10n.t('1 column') : l10n.t('{0} columns', count);
 }
 
 /** Of a key as it is written, without its colon. */
@@ -437,7 +441,7 @@ function keyLength(line: Line, { column, end }: Token): number {
 }
 
 function reservedMessage(name: string): string {
-    return `what begins with "${name[0]!}" must be in quotes`;
+    return l10n.t('what begins with "{0}" must be in quotes', name[0]!);
 }
 
 function clipped(name: string): string {

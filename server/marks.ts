@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Fault } from './layout';
 import { isDirective, tokenAt, type Line } from './lines';
 import type { Span } from './recipe';
@@ -30,7 +31,7 @@ export function withoutMarks(lines: readonly Line[], root: number): Unmarked {
         if (mark === '...' && !hasContent) ends.push(line);
         else if (mark && (hasBegun || mark === '...')) {
             const isOther = keys.some((key) => known.has(key));
-            const message = `a recipe is one document; "${mark}" ${mark === '---' ? 'begins another one' : 'ends it here'}`;
+            const message = mark === '---' ? l10n.t('a recipe is one document; "---" begins another one') : l10n.t('a recipe is one document; "..." ends it here');
             const lost = [...ends, { start: line.start, end: isOther ? lines.at(-1)!.end : line.end }];
             faults.push({ span: { start: line.start, end: line.start + mark.length }, message, lost, isLegal: !hasBegun });
             if (isOther) return { lines: unmarked.slice(0, index), faults };

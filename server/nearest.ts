@@ -1,3 +1,5 @@
+import * as l10n from '@vscode/l10n';
+
 /** Edit distance with transpositions of neighbours (optimal string alignment). */
 export function distance(a: string, b: string): number {
     let beforeLast: number[] = [];
@@ -45,7 +47,7 @@ export function suggestion(word: string, known: readonly string[]): { readonly h
     const alike = beginning === '' ? [] : known.filter((name) => name.toLowerCase().startsWith(beginning));
     const names = alike.length > 0 ? alike : known;
     const near = nearest(word, names);
-    return { near, names, hint: near === undefined ? `expected one of: ${listed(names)}` : `did you mean "${near}"?` };
+    return { near, names, hint: near === undefined ? l10n.t('expected one of: {0}', listed(names)) : l10n.t('did you mean "{0}"?', near) };
 }
 
 const MAX_LISTED = 12;

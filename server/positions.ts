@@ -8,7 +8,13 @@ export function positionOf(lines: LineCounter, offset: number): Position {
 }
 
 export function rangeOf(recipe: Recipe, span: Span): Range {
-    return { start: positionOf(recipe.lines, span.start), end: positionOf(recipe.lines, span.end) };
+    const at = (offset: number): Position => positionOf(recipe.lines, beforeLineEnd(recipe.text, offset));
+    return { start: at(span.start), end: at(span.end) };
+}
+
+/** What ends a line is one thing: nothing stands between its two characters. */
+function beforeLineEnd(text: string, offset: number): number {
+    return text[offset - 1] === '\r' && text[offset] === '\n' ? offset - 1 : offset;
 }
 
 /** The offset of a position, kept inside the text and inside its line. */
@@ -20,5 +26,5 @@ export function offsetAt(text: string, { line, character }: Position): number {
         start = newline + 1;
     }
     const newline = text.indexOf('\n', start);
-    return Math.min(start + character, newline < 0 ? text.length : newline);
+    return beforeLineEnd(text, Math.min(start + character, newline < 0 ? text.length : newline));
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { isDirective, tokenAt, type Line } from './lines';
 
 /** A character of a text, by its line's index and its column. */
@@ -51,7 +52,7 @@ export function reachOf(lines: readonly Line[], begin: Spot, column: number): Re
     }
     const unclosed = open.at(-1)!;
     const text = open.map(({ character }) => CLOSING[character]).reverse().join('');
-    return { ...last, fault: fault ?? { at: unclosed, message: `this "${unclosed.character}" is not closed` }, end: fault ? undefined : { ...behind, text: ` ${text}` }, isOpen: true };
+    return { ...last, fault: fault ?? { at: unclosed, message: l10n.t('this "{0}" is not closed', unclosed.character) }, end: fault ? undefined : { ...behind, text: ` ${text}` }, isOpen: true };
 }
 
 /** In brackets nobody knows how far the quote was meant to go. */
@@ -59,7 +60,7 @@ function unclosedQuote(lines: readonly Line[], at: Spot, open: readonly Opening[
     const { written } = lines[at.line]!;
     const length = written.slice(at.column).replace(/[ \t]+#.*$|[ \t]+$/, '').length;
     const end = open.length > 0 ? undefined : { line: at.line, column: at.column + length, text: written[at.column]! };
-    return { ...at, fault: fault ?? { at, message: 'this quote is not closed' }, end, isOpen: true };
+    return { ...at, fault: fault ?? { at, message: l10n.t('this quote is not closed') }, end, isOpen: true };
 }
 
 /** A bracket that is open, and whether a key with its colon stands behind the last comma in it. */
@@ -71,11 +72,11 @@ function follow(open: Opening[], written: string, at: Spot): Reach['fault'] {
     if (character in CLOSING) open.push({ ...at, character, hasKey: false });
     else if (character === ']' || character === '}') {
         open.pop();
-        if (CLOSING[inner!.character] !== character) return { at, message: `"${character}" does not close "${inner!.character}"` };
+        if (CLOSING[inner!.character] !== character) return { at, message: l10n.t('"{0}" does not close "{1}"', character, inner!.character) };
     } else if (character === ',') inner!.hasKey = false;
     else if (character === ':' && /^(?:[ \t]|$)/.test(written.slice(at.column + 1))) {
         const [word] = /[^ \t,[\]{}]*$/.exec(written.slice(0, at.column))!;
-        if (inner!.hasKey) return { at: { line: at.line, column: at.column - word.length }, message: `a comma is missing before "${word}"` };
+        if (inner!.hasKey) return { at: { line: at.line, column: at.column - word.length }, message: l10n.t('a comma is missing before "{0}"', word) };
         inner!.hasKey = true;
     }
     return undefined;

@@ -88,8 +88,9 @@ function faultsOf({ errors }: Document.Parsed, back: (offset: number) => number)
     return errors.map(({ pos: [start, end], message }) => ({ ...moved({ start, end }, back), message }));
 }
 
+/** A lone carriage return ends a line, too (YAML 1.2, section 5.4); the parser does not know it. */
 function parsed(text: string): Document.Parsed {
-    return parseDocument(text, { prettyErrors: false, uniqueKeys: false, strict: true });
+    return parseDocument(text.replace(/\r(?!\n)/g, '\n'), { prettyErrors: false, uniqueKeys: false, strict: true });
 }
 
 /** What keeps a text from being YAML, found sooner than by reading all of it as a recipe. */
@@ -211,7 +212,9 @@ function lastEnd(children: readonly Place[], span: Span): number {
 }
 
 function valueEnd(node: unknown, range: readonly number[], text: string): number {
-    const end = range[1] ?? range[0]!;
+    const written = range[1] ?? range[0]!;
+    // The parser lets some values end inside of what ends their line.
+    const end = text[written - 1] === '\r' && text[written] === '\n' ? Math.max(range[0]!, written - 1) : written;
     const isBlock = isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED');
     return isBlock ? range[0]! + text.slice(range[0], end).trimEnd().length : end;
 }

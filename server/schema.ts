@@ -27,8 +27,9 @@ export interface JsonSchema {
     readonly properties?: Readonly<Record<string, JsonSchema>>;
     readonly required?: readonly string[];
     readonly examples?: readonly unknown[];
+    /** Of a key that still works and will not for ever. */
     readonly deprecated?: boolean;
-    /** Of a deprecated key: the one that took its place and means the same. */
+    /** Of such a key: the one to write in its place, with the same value. */
     readonly 'x-replaced-by'?: string;
     /** Keys of which exactly one has to be written. */
     readonly 'x-exactly-one'?: readonly string[];

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import * as l10n from '@vscode/l10n';
 import {
     CodeActionKind, DidChangeWatchedFilesNotification, LSPErrorCodes, ResponseError, TextDocuments, TextDocumentSyncKind,
     type CancellationToken, type Connection, type Diagnostic, type InitializeParams, type InitializeResult, type ServerCapabilities,
@@ -62,8 +63,8 @@ export class RecipeServer {
             // A lens that is drawn anew loses the click that it is just being given.
             if (news !== 'nothing') this.refreshViews();
         });
-        connection.onNotification(filesChangedNotification, () => this.lookAgain());
-        connection.onDidChangeWatchedFiles(() => this.lookAgain());
+        connection.onNotification(filesChangedNotification, () => this.filesChanged());
+        connection.onDidChangeWatchedFiles(() => this.filesChanged());
         connection.onInitialized(() => this.watchFiles());
         this.documents.onDidChangeContent(({ document }) => this.schedule(document.uri));
         this.documents.onDidClose(({ document }) => this.close(document.uri));
@@ -73,6 +74,7 @@ export class RecipeServer {
 
     private async initialize(params: InitializeParams): Promise<InitializeResult> {
         this.options = { ...DEFAULTS, ...(params.initializationOptions as Partial<ServerOptions> | undefined) };
+        await this.speak(this.options.l10nUri);
         this.schema = new RecipeSchema(JSON.parse(await readFile(this.options.schemaPath, 'utf8')) as JsonSchema);
         this.workspace = this.newWorkspace();
         const { workspace, textDocument } = params.capabilities;
@@ -111,10 +113,25 @@ export class RecipeServer {
         };
     }
 
+    private filesChanged(): void {
+        this.workspace.expire();
+        this.lookAgain();
+    }
+
     private watchFiles(): void {
         if (!this.can.watch) return;
         const watchers = ['**/config.json', '**/*.safetensors', '**/*.safetensors.index.json', '**/*.jsonl', '**/*.txt'].map((globPattern) => ({ globPattern }));
         this.connection.client.register(DidChangeWatchedFilesNotification.type, { watchers }).catch((error: unknown) => this.connection.console.warn(`files are not watched: ${String(error)}`));
+    }
+
+    /** Texts in the editor's language; where there are none they stay English, which is also what the engine says. */
+    private async speak(uri: string | undefined): Promise<void> {
+        if (uri === undefined) return;
+        try {
+            await l10n.config({ uri });
+        } catch (error) {
+            this.connection.console.warn(`no texts at ${uri}: ${String(error)}`);
+        }
     }
 
     private newWorkspace(): Workspace {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { align } from './align';
 import { blanked, type Edit } from './edited';
 import { layoutOf, type Fault, type Unit } from './layout';
@@ -78,7 +79,7 @@ function aliasAt(text: string, start: number): Span | undefined {
 }
 
 function aliasMessage(text: string, { start, end }: Span): string | undefined {
-    return text[start] === '*' ? `"${text.slice(start, end)}" is an alias without an anchor; a pattern that begins with "*" must be in quotes` : undefined;
+    return text[start] === '*' ? l10n.t('"{0}" is an alias without an anchor; a pattern that begins with "*" must be in quotes', text.slice(start, end)) : undefined;
 }
 
 /** Broken places in document order, one for each line. */

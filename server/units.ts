@@ -4,9 +4,18 @@ import { isExpert, type CheckpointHeader, type Family, type Linear } from '../pr
 export type Unit = readonly Linear[];
 
 /** Layers of one block that serving engines run as one matrix, block by block, as far as the checkpoint has them. */
-export function fusedLayers(header: CheckpointHeader, families: Readonly<Record<string, Family>>): Unit[] {
+export function fusedLayers(header: CheckpointHeader, families: Readonly<Record<string, Family>>): readonly Unit[] {
     const family = Object.hasOwn(families, header.architecture) ? families[header.architecture] : undefined;
     if (!family) return [];
+    let sets = known.get(header);
+    if (!sets) known.set(header, (sets = findFused(header, family)));
+    return sets;
+}
+
+/** Of a header that is known the architecture does not change. */
+const known = new WeakMap<CheckpointHeader, readonly Unit[]>();
+
+function findFused(header: CheckpointHeader, family: Family): Unit[] {
     const byName = new Map(header.linears.map((linear) => [linear.name, linear]));
     const blocks = [...new Set(header.linears.flatMap(({ block }) => block ?? []))];
     const sets = blocks.flatMap((block) => family.fused.map((parts) => parts.flatMap((part) => byName.get(`${family.blocks}.${block}.${part}`) ?? [])));

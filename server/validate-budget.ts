@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Linear } from '../protocol/checkpoint';
 import { decimals } from '../protocol/decimals';
 import { bitsPerWeight, storedBytes, type WeightFormat } from '../protocol/formats';
@@ -7,18 +8,29 @@ import { placeAt, type Place, type Recipe } from './recipe';
 import { unitsOf, type Unit } from './units';
 import type { Use } from './uses';
 
-/** A budget below the smallest candidates, known from the shapes alone, should not cost a measurement first. */
+/** What the shapes alone tell of a budget: that no choice of candidates keeps it, or that every one does. Neither should cost a measurement first. */
 export function budgetFindings(recipe: Recipe, decisions: Decisions, wrong: WrongPlaces): Finding[] {
     const limit = budgetLimit(recipe, wrong);
     const list = placeAt(recipe.root, ['candidates']);
     if (!limit || (list && !wrong.isRight(list))) return [];
-    if (decisions.candidatePlaces.length === 0) return [errorAt('budget-unreachable', limit, 'a budget chooses among the candidates, and there are none')];
-    const smallest = smallestChoice(recipe, decisions);
-    if (!smallest) return [];
+    if (decisions.candidatePlaces.length === 0) return [errorAt('budget-unreachable', limit, l10n.t('a budget chooses among the candidates, and there are none'))];
+    if (nothingIsLeft(recipe, decisions, wrong)) return [idle(limit, l10n.t('rules decide about every layer: the budget chooses nothing'))];
+    const choices = allChoices(recipe, decisions);
+    if (!choices) return [];
     const scale = scaleBytes(decisions.header.dtype);
-    const bits = limit.key?.name === 'bits_per_weight';
-    const needs = bits ? bitsSentence(limit, smallest, scale) : sizeSentence(limit, smallest, decisions.header.bytes, scale);
-    return needs === undefined ? [] : [errorAt('budget-unreachable', limit, `no choice of candidates needs only ${needs}`)];
+    const findings = limit.key?.name === 'bits_per_weight' ? bitsFindings(limit, choices, scale) : sizeFindings(limit, choices, decisions.header.bytes, scale);
+    // A second limit may be the one that was meant.
+    return limit.parent && wrong.isWhollyRight(limit.parent) ? findings : findings.filter(({ code }) => code !== 'budget-idle');
+}
+
+function idle(limit: Place, message: string): Finding {
+    return { ...errorAt('budget-idle', limit, message), severity: 'warning' };
+}
+
+/** No layer is left to a budget: rules, all of them right, name those of the blocks. */
+function nothingIsLeft(recipe: Recipe, decisions: Decisions, wrong: WrongPlaces): boolean {
+    const rules = placeAt(recipe.root, ['quantize', 'rules']);
+    return rules !== undefined && wrong.isWhollyRight(rules) && decisions.header.linears.length > 0 && !decisions.layers.has('default');
 }
 
 /** The value of the budget's one key. */
@@ -33,15 +45,15 @@ interface Stored {
     readonly groupSize: number | null;
 }
 
-/** Every unit at its smallest candidate, beside what rules quantize. */
-interface Smallest {
+/** What a budget chooses about, beside what rules quantize. */
+interface Choices {
     readonly units: readonly Unit[];
     readonly fixed: readonly (readonly [Linear, Stored])[];
     readonly candidates: readonly Stored[];
 }
 
 /** undefined: there is nothing to choose, or not everything that counts is known. */
-function smallestChoice(recipe: Recipe, decisions: Decisions): Smallest | undefined {
+function allChoices(recipe: Recipe, decisions: Decisions): Choices | undefined {
     const candidates = decisions.candidates.map(stored);
     const free = decisions.layers.get('default') ?? [];
     const fixed: [Linear, Stored][] = [];
@@ -62,24 +74,54 @@ function stored({ format, groupSize }: Use): Stored | undefined {
     return format && groupSize !== undefined ? { format, groupSize } : undefined;
 }
 
-function cost({ units, fixed, candidates }: Smallest, of: (layer: Linear, stored: Stored) => number): number {
-    const least = (unit: Unit): number => Math.min(...candidates.map((candidate) => sum(unit, (layer) => of(layer, candidate))));
-    return sum(units, least) + sum(fixed, ([layer, kept]) => of(layer, kept));
+interface Bounds {
+    readonly smallest: number;
+    readonly largest: number;
 }
 
-function bitsSentence(limit: Place, smallest: Smallest, scale: number): string | undefined {
-    const weights = sum([...smallest.units.flat(), ...smallest.fixed.map(([layer]) => layer)], ({ outputs, inputs }) => outputs * inputs);
-    const bits = cost(smallest, ({ outputs, inputs }, { format, groupSize }) => Math.round(bitsPerWeight(format, groupSize, outputs, inputs, 8 * scale) * outputs * inputs));
-    if (typeof limit.value !== 'number' || limit.value >= bits / weights) return undefined;
-    return `${Number(limit.value.toPrecision(6))} bits per weight; the smallest needs ${decimals(bits / weights, 3)}`;
+/** Every unit at its smallest candidate, and every one at its largest. */
+function bounds({ units, fixed, candidates }: Choices, of: (layer: Linear, stored: Stored) => number): Bounds {
+    const rest = sum(fixed, ([layer, kept]) => of(layer, kept));
+    const costs = units.map((unit) => candidates.map((candidate) => sum(unit, (layer) => of(layer, candidate))));
+    return { smallest: rest + sum(costs, (each) => Math.min(...each)), largest: rest + sum(costs, (each) => Math.max(...each)) };
+}
+
+function bitsFindings(limit: Place, choices: Choices, scale: number): Finding[] {
+    const weights = sum([...choices.units.flat(), ...choices.fixed.map(([layer]) => layer)], ({ outputs, inputs }) => outputs * inputs);
+    const { smallest, largest } = bounds(choices, ({ outputs, inputs }, { format, groupSize }) => Math.round(bitsPerWeight(format, groupSize, outputs, inputs, 8 * scale) * outputs * inputs));
+    const [least, most] = [decimals(smallest / weights, 3), decimals(largest / weights, 3)];
+    if (typeof limit.value !== 'number') return [];
+    if (limit.value < smallest / weights) {
+        const asked = String(Number(limit.value.toPrecision(6)));
+        const message = smallest === largest
+            ? l10n.t('no choice of candidates needs only {0} bits per weight; the smallest needs {1}', asked, least)
+            : l10n.t('no choice of candidates needs only {0} bits per weight; the smallest needs {1}, the largest {2}', asked, least, most);
+        return [errorAt('budget-unreachable', limit, message)];
+    }
+    if (limit.value < largest / weights) return [];
+    return [idle(limit, smallest === largest
+        ? l10n.t('every choice of candidates keeps the budget: all need {0} bits per weight', least)
+        : l10n.t('every choice of candidates keeps the budget: the smallest needs {0} bits per weight, the largest {1}', least, most))];
 }
 
 const thousands = new Intl.NumberFormat('en-US');
 
-function sizeSentence(limit: Place, smallest: Smallest, original: number, scale: number): string | undefined {
+function sizeFindings(limit: Place, choices: Choices, original: number, scale: number): Finding[] {
     const asked = parseSize(limit.text);
-    const bytes = original + cost(smallest, ({ outputs, inputs, bytes: before }, { format, groupSize }) => storedBytes(format, groupSize, outputs, inputs, scale) - before);
-    return asked === undefined || asked >= bytes ? undefined : `${limit.text}; the smallest needs ${thousands.format(bytes)} bytes`;
+    const added = bounds(choices, ({ outputs, inputs, bytes: before }, { format, groupSize }) => storedBytes(format, groupSize, outputs, inputs, scale) - before);
+    const { smallest, largest } = { smallest: original + added.smallest, largest: original + added.largest };
+    const [least, most] = [thousands.format(smallest), thousands.format(largest)];
+    if (asked === undefined) return [];
+    if (asked < smallest) {
+        const message = smallest === largest
+            ? l10n.t('no choice of candidates needs only {0}; the smallest needs {1} bytes', limit.text, least)
+            : l10n.t('no choice of candidates needs only {0}; the smallest needs {1} bytes, the largest {2}', limit.text, least, most);
+        return [errorAt('budget-unreachable', limit, message)];
+    }
+    if (asked < largest) return [];
+    return [idle(limit, smallest === largest
+        ? l10n.t('every choice of candidates keeps the budget: all need {0} bytes', least)
+        : l10n.t('every choice of candidates keeps the budget: the smallest needs {0} bytes, the largest {1}', least, most))];
 }
 
 const SIZE_UNITS: Readonly<Record<string, bigint>> = {
@@ -94,7 +136,7 @@ export function parseSize(text: string): number | undefined {
 }
 
 /** Scales are stored in the model's own dtype. */
-function scaleBytes(dtype: string): number {
+export function scaleBytes(dtype: string): number {
     return /64$/.test(dtype) ? 8 : /32$/.test(dtype) ? 4 : 2;
 }
 

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { usePlaces } from './layers';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
@@ -13,8 +14,8 @@ export function calibrationFindings(recipe: Recipe, wrong: WrongPlaces): Finding
 function ofUse(recipe: Recipe, place: Place): Finding[] {
     const use = readUse(recipe, place);
     if (!use) return [];
-    if (recipe.schema.methods[use.method]?.needs_calibration) return [missing(childNamed(place, 'method') ?? place, `${use.method} needs`)];
-    return use.format?.calibrated_inputs ? [missing(childNamed(place, 'scheme') ?? place, `${use.scheme} stores a scale of its inputs, which needs`)] : [];
+    if (recipe.schema.methods[use.method]?.needs_calibration) return [missing(childNamed(place, 'method') ?? place, l10n.t('{0} needs calibration data, and the recipe has none', use.method))];
+    return use.format?.calibrated_inputs ? [missing(childNamed(place, 'scheme') ?? place, l10n.t('{0} stores a scale of its inputs, which needs calibration data, and the recipe has none', use.scheme))] : [];
 }
 
 /** Of a budget whose noise is weighed, by what is written or by default. */
@@ -25,17 +26,19 @@ function ofObjective(recipe: Recipe, wrong: WrongPlaces): Finding[] {
     if (!limit || (isWritten(written) && !wrong.isRight(written))) return [];
     const objective = isWritten(written) ? written.value : objectiveByDefault(budget);
     if (objective !== 'importance') return [];
-    return [isWritten(written) ? missing(written, OBJECTIVE, ['noise']) : missing(limit, OBJECTIVE)];
+    return [isWritten(written) ? missing(written, needed(), ['noise']) : missing(limit, needed())];
 }
 
-const OBJECTIVE = 'the objective importance needs';
+function needed(): string {
+    return l10n.t('the objective importance needs calibration data, and the recipe has none');
+}
 
 function objectiveByDefault(budget: Place | undefined): unknown {
     return budget?.shape?.properties?.objective?.default;
 }
 
-function missing(place: Place, what: string, replacements: readonly string[] = []): Finding {
-    return errorAt('calibration-missing', place, `${what} calibration data, and the recipe has none`, replacements);
+function missing(place: Place, message: string, replacements: readonly string[] = []): Finding {
+    return errorAt('calibration-missing', place, message, replacements);
 }
 
 /** A key without a value counts as absent. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { spanOf, type Finding, type WrongPlaces } from './finding';
 import { placeAt, type Place, type Recipe } from './recipe';
 import { identityOf } from './uses';
@@ -19,7 +20,7 @@ function duplicate(recipe: Recipe, place: Place, same: Place): Finding {
     const [number, first] = [place, same].map(({ path }) => Number(path.at(-1)) + 1);
     return {
         code: 'duplicate-candidate', severity: 'warning', span: spanOf(recipe, place), path: place.path, removable: place,
-        message: `candidate ${number} is the same as candidate ${first}`,
-        related: { span: spanOf(recipe, same), message: `candidate ${first}` },
+        message: l10n.t('candidate {0} is the same as candidate {1}', number!, first!),
+        related: [{ span: spanOf(recipe, same), message: l10n.t('candidate {0}', first!) }],
     };
 }

@@ -1,6 +1,6 @@
+import * as l10n from '@vscode/l10n';
 import type { Decisions } from './decisions';
-import type { Finding } from './finding';
-import { spanOf } from './finding';
+import { spanOf, type Finding, type Related } from './finding';
 import type { Recipe } from './recipe';
 import { fusedLayers, type Unit } from './units';
 import type { Use } from './uses';
@@ -19,8 +19,7 @@ export function fusedFindings(recipe: Recipe, decisions: Decisions): Finding[] {
     }
     return [...torn.values()].flatMap(({ rule, sets }): Finding[] => {
         const place = decisions.placeOf(rule);
-        const message = sentence(sets);
-        return place ? [{ code: 'fused-layers', severity: 'warning', span: spanOf(recipe, place), message }] : [];
+        return place ? [{ code: 'fused-layers', severity: 'warning', span: spanOf(recipe, place), message: sentence(sets), related: others(recipe, decisions, rule, sets) }] : [];
     });
 }
 
@@ -47,6 +46,17 @@ function storedAs(use: Use | null | undefined): string {
     return use ? `${use.scheme} ${String(use.groupSize)} ${use.ordersGroups}` : '';
 }
 
+/** Where else it is said what the layers become. */
+function others(recipe: Recipe, decisions: Decisions, rule: number, sets: readonly Unit[]): Related[] {
+    const deciders = new Set(sets.flat().map((member) => decisions.ruleOf(member) ?? 'default'));
+    deciders.delete(rule);
+    return [...deciders].flatMap((decider): Related[] => {
+        const place = decisions.placeOf(decider);
+        if (decider === 'default' && decisions.hasBudget) return [];
+        return place ? [{ span: spanOf(recipe, place), message: decider === 'default' ? l10n.t('the default') : l10n.t('rule {0}', decider + 1) }] : [];
+    });
+}
+
 function kindOf({ name }: Unit[number]): string {
     return name.slice(name.lastIndexOf('.') + 1);
 }
@@ -54,7 +64,9 @@ function kindOf({ name }: Unit[number]): string {
 function sentence(sets: readonly Unit[]): string {
     const [first = []] = sets;
     const kinds = first.map(kindOf);
-    const names = `${kinds.slice(0, -1).join(', ')} and ${kinds.at(-1)}`;
-    const more = sets.length > 1 ? ` (and ${sets.length - 1} more)` : '';
-    return `${names} of block ${first[0]?.block}${more} get different schemes; vLLM and SGLang need one for all of them`;
+    const names = l10n.t('{0} and {1}', kinds.slice(0, -1).join(', '), kinds.at(-1) ?? '');
+    const block = String(first[0]?.block);
+    return sets.length > 1
+        ? l10n.t('{0} of block {1} (and {2} more) get different schemes; vLLM and SGLang need one for all of them', names, block, sets.length - 1)
+        : l10n.t('{0} of block {1} get different schemes; vLLM and SGLang need one for all of them', names, block);
 }

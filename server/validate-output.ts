@@ -1,11 +1,10 @@
+import * as l10n from '@vscode/l10n';
 import type { Linear } from '../protocol/checkpoint';
 import type { Decisions } from './decisions';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { rulePlaces, usePlaces } from './layers';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
 import { neededOutputs, outputFormat, readUse } from './uses';
-
-const HOLDS = 'which has integer weights of 2, 3, 4 or 8 bits and inputs as they are';
 
 /** Schemes that the output's format does not have, and values of arguments that take another format: as far as the recipe alone tells. */
 export function unstorableFindings(recipe: Recipe, wrong: WrongPlaces): Finding[] {
@@ -15,11 +14,12 @@ export function unstorableFindings(recipe: Recipe, wrong: WrongPlaces): Finding[
         const use = wrong.isWhollyRight(place) ? readUse(recipe, place) : undefined;
         if (!use) return [];
         const refused = use.format && !use.format.outputs.includes(output);
-        const findings = refused ? [errorAt('output-format', schemePlace(place), `${use.scheme} cannot be stored in GPTQ's format, ${HOLDS}`)] : [];
+        const findings = refused ? [errorAt('output-format', schemePlace(place), l10n.t('{0} cannot be stored in GPTQ\'s format, which has integer weights of 2, 3, 4 or 8 bits and inputs as they are', use.scheme))] : [];
         const misplaced = place.children.flatMap((child): Finding[] => {
             const needed = neededOutputs(child);
             if (!needed || needed.includes(output)) return [];
-            const message = `${child.key?.name} "${child.text}" needs the output format ${needed.join(' or ')}, and this recipe's is ${output}`;
+            const formats = needed.reduce((before, format) => l10n.t('{0} or {1}', before, format));
+            const message = l10n.t('{0} "{1}" needs the output format {2}, and this recipe\'s is {3}', child.key?.name ?? '', child.text, formats, output);
             return [errorAt('argument-format', child, message, [String(child.slot?.default)])];
         });
         return [...findings, ...misplaced];
@@ -41,14 +41,14 @@ export function unstorableLayerFindings(recipe: Recipe, decisions: Decisions, wr
         if (!place || !use?.format?.outputs.includes(output)) return [];
         const bits = use.format.num_bits;
         const layer = layers.find((linear) => layerRefusal(linear, bits) !== undefined);
-        return layer ? [errorAt('output-format', schemePlace(place), `${layer.name} cannot be stored in GPTQ's format: ${layerRefusal(layer, bits)}`)] : [];
+        return layer ? [errorAt('output-format', schemePlace(place), l10n.t('{0} cannot be stored in GPTQ\'s format: {1}', layer.name, layerRefusal(layer, bits) ?? ''))] : [];
     });
 }
 
 function layerRefusal({ inputs, outputs }: Linear, bits: number): string | undefined {
-    if (inputs % 32 !== 0) return `GPTQ packs 32 inputs at a time, and 32 does not divide the layer's ${inputs}`;
+    if (inputs % 32 !== 0) return l10n.t('GPTQ packs 32 inputs at a time, and 32 does not divide the layer\'s {0}', inputs);
     if ((outputs * bits) % 32 === 0) return undefined;
-    return `GPTQ packs the zero points of all outputs into whole 32-bit words, and ${outputs} of ${bits} bits are none`;
+    return l10n.t('GPTQ packs the zero points of all outputs into whole 32-bit words, and {0} of {1} bits are none', outputs, bits);
 }
 
 /** undefined: what is written is wrong. */

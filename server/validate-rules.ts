@@ -1,18 +1,19 @@
 import * as path from 'node:path';
+import * as l10n from '@vscode/l10n';
 import type { CheckpointHeader } from '../protocol/checkpoint';
 import type { Decisions } from './decisions';
 import { modelPlace } from './facts';
 import { spanOf, type Finding, type WrongPlaces } from './finding';
 import { matchingLayers, nearestPattern, patternPlaces, rulePlaces } from './layers';
-import { childNamed, type Place, type Recipe } from './recipe';
+import { childNamed, type Place, type Recipe, type Span } from './recipe';
 
-/** Patterns that match no layer, and rules that never decide because rules before them name all of their layers. */
+/** Patterns that match no layer, and what never decides because all of its layers are named before it. */
 export function ruleFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPlaces): Finding[] {
     const rules = rulePlaces(recipe);
     const isRight = (place: Place): boolean => place.text !== '' && wrong.isRight(place);
     return [
         ...rules.flatMap(patternPlaces).filter(isRight).flatMap((place) => unmatched(recipe, header, place)),
-        ...shadowed(recipe, header, rules.map((rule) => patternPlaces(rule).filter(isRight))),
+        ...repeated(recipe, header, rules.map((rule) => patternPlaces(rule).filter(isRight))),
     ];
 }
 
@@ -20,20 +21,34 @@ function unmatched(recipe: Recipe, header: CheckpointHeader, place: Place): Find
     if (matchingLayers(header, place.text).length > 0) return [];
     const near = nearestPattern(header, place.text);
     const model = path.basename(modelPlace(recipe)?.text ?? '');
-    const message = `"${place.text}" matches no layer of ${model}` + (near === undefined ? '' : `; did you mean "${near}"?`);
+    const message = near === undefined
+        ? l10n.t('"{0}" matches no layer of {1}', place.text, model)
+        : l10n.t('"{0}" matches no layer of {1}; did you mean "{2}"?', place.text, model, near);
     return [{ code: 'no-layer-matches', severity: 'warning', span: place.span, message, replacements: near === undefined ? [] : [near] }];
 }
 
-/** patterns: of each rule, those that are right. */
-function shadowed(recipe: Recipe, header: CheckpointHeader, patterns: readonly (readonly Place[])[]): Finding[] {
-    const deciders = new Map<string, number>();
-    return patterns.flatMap((places, index): Finding[] => {
-        const names = places.flatMap(({ text }) => matchingLayers(header, text).map(({ name }) => name));
-        const isUseful = names.some((name) => !deciders.has(name));
-        const before = new Set(names.map((name) => deciders.get(name) ?? index));
-        for (const name of names) if (!deciders.has(name)) deciders.set(name, index);
-        return isUseful || names.length === 0 ? [] : [finding(recipe, index, [...before].sort((a, b) => a - b))];
+/** Rules, and patterns of a list, all of whose layers are named by what stands before them. `patterns`: of each rule, those that are right. */
+function repeated(recipe: Recipe, header: CheckpointHeader, patterns: readonly (readonly Place[])[]): Finding[] {
+    /** Layer → the pattern that names it first, and its rule. */
+    const named = new Map<string, { readonly place: Place; readonly rule: number }>();
+    return patterns.flatMap((places, rule): Finding[] => {
+        const layersOf = places.map(({ text }) => matchingLayers(header, text).map(({ name }) => name));
+        const all = layersOf.flat();
+        if (all.length > 0 && all.every((name) => named.has(name))) return [shadowed(recipe, rule, all.map((name) => named.get(name)!.rule))];
+        return places.flatMap((place, index): Finding[] => {
+            const names = layersOf[index]!;
+            const isRepeated = places.length > 1 && names.length > 0 && names.every((name) => named.has(name));
+            const before = isRepeated ? [...new Set(names.map((name) => named.get(name)!.place))] : [];
+            for (const name of names) if (!named.has(name)) named.set(name, { place, rule });
+            return isRepeated ? [twice(place, before)] : [];
+        });
     });
+}
+
+function twice(place: Place, before: readonly Place[]): Finding {
+    const message = l10n.t('every layer that "{0}" matches is named before it', place.text);
+    const related = before.map(({ span, text }) => ({ span, message: text }));
+    return { code: 'layers-repeated', severity: 'warning', span: place.span, message, path: place.path, related, removable: place };
 }
 
 /** Default and rules that keep every layer, without a budget that could choose otherwise. */
@@ -44,15 +59,19 @@ export function nothingFindings(recipe: Recipe, decisions: Decisions): Finding[]
     const place = decisions.placeOf('default');
     const isKept = deciders.length > 0 && deciders.every((decider) => decisions.useOf(decider) === null);
     if (!isKept || !section || !place || !decisions.isWhollyRight(section) || (budget && budget.kind !== 'nothing')) return [];
-    const message = 'nothing would be quantized: the default and the rules keep every layer';
+    const message = l10n.t('nothing would be quantized: the default and the rules keep every layer');
     return [{ code: 'nothing-to-quantize', severity: 'warning', span: spanOf(recipe, place), message }];
 }
 
-function finding(recipe: Recipe, index: number, before: readonly number[]): Finding {
-    const [rule, first] = [rulePlaces(recipe)[index], rulePlaces(recipe)[before[0]!]].map((place) => childNamed(place, 'layers')!);
-    const numbers = before.map((one) => String(one + 1));
+/** before: of each of its layers the rule that comes first. */
+function shadowed(recipe: Recipe, index: number, before: readonly number[]): Finding {
+    const layersOf = (rule: number): Span => spanOf(recipe, childNamed(rulePlaces(recipe)[rule], 'layers')!);
+    const rules = [...new Set(before)].sort((a, b) => a - b);
+    const numbers = rules.map((rule) => String(rule + 1));
     const last = numbers.pop()!;
-    const subject = numbers.length === 0 ? `rule ${last} names` : `rules ${numbers.join(', ')} and ${last} name`;
-    const message = `${subject} every layer of this one before it`;
-    return { code: 'rule-shadowed', severity: 'warning', span: spanOf(recipe, rule!), message, related: { span: spanOf(recipe, first!), message: `rule ${before[0]! + 1}` } };
+    const message = numbers.length === 0
+        ? l10n.t('rule {0} names every layer of this one before it', last)
+        : l10n.t('rules {0} and {1} name every layer of this one before it', numbers.join(', '), last);
+    const related = rules.map((rule) => ({ span: layersOf(rule), message: l10n.t('rule {0}', rule + 1) }));
+    return { code: 'rule-shadowed', severity: 'warning', span: layersOf(index), message, related };
 }

@@ -1,12 +1,21 @@
+import * as l10n from '@vscode/l10n';
 import type { Finding } from './finding';
 import { ownerSpan, spanOf } from './finding';
 import { suggestion } from './nearest';
 import { childNamed, type Place, type Recipe, type Span } from './recipe';
 import { discriminator, listedValues, type Alternative, type JsonSchema, type Kind, type Slot } from './schema';
 
-const KIND_NAMES: Readonly<Record<Kind, string>> = {
-    mapping: 'a mapping', list: 'a list', text: 'a string', integer: 'a whole number', number: 'a number', boolean: 'true or false', nothing: 'nothing',
-};
+function kindName(kind: Kind): string {
+    switch (kind) {
+        case 'mapping': return l10n.t('a mapping');
+        case 'list': return l10n.t('a list');
+        case 'text': return l10n.t('a string');
+        case 'integer': return l10n.t('a whole number');
+        case 'number': return l10n.t('a number');
+        case 'boolean': return l10n.t('true or false');
+        case 'nothing': return l10n.t('nothing');
+    }
+}
 
 /** What the schema alone says against a recipe. */
 export function schemaFindings(recipe: Recipe): Finding[] {
@@ -35,8 +44,8 @@ export function schemaFindings(recipe: Recipe): Finding[] {
                 code: 'duplicate-key',
                 severity: 'error',
                 span: second.key,
-                message: `"${second.key.name}" is written twice; the first one is in line ${line}`,
-                related: { span: first, message: 'the first one' },
+                message: l10n.t('"{0}" is written twice; the first one is in line {1}', second.key.name, line),
+                related: [{ span: first, message: l10n.t('the first one') }],
                 path: second.path,
                 removable: second,
             });
@@ -50,8 +59,11 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         }
         const properties = place.shape.properties ?? {};
         for (const child of place.children) {
-            if (Object.hasOwn(properties, child.key?.name ?? '')) checkPlace(child);
-            else findings.push(unknownKey(child, Object.keys(properties)));
+            const name = child.key?.name ?? '';
+            if (Object.hasOwn(properties, name)) {
+                checkPlace(child);
+                findings.push(...deprecated(child, properties[name]!));
+            } else findings.push(unknownKey(child, Object.keys(properties)));
         }
         for (const key of place.shape.required ?? []) if (!childNamed(place, key)) findings.push(missingKey(recipe, place, key));
         const exactlyOne = place.shape['x-exactly-one'] ?? [];
@@ -64,8 +76,8 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         const [first, ...others] = place.children.filter(({ key }) => names.includes(key?.name ?? ''));
         for (const other of others) {
             if (!first?.key || !other.key) continue;
-            const message = `"${other.key.name}" and "${first.key.name}" exclude each other; only one of ${names.join(', ')} can be written`;
-            const related = { span: first.key, message: 'the first one' };
+            const message = l10n.t('"{0}" and "{1}" exclude each other; only one of {2} can be written', other.key.name, first.key.name, names.join(', '));
+            const related = [{ span: first.key, message: l10n.t('the first one') }];
             findings.push({ code: 'exclusive-keys', severity: 'error', span: other.key, message, related, path: other.path, removable: other });
         }
     }
@@ -76,17 +88,17 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         if (property === undefined) return;
         const written = childNamed(place, property);
         if (!written) findings.push(missingKey(recipe, place, property));
-        else if (written.kind !== 'text') findings.push(error(recipe, 'wrong-type', written, `expected a string, found ${found(written)}`));
+        else if (written.kind !== 'text') findings.push(error(recipe, 'wrong-type', written, l10n.t('expected {0}, found {1}', kindName('text'), found(written))));
         else findings.push(unknownValue(recipe, written, alternatives.map(({ schema }) => String(schema.properties?.[property]?.const))));
     }
 
     function checkList(place: Place, alternatives: readonly Alternative[]): void {
-        if (place.children.length < (alternatives[0]?.schema.minItems ?? 0)) findings.push(error(recipe, 'out-of-range', place, 'must not be empty'));
+        if (place.children.length < (alternatives[0]?.schema.minItems ?? 0)) findings.push(error(recipe, 'out-of-range', place, l10n.t('must not be empty')));
         place.children.forEach(checkPlace);
     }
 
     function wrongType(place: Place, slot: Slot): Finding {
-        const finding = error(recipe, 'wrong-type', place, `expected ${expected(slot)}, found ${found(place)}`);
+        const finding = error(recipe, 'wrong-type', place, l10n.t('expected {0}, found {1}', expected(slot), found(place)));
         const isNumber = slot.alternatives.some(({ kind }) => kind === 'number' || kind === 'integer') && place.kind === 'text' && NUMBER.test(place.text);
         return isNumber ? { ...finding, unquoted: place.text } : finding;
     }
@@ -119,11 +131,11 @@ function isSpecial({ kind, value }: Place): boolean {
 
 function expected(slot: Slot): string {
     const kinds = [...new Set(slot.alternatives.map(({ kind }) => kind))].filter((kind) => kind !== 'nothing');
-    return kinds.map((kind) => KIND_NAMES[kind]).join(' or ');
+    return oneOf(kinds.map(kindName));
 }
 
 function found(place: Place): string {
-    return place.kind === 'boolean' || isSpecial(place) ? place.text : KIND_NAMES[place.kind];
+    return place.kind === 'boolean' || isSpecial(place) ? place.text : kindName(place.kind);
 }
 
 function fits(recipe: Recipe, place: Place, schema: JsonSchema): boolean {
@@ -134,13 +146,13 @@ function fits(recipe: Recipe, place: Place, schema: JsonSchema): boolean {
 }
 
 function outOfRange({ value, text }: Place, schema: JsonSchema): string | undefined {
-    if (typeof value === 'string' && value.length < (schema.minLength ?? 0)) return 'must not be empty';
+    if (typeof value === 'string' && value.length < (schema.minLength ?? 0)) return l10n.t('must not be empty');
     if (typeof value !== 'number') return undefined;
     const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
-    if (minimum !== undefined && value < minimum) return `${text} is below the minimum of ${minimum}`;
-    if (maximum !== undefined && value > maximum) return `${text} is above the maximum of ${maximum}`;
-    if (exclusiveMinimum !== undefined && !(value > exclusiveMinimum)) return `${text} must be above ${exclusiveMinimum}`;
-    if (exclusiveMaximum !== undefined && !(value < exclusiveMaximum)) return `${text} must be below ${exclusiveMaximum}`;
+    if (minimum !== undefined && value < minimum) return l10n.t('{0} is below the minimum of {1}', text, minimum);
+    if (maximum !== undefined && value > maximum) return l10n.t('{0} is above the maximum of {1}', text, maximum);
+    if (exclusiveMinimum !== undefined && !(value > exclusiveMinimum)) return l10n.t('{0} must be above {1}', text, exclusiveMinimum);
+    if (exclusiveMaximum !== undefined && !(value < exclusiveMaximum)) return l10n.t('{0} must be below {1}', text, exclusiveMaximum);
     return undefined;
 }
 
@@ -149,8 +161,8 @@ function error(recipe: Recipe, code: Finding['code'], place: Place, message: str
 }
 
 function unknownValue(recipe: Recipe, place: Place, names: readonly string[], examples: readonly string[] = []): Finding {
-    const unknown = (hint: string): Finding => error(recipe, 'unknown-value', place, `unknown value "${place.text}"; ${hint}`);
-    if (names.length === 0) return unknown(`write for example ${examples.join(' or ')}`);
+    const unknown = (hint: string): Finding => error(recipe, 'unknown-value', place, l10n.t('unknown value "{0}"; {1}', place.text, hint));
+    if (names.length === 0) return unknown(l10n.t('write for example {0}', oneOf(examples)));
     const { hint, near, names: offered } = suggestion(place.text, names);
     return { ...unknown(hint), replacements: near === undefined ? offered.slice(0, 3) : [near] };
 }
@@ -158,18 +170,30 @@ function unknownValue(recipe: Recipe, place: Place, names: readonly string[], ex
 function unknownKey(place: Place, names: readonly string[]): Finding {
     const key = place.key ?? { ...place.span, name: '' };
     const { hint, near } = suggestion(key.name, names);
-    const message = `unknown key "${key.name}"; ${hint}`;
+    const message = l10n.t('unknown key "{0}"; {1}', key.name, hint);
     return { code: 'unknown-key', severity: 'error', span: key, message, path: place.path, replacements: near === undefined ? [] : [near], removable: place };
 }
 
 function missingKey(recipe: Recipe, owner: Place, key: string): Finding {
     const missing = { owner, keys: [key] };
-    return { code: 'missing-key', severity: 'error', span: markOf(recipe, owner), message: `missing key "${key}"`, path: [...owner.path, key], missing };
+    return { code: 'missing-key', severity: 'error', span: markOf(recipe, owner), message: l10n.t('missing key "{0}"', key), path: [...owner.path, key], missing };
 }
 
 function missingAlternative(recipe: Recipe, owner: Place, keys: readonly string[]): Finding {
-    const message = `missing key: one of ${keys.join(', ')}`;
+    const message = l10n.t('missing key: one of {0}', keys.join(', '));
     return { code: 'missing-key', severity: 'error', span: markOf(recipe, owner), message, path: owner.path, missing: { owner, keys } };
+}
+
+/** A key that still works and will not for ever; its value is checked and used like any other. */
+function deprecated({ key }: Place, schema: JsonSchema): Finding[] {
+    if (!schema.deprecated || !key) return [];
+    const better = schema['x-replaced-by'];
+    const message = better === undefined ? l10n.t('"{0}" is deprecated', key.name) : l10n.t('"{0}" is deprecated; write "{1}"', key.name, better);
+    return [{ code: 'deprecated-key', severity: 'warning', span: key, message, replacements: better === undefined ? [] : [better] }];
+}
+
+function oneOf(texts: readonly string[]): string {
+    return texts.length === 0 ? '' : texts.reduce((before, text) => l10n.t('{0} or {1}', before, text));
 }
 
 /** What is marked when a mapping lacks something: its key, or its first one in a list. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { Linear } from '../protocol/checkpoint';
 import type { Decisions } from './decisions';
 import { errorAt, spanOf, type Finding, type WrongPlaces } from './finding';
@@ -19,8 +20,8 @@ export function groupSizeFindings(recipe: Recipe, decisions: Decisions, wrong: W
         const layer = size ? layers.find(({ inputs }) => inputs % size !== 0) : undefined;
         if (!use || !layer) return [];
         const sizes = use.format?.regroupable ? fittingSizes(recipe, use.sizePlace, layers) : [];
-        const choice = sizes.length > 0 ? `; sizes that fit: ${sizes.join(', ')}` : '';
-        const message = `group size ${size} does not divide the input width ${layer.inputs} of ${layer.name}${choice}`;
+        const problem = l10n.t('group size {0} does not divide the input width {1} of {2}', size!, layer.inputs, layer.name);
+        const message = sizes.length > 0 ? l10n.t('{0}; sizes that fit: {1}', problem, sizes.join(', ')) : problem;
         const spellings = use.format?.regroupable ? sizeSpellings(recipe, use.sizePlace, sizes.toSorted((a, b) => Math.abs(a - size!) - Math.abs(b - size!))) : [];
         return [errorAt('group-size', use.sizePlace, message, spellings)];
     });
@@ -32,7 +33,7 @@ export function fixedGroupFindings(recipe: Recipe): Finding[] {
         const size = childNamed(place, 'group_size');
         const scheme = childNamed(place, 'scheme');
         if (!place.shape || !size || size.kind === 'nothing' || recipe.schema.schemes[scheme?.text ?? '']?.regroupable !== false) return [];
-        const message = `${scheme?.text} has no group size to choose: remove group_size`;
+        const message = l10n.t('{0} has no group size to choose: remove group_size', scheme?.text ?? '');
         return [{ code: 'unknown-value', severity: 'error', span: spanOf(recipe, size), message, path: size.path, removable: size }];
     });
 }

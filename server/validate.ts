@@ -5,20 +5,28 @@ import type { Recipe } from './recipe';
 import { soundPart } from './sound';
 import { calibrationFindings } from './validate-calibration';
 import { candidateFindings } from './validate-candidates';
+import { withMethods } from './validate-methods';
 import { unstorableFindings } from './validate-output';
 import { worldFindings } from './validate-world';
 import { schemaFindings } from './validate-schema';
+import { withSecrets } from './validate-secrets';
 import { fixedGroupFindings } from './validate-sizes';
 
 /** Everything that docs/diagnostics.md knows about a recipe, as far as its text can be read and the facts go, in document order. */
 export function validate(recipe: Recipe, facts: Facts): Finding[] {
     const sound = soundPart(recipe);
-    const schema = [...schemaFindings(sound.recipe), ...fixedGroupFindings(sound.recipe)];
+    const schema = [...withMethods(sound.recipe, schemaFindings(sound.recipe)), ...fixedGroupFindings(sound.recipe)];
     const wrong = new WrongPlaces(schema);
     const own = [candidateFindings, unstorableFindings, calibrationFindings].flatMap((find) => find(sound.recipe, wrong));
     const world = [...own, ...worldFindings(sound.recipe, facts, wrong)];
     const syntax = sound.faults.map(({ span, message }): Finding => ({ code: 'yaml-syntax', severity: 'error', span, message }));
-    return distinct([...syntax, ...[...schema, ...world].filter((finding) => isCertain(finding, sound))]).sort((a, b) => a.span.start - b.span.start);
+    const certain = [...schema, ...world].filter((finding) => isCertain(finding, sound));
+    return distinct(withSecrets(recipe, [...syntax, ...certain]).map(onOneLine)).sort((a, b) => a.span.start - b.span.start);
+}
+
+/** Texts of the recipe may be longer than a line; lists of problems show one. */
+function onOneLine(finding: Finding): Finding {
+    return { ...finding, message: finding.message.replace(/[ \t]*[\r\n]+[ \t]*/g, ' ') };
 }
 
 /** What stands once and is used through aliases is wrong once. */

@@ -4,9 +4,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { checkpointFingerprint, type Family } from '../protocol/checkpoint';
 import type { FolderEntry } from './complete-values';
-import { namedPaths, NO_FACTS, type CheckpointFact, type Facts, type Running } from './facts';
+import { namedPaths, NO_FACTS, RUNS, type CheckpointFact, type Facts, type Running } from './facts';
 import type { Recipe } from './recipe';
-import { checkpointFact, fileFact, fileStamp, listFolder, readResult, Remembered } from './world';
+import { checkpointFact, diskFact, diskStamp, fileFact, fileStamp, listFolder, readResult, Remembered } from './world';
 
 /**
  * What the server knows of the disk. Questions are answered at once from memory; `refresh` looks again beside the typing path and says when
@@ -15,6 +15,7 @@ import { checkpointFact, fileFact, fileStamp, listFolder, readResult, Remembered
 export class Workspace {
     private readonly checkpoints: Remembered<CheckpointFact>;
     private readonly files = new Remembered(fileStamp, fileFact);
+    private readonly disks = new Remembered(diskStamp, diskFact);
     private readonly results = new Remembered(fileStamp, readResult);
     private resultPaths: Readonly<Record<string, string>> = {};
     private running: Readonly<Record<string, Running>> = {};
@@ -26,7 +27,12 @@ export class Workspace {
         families: Readonly<Record<string, Family>>,
         private readonly changed: (uri: string) => void,
     ) {
-        this.checkpoints = new Remembered(checkpointFingerprint, (folder) => checkpointFact(folder, families));
+        this.checkpoints = new Remembered(checkpointFingerprint, (folder) => checkpointFact(folder, families), STAMP_MS);
+    }
+
+    /** Something on the disk has changed. */
+    expire(): void {
+        this.checkpoints.expire();
     }
 
     setResults(results: Readonly<Record<string, string>>): void {
@@ -50,6 +56,8 @@ export class Workspace {
         return {
             checkpoints: known(checkpoints, (text) => this.checkpoints.get(resolve(folder, text))),
             files: known([...checkpoints, ...data, ...outputs], (text) => this.files.get(resolve(folder, text))),
+            disks: known([...outputs.slice(0, 1), RUNS], (text) => this.disks.get(resolve(folder, text))),
+            runs: resolve(folder, RUNS),
             result: result === undefined ? undefined : this.results.get(result),
             running: this.running[uri],
         };
@@ -81,6 +89,7 @@ export class Workspace {
         const news = await Promise.all([
             ...checkpoints.map((text) => this.checkpoints.refresh(resolve(folder, text))),
             ...[...checkpoints, ...data, ...outputs].map((text) => this.files.refresh(resolve(folder, text))),
+            ...[...outputs.slice(0, 1), RUNS].map((text) => this.disks.refresh(resolve(folder, text))),
             ...(result === undefined ? [] : [this.results.refresh(result)]),
         ]);
         return news.includes(true);
@@ -103,6 +112,9 @@ export class Workspace {
         return pathToFileURL(isFolder ? path.join(file, 'config.json') : file).href;
     }
 }
+
+/** Checkpoints do not change while somebody types; when files change the editor says so. */
+const STAMP_MS = 1000;
 
 /** A path of the recipe: `~` is the home folder, relative ones count from the recipe's folder. */
 function resolve(folder: string, written: string): string {

@@ -1,11 +1,13 @@
-import { access, constants, lstat, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { access, constants, lstat, open, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
 import * as path from 'node:path';
+import * as l10n from '@vscode/l10n';
 import { readCheckpoint, type Family } from '../protocol/checkpoint';
 import type { Result } from '../protocol/generated/result';
 import { RUN_FILES } from '../protocol/runs';
 import { CheckpointError, isRecord } from '../protocol/safetensors';
 import type { FolderEntry } from './complete-values';
-import type { CheckpointFact, FileFact, LastResult } from './facts';
+import { readFolderData } from './folder-data';
+import type { CheckpointFact, DiskFact, FileFact, LastResult } from './facts';
 
 /** Looks at the disk, one question at a time. Nothing here throws: what cannot be read is a fact too. */
 
@@ -13,14 +15,21 @@ import type { CheckpointFact, FileFact, LastResult } from './facts';
 const SEARCHED_BYTES = 1 << 20;
 const MAX_RESULT_BYTES = 256 << 20;
 const MAX_LISTED = 1000;
+/** Bytes that other processes may write before the disk is looked at again. */
+const DISK_STEP = 64 << 20;
+/** Files of which transformers makes a tokenizer, any one of them. */
+const TOKENIZERS: ReadonlySet<string> = new Set(['tokenizer.json', 'tokenizer_config.json', 'tokenizer.model', 'vocab.json', 'vocab.txt', 'spiece.model', 'tekken.json']);
 
 /** Remembers what a question was answered with, as long as the thing asked about has not changed. */
 export class Remembered<T> {
     private readonly known = new Map<string, { readonly stamp: string; readonly value: T }>();
+    private readonly looked = new Map<string, number>();
 
     constructor(
         private readonly stamp: (file: string) => Promise<string>,
         private readonly read: (file: string) => Promise<T>,
+        /** How many milliseconds a stamp is taken to be still true; of hundreds of files it takes longer to make than a keystroke. */
+        private readonly patience = 0,
     ) {}
 
     get(file: string): T | undefined {
@@ -29,14 +38,17 @@ export class Remembered<T> {
 
     /** Asks again if the stamp is another one; true: there is a new answer. */
     async refresh(file: string): Promise<boolean> {
+        if (performance.now() - (this.looked.get(file) ?? -Infinity) < this.patience) return false;
         const stamp = await this.stamp(file);
+        this.looked.set(file, performance.now());
         if (this.known.get(file)?.stamp === stamp) return false;
         this.known.set(file, { stamp, value: await this.read(file) });
         return true;
     }
 
-    forget(): void {
-        this.known.clear();
+    /** What is remembered may be another one by now. */
+    expire(): void {
+        this.looked.clear();
     }
 }
 
@@ -68,7 +80,11 @@ async function blocked(file: string): Promise<FileFact['blocked']> {
 
 export async function checkpointFact(folder: string, families: Readonly<Record<string, Family>>): Promise<CheckpointFact> {
     try {
-        return { state: 'read', header: await readCheckpoint(folder, families) };
+        const header = await readCheckpoint(folder, families);
+        const names = await readdir(folder);
+        const config: unknown = JSON.parse(await readFile(path.join(folder, 'config.json'), 'utf8'));
+        const width = isRecord(config) ? config.hidden_size : undefined;
+        return { state: 'read', header, hasTokenizer: names.some((name) => TOKENIZERS.has(name)), hiddenSize: typeof width === 'number' ? width : undefined };
     } catch (error) {
         if (error instanceof CheckpointError) return { state: 'refused', folder, code: error.code, message: error.message };
         const reason = error instanceof Error ? error.message : String(error);
@@ -80,8 +96,8 @@ export async function fileFact(file: string): Promise<FileFact> {
     try {
         const stats = await stat(file);
         const realPath = await realpath(file);
-        if (!stats.isFile()) return { kind: 'folder', realPath, text: undefined };
-        return { kind: 'file', realPath, text: await findText(file, stats.size) };
+        if (!stats.isFile()) return { kind: 'folder', realPath, text: undefined, data: await readFolderData(file) };
+        return { kind: 'file', realPath, bytes: stats.size, ...(await findText(file, stats.size)) };
     } catch {
         const dangling = await lstat(file).then(() => true, () => false);
         return { kind: 'missing', realPath: path.resolve(file), dangling, blocked: await blocked(file).catch(() => undefined), text: undefined };
@@ -89,7 +105,7 @@ export async function fileFact(file: string): Promise<FileFact> {
 }
 
 /** Whether there is a first text, as the engine would find it; undefined: not in the part that was read. */
-async function findText(file: string, size: number): Promise<FileFact['text']> {
+async function findText(file: string, size: number): Promise<Pick<FileFact, 'text' | 'fields'>> {
     const handle = await open(file, 'r');
     try {
         const buffer = Buffer.alloc(Math.min(size, SEARCHED_BYTES));
@@ -97,26 +113,46 @@ async function findText(file: string, size: number): Promise<FileFact['text']> {
         const text = buffer.toString('utf8').replace(/^\uFEFF/, '');
         const whole = size <= SEARCHED_BYTES;
         if (/\.(jsonl|ndjson)$/i.test(file)) return textOfLines(text.split('\n').slice(0, whole ? undefined : -1), whole);
-        return /\S/.test(text) ? 'some' : whole ? 'none' : undefined;
+        return { text: /\S/.test(text) ? 'some' : whole ? 'none' : undefined };
     } finally {
         await handle.close();
     }
 }
 
-function textOfLines(lines: readonly string[], whole: boolean): FileFact['text'] {
+function textOfLines(lines: readonly string[], whole: boolean): Pick<FileFact, 'text' | 'fields'> {
+    let fields: readonly string[] | undefined;
     for (const [index, line] of lines.entries()) {
         if (line.trim() === '') continue;
         let parsed: unknown;
         try {
             parsed = JSON.parse(line);
         } catch {
-            return { broken: `line ${index + 1} is not JSON` };
+            return { text: { broken: l10n.t('line {0} is not JSON', index + 1) } };
         }
         const text = isRecord(parsed) ? (parsed.text ?? '') : undefined;
-        if (typeof text !== 'string') return { broken: `line ${index + 1} has no string in "text"` };
-        if (text.trim() !== '') return 'some';
+        if (typeof text !== 'string') return { text: { broken: l10n.t('line {0} has no string in "text"', index + 1) } };
+        if (/\p{Surrogate}/u.test(text)) return { text: { broken: l10n.t('line {0} has half of a surrogate pair, which is no character', index + 1) } };
+        if (text.trim() !== '') return { text: 'some' };
+        if (isRecord(parsed)) fields ??= 'text' in parsed ? [] : Object.keys(parsed);
     }
-    return whole ? 'none' : undefined;
+    return whole ? { text: 'none', fields } : { text: undefined };
+}
+
+/** What is free of the disk on which a path is, or would be; undefined: the system does not say. */
+export async function diskFact(file: string): Promise<DiskFact | undefined> {
+    try {
+        const parent = await stat(file).then(() => file, () => existingParent(file));
+        const [{ dev }, { bavail, bsize }] = [await stat(parent), await statfs(parent)];
+        return { device: String(dev), free: bavail * bsize };
+    } catch {
+        return undefined;
+    }
+}
+
+/** Changes when so much has been written or freed that it could matter. */
+export async function diskStamp(file: string): Promise<string> {
+    const fact = await diskFact(file);
+    return fact ? `${fact.device} ${Math.floor(fact.free / DISK_STEP)}` : '';
 }
 
 /** The result of a run and the recipe that ran, from the run directory. */

@@ -6,6 +6,7 @@ Structure first (the schema), then files (the checkpoint's headers, the data, th
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,7 +20,8 @@ from quant_engine.advice import ADVICE
 from quant_engine.check_calibration import missing_calibration
 from quant_engine.check_files import FileCheck
 from quant_engine.check_output import unstorable
-from quant_engine.check_uses import fixed_groups, repeated_candidates
+from quant_engine.check_secrets import without_secrets, without_tokens
+from quant_engine.check_uses import fixed_groups, repeated_candidates, with_methods
 from quant_engine.errors import QuantError
 from quant_engine.overrides import apply_overrides, given
 from quant_engine.protocol import Diagnostic
@@ -98,11 +100,12 @@ def check(
     except YamlError as error:
         last = len(checked.text)
         places = [(Span(min(span.start, last), min(span.end, last)), message) for span, message in error.places]
-        checked.diagnostics = [_diagnostic(checked, shown, Finding("yaml-syntax", message, span)) for span, message in places]
+        findings = [Finding("yaml-syntax", without_tokens(checked.text, message), span) for span, message in places]
+        checked.diagnostics = [_diagnostic(checked, shown, finding) for finding in findings]
         return checked
     apply_overrides(source, list(overrides))
     structure = StructureCheck(recipe_schema(), source)
-    findings = list(structure.findings)
+    findings = with_methods(source.root, structure.findings)
     for key, finding in fixed_groups(source.root):
         structure.wrong.add(key)
         findings.append(finding)
@@ -117,8 +120,12 @@ def check(
             checked.recipe = Recipe.model_validate(plain(source.root))
         except pydantic.ValidationError as error:
             findings += [_guard(source, detail) for detail in error.errors()]
+    findings = without_secrets(source.text, source.root, findings)
     # What stands once and is used through aliases is wrong once.
-    findings = sorted(dict.fromkeys(findings), key=lambda finding: finding.span.start)
+    distinct: dict[tuple[str, Span, str], Finding] = {}
+    for finding in findings:
+        distinct.setdefault((finding.code, finding.span, finding.message), finding)
+    findings = sorted(distinct.values(), key=lambda finding: finding.span.start)
     checked.diagnostics = [_diagnostic(checked, shown, finding) for finding in findings]
     return checked
 
@@ -150,7 +157,8 @@ def _diagnostic(checked: Checked, shown: str | None, finding: Finding) -> Diagno
         end_line=end_line,
         end_column=end_column,
         severity=finding.severity,
-        message=finding.message + (f" (by {given(override)})" if override else ""),
+        # Texts of the recipe may be longer than a line; lists of problems show one.
+        message=re.sub(r"[ \t]*[\r\n]+[ \t]*", " ", finding.message) + (f" (by {given(override)})" if override else ""),
         code=finding.code,
         advice=finding.advice or ADVICE[finding.code],
     )

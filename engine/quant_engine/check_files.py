@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quant_engine import preflight
-from quant_engine.advice import of_missing_model, of_missing_path
+from quant_engine.advice import of_missing_model
 from quant_engine.assignment import Storage, fused_layers
+from quant_engine.check_budget import budget
+from quant_engine.check_data import check_data, short_data
 from quant_engine.check_dtypes import bfloat16_only
 from quant_engine.check_layers import LayerCheck
 from quant_engine.errors import QuantError
 from quant_engine.recipe import Budget, Calibration
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
-from quant_engine.texts import has_text
 from quant_engine.tokens import has_tokenizer
 from quant_engine.yaml_source import Key, Span
 
@@ -91,6 +92,7 @@ class FileCheck:
             return
         yield from self._tokenizer(checkpoint, *model)
         yield from self._sequence_lengths(checkpoint)
+        yield from self._short(checkpoint)
         yield from self._layers(checkpoint, model[0], None if ignore_output or output else runs)
 
     def _open(self, written: str, span: Span) -> Checkpoint:
@@ -125,24 +127,20 @@ class FileCheck:
         yield from bfloat16_only(self._values, checkpoint.dtype)
         fused = fused_layers(linears, checkpoint.architecture)
         yield from layers.fused(fused)
-        yield from layers.budget(Storage.of(checkpoint, linears), fused)
+        yield from budget(self._values, layers, Storage.of(checkpoint, linears), fused)
         if runs is not None:
             yield from self._disk(checkpoint, linears, layers, runs)
 
     def _data(self, key: Key) -> Iterator[Finding]:
         found = self._values.scalar(key, str)
-        if found is None:
-            return
-        written, span = found
-        path = target(self._folder, written)
-        if not _is(path.is_file):
-            yield Finding("data-missing", f'no file at "{written}"', span, advice=of_missing_path(written, path))
-            return
-        try:
-            if not has_text(path):
-                yield Finding("data-empty", f'"{written}" has no text', span)
-        except QuantError as error:
-            yield Finding(error.code, error.message.replace(str(path), written), span)
+        if found is not None and found[0]:
+            yield from check_data(*found, target(self._folder, found[0]))
+
+    def _short(self, checkpoint: Checkpoint) -> Iterator[Finding]:
+        for section in ("calibration", "evaluate"):
+            found = self._values.scalar((section, "data"), str)
+            if found is not None:
+                yield from short_data(self._values, section, target(self._folder, found[0]), longest_sequence(checkpoint))
 
     def _tokenizer(self, checkpoint: Checkpoint, written: str, span: Span) -> Iterator[Finding]:
         texts = any(self._values.is_written((section,)) for section in ("calibration", "evaluate"))

@@ -1,28 +1,23 @@
-"""A recipe against the checkpoint's linear layers: patterns that match nothing, group sizes that do not fit, budgets out of reach."""
+"""A recipe against the checkpoint's linear layers: patterns that match nothing, rules that never decide, group sizes that do not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quant_engine.assignment.storage import Storage, weights
-from quant_engine.assignment.units import Unit, stored_as, torn_messages, units_of
+from quant_engine.assignment.units import Unit, stored_as, torn_messages
 from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.formats.scheme import GROUP_SIZES, SCHEMES
 from quant_engine.nearest import nearest
 from quant_engine.output_format import layer_refusal
 from quant_engine.patterns import matches
-from quant_engine.recipe import LIMITS, parse_size
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
 from quant_engine.uses import Use
 from quant_engine.yaml_source import Key, Mapping, Scalar, Span
 
 if TYPE_CHECKING:
-    from quant_engine.assignment.tables import Cost
     from quant_engine.checkpoint import LinearInfo
 
 _WILDCARDS = set("*?[")
@@ -37,11 +32,12 @@ class LayerCheck:
 
     def __init__(self, values: RightValues, linears: list[LinearInfo], model: str) -> None:
         self._values = values
-        self._linears = linears
+        self.linears = linears
         self._blocks = [linear for linear in linears if linear.block is not None]
         self._model = Path(model).name
         self._has_budget = isinstance(values.node(_BUDGET), Mapping)
-        self._ruled: dict[str, int] = {}
+        self.ruled: dict[str, int] = {}
+        """Layer → index of the rule that decides about it."""
         self.assignment: dict[str, Use | None] = {}
         self.findings: list[Finding] = [*self._rules_and_default(), *self._nothing(), *self._experts(), *self._candidates()]
 
@@ -53,68 +49,43 @@ class LayerCheck:
             yield Finding("fused-layers", message, node.span if node else self._values.first_line, "warning")
 
     def _tearing_rule(self, members: Unit) -> int | None:
-        ruled = {member.name: self._ruled[member.name] for member in members if member.name in self._ruled}
+        ruled = {member.name: self.ruled[member.name] for member in members if member.name in self.ruled}
         if not ruled or any(name not in self.assignment for name in ruled):
             return None
         schemes = {stored_as(self.assignment[name]) for name in ruled}
         rest = [member.name for member in members if member.name not in ruled]
         if rest and self._has_budget:
             # Whether the budget happens to choose the rule's scheme is not known before the measurement.
-            possible = {stored_as(use) for use in self._offered()}
+            possible = {stored_as(use) for use in self.offered}
         else:
             possible = {stored_as(self.assignment[name]) for name in rest if name in self.assignment}
         certain = len(schemes) > 1 or bool(rest and possible and not schemes & possible)
         return min(ruled.values()) if certain else None
 
-    def budget(self, storage: Storage, fused: Sequence[Unit]) -> Iterator[Finding]:
-        """A budget below the smallest candidates, known from the shapes alone, should not cost a measurement first."""
-        values = self._values
-        keys = [(*_BUDGET, name) for name in LIMITS]
-        written = next((node for key in keys if (node := values.node(key)) is not None), None)
-        if written is None or values.is_wrong(("candidates",)):
-            return
-        if values.count(("candidates",)) == 0:
-            yield Finding("budget-unreachable", "a budget chooses among the candidates, and there are none", written.span)
-            return
-        uses = self._offered()
-        left = [linear for linear in self._blocks if linear.name not in self._ruled]
-        fixed = [(linear, self.assignment.get(linear.name, _UNKNOWN)) for linear in self._linears if linear.name in self._ruled]
-        if len(uses) < values.count(("candidates",)) or not left or any(use is _UNKNOWN for _, use in fixed):
-            return
-        smallest = _Smallest(units_of(left, fused), [(linear, use) for linear, use in fixed if isinstance(use, Use)], uses)
-        bits, size = values.scalar((*_BUDGET, "bits_per_weight"), float), values.scalar((*_BUDGET, "size"), str)
-        if bits:
-            least = smallest.cost(storage.bits) / smallest.weights
-            if Fraction(repr(bits[0])) < Fraction(smallest.cost(storage.bits), smallest.weights):
-                message = f"no choice of candidates needs only {bits[0]:g} bits per weight; the smallest needs {least:.3f}"
-                yield Finding("budget-unreachable", message, bits[1])
-        elif size:
-            needed = storage.tensor_bytes + smallest.cost(storage.added_bytes)
-            if parse_size(size[0]) < needed:
-                message = f"no choice of candidates needs only {size[0]}; the smallest needs {needed:,} bytes"
-                yield Finding("budget-unreachable", message, size[1])
-
-    def _offered(self) -> list[Use]:
+    @property
+    def offered(self) -> list[Use]:
         """The candidates that are right."""
         uses = [self._values.use(("candidates", index)) for index in range(self._values.count(("candidates",)))]
         return [use for use in uses if isinstance(use, Use)]
 
     def _rules_and_default(self) -> Iterator[Finding]:
-        left = list(self._linears)
+        left = list(self.linears)
         for index in range(self._values.count(_RULES)):
             key: Key = (*_RULES, index)
             patterns = [(text, span) for text, span in self._values.texts((*key, "layers")) if text]
-            names = [linear.name for linear in self._linears]
+            names = [linear.name for linear in self.linears]
             for pattern, span in patterns:
                 if not any(matches([pattern], name) for name in names):
                     yield Finding("no-layer-matches", no_match(pattern, names, self._model), span, "warning")
             texts = [pattern for pattern, _ in patterns]
             matched = [linear for linear in left if matches(texts, linear.name)]
             if not matched and (named := [name for name in names if matches(texts, name)]):
-                yield self._shadowed((*key, "layers"), {self._ruled[name] for name in named})
-            self._ruled.update({linear.name: index for linear in matched})
+                yield self._shadowed((*key, "layers"), {self.ruled[name] for name in named})
+            elif len(patterns) > 1:
+                yield from _repeated(patterns, names, set(self.ruled))
+            self.ruled.update({linear.name: index for linear in matched})
             yield from self._decide((*key, "use"), matched)
-            left = [linear for linear in left if linear.name not in self._ruled]
+            left = [linear for linear in left if linear.name not in self.ruled]
         yield from self._decide(("quantize", "default"), [linear for linear in left if linear.block is not None])
 
     def _shadowed(self, key: Key, before: set[int]) -> Finding:
@@ -127,7 +98,7 @@ class LayerCheck:
 
     def _nothing(self) -> Iterator[Finding]:
         """Default and rules that keep every layer, without a budget that could choose otherwise."""
-        decided = [linear for linear in self._linears if linear.block is not None or linear.name in self._ruled]
+        decided = [linear for linear in self.linears if linear.block is not None or linear.name in self.ruled]
         default = self._values.node(("quantize", "default"))
         kept = all(self.assignment.get(linear.name, _UNKNOWN) is None for linear in decided)
         right = self._values.is_wholly_right(("quantize",))
@@ -193,21 +164,13 @@ class LayerCheck:
         return node.span if node else self._values.first_line
 
 
-@dataclass(frozen=True)
-class _Smallest:
-    """Every unit at its smallest candidate, beside what rules quantize."""
-
-    units: Sequence[Unit]
-    fixed: Sequence[tuple[LinearInfo, Use]]
-    candidates: Sequence[Use]
-
-    def cost(self, cost: Cost) -> int:
-        chosen = sum(min(sum(cost(layer, use) for layer in unit) for use in self.candidates) for unit in self.units)
-        return chosen + sum(cost(layer, use) for layer, use in self.fixed)
-
-    @property
-    def weights(self) -> int:
-        return sum(weights(layer) for unit in self.units for layer in unit) + sum(weights(layer) for layer, _ in self.fixed)
+def _repeated(patterns: list[tuple[str, Span]], names: list[str], named: set[str]) -> Iterator[Finding]:
+    """Patterns of a rule all of whose layers are named by the rule's patterns before it, or by rules before (`named`)."""
+    for pattern, span in patterns:
+        matched = {name for name in names if matches([pattern], name)}
+        if matched and matched <= named:
+            yield Finding("layers-repeated", f'every layer that "{pattern}" matches is named before it', span, "warning")
+        named |= matched
 
 
 def no_match(pattern: str, names: list[str], model: str) -> str:

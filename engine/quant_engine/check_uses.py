@@ -1,14 +1,19 @@
-"""What the schema cannot say of ways to quantize: a group size beside a scheme that has its own, a candidate that is listed twice."""
+"""What the schema cannot say of ways to quantize: a method without that scheme, a group size beside a scheme that has its own, a candidate
+that is listed twice."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from quant_engine.formats.scheme import SCHEMES
+from quant_engine.methods import METHODS
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding
 from quant_engine.uses import Use
-from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar
+from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar, Span
+
+_SHORT = re.compile(r"([a-z0-9]+)-([a-z0-9_]+?)(?:-g[0-9]+|-channel)?")
 
 
 def fixed_groups(node: Node | None, key: Key = ()) -> Iterator[tuple[Key, Finding]]:
@@ -27,6 +32,32 @@ def fixed_groups(node: Node | None, key: Key = ()) -> Iterator[tuple[Key, Findin
             yield (*key, "group_size"), Finding("unknown-value", message, size.value.span, advice=advice)
     for entry in node.entries:
         yield from fixed_groups(entry.value, (*key, entry.key.text))
+
+
+def with_methods(root: Node | None, findings: list[Finding]) -> list[Finding]:
+    """The same findings; an unknown value that is a method with a scheme that others have says so."""
+    unfit = {finding.span: finding for finding in _misfits(root)}
+    return [unfit.get(finding.span, finding) if finding.code == "unknown-value" else finding for finding in findings]
+
+
+def _misfits(node: Node | None) -> Iterator[Finding]:
+    if isinstance(node, Listing):
+        for item in node.items:
+            yield from _misfits(item)
+    elif isinstance(node, Mapping):
+        method, scheme = node.get("method"), node.get("scheme")
+        if method and scheme and isinstance(method.value, Scalar) and isinstance(scheme.value, Scalar):
+            yield from _misfit(method.value.text, scheme.value.text, scheme.value.span)
+        for entry in node.entries:
+            yield from _misfits(entry.value)
+    elif isinstance(node, Scalar) and isinstance(node.value, str) and (short := _SHORT.fullmatch(node.text)):
+        yield from _misfit(short[1], short[2].upper(), node.span)
+
+
+def _misfit(method: str, scheme: str, span: Span) -> Iterator[Finding]:
+    if method in METHODS and scheme in SCHEMES and scheme not in METHODS[method].schemes:
+        others = ", ".join(other.name for other in METHODS.values() if scheme in other.schemes)
+        yield Finding("method-scheme", f"{method} has no scheme {scheme}; methods that have it: {others}", span)
 
 
 def repeated_candidates(values: RightValues) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ class Calibration(Section):
     """The text that shows the methods what the layers' inputs look like."""
 
     data: str = Field(
+        min_length=1,
         description=(
             "Text to calibrate on: a `.jsonl` file with a `text` field in each line, or a plain `.txt` file. Relative to the recipe."
         ),
@@ -173,6 +174,7 @@ class Evaluate(Section):
     """What is measured end to end: perplexity, KL divergence and the same-top-token rate on held-out text."""
 
     data: str = Field(
+        min_length=1,
         description="Held-out text (`.txt`, or `.jsonl` with a `text` field) that calibration never saw. Relative to the recipe.",
         json_schema_extra={"format": "path"},
     )
@@ -195,7 +197,9 @@ class Recipe(Section):
     """A quantization recipe."""
 
     model: str = Field(
-        description="Hugging Face checkpoint folder (safetensors only), relative to the recipe.", json_schema_extra={"format": "checkpoint"}
+        min_length=1,
+        description="Hugging Face checkpoint folder (safetensors only), relative to the recipe.",
+        json_schema_extra={"format": "checkpoint"},
     )
     calibration: Calibration | None = Field(
         default=None,
@@ -221,7 +225,9 @@ class Recipe(Section):
     quantize: Quantize = Field(description="Which layer is quantized how.")
     evaluate: Evaluate | None = Field(default=None, description="End-to-end quality on held-out text. Absent: not measured.")
     output: str = Field(
-        description="Folder for the quantized checkpoint, relative to the recipe; must not exist.", json_schema_extra={"format": "output"}
+        min_length=1,
+        description="Folder for the quantized checkpoint, relative to the recipe; must not exist.",
+        json_schema_extra={"format": "output"},
     )
     output_format: OutputFormat = Field(
         default=COMPRESSED,

@@ -143,7 +143,7 @@ class StructureCheck:
             message = f'"{second.key.text}" is written twice; the first one is in line {line}'
             self._add((*key, second.key.text), "duplicate-key", message, second.key.span)
         if "discriminator" in schema:
-            chosen = self._discriminated(node, schema["discriminator"], key, owner)
+            chosen = self._discriminated(node, schema, key, owner)
             if chosen is None:
                 return
             schema = chosen
@@ -152,6 +152,7 @@ class StructureCheck:
             name = entry.key.text
             if name in properties:
                 self._check(entry.value, properties[name], (*key, name), entry.key.span)
+                self._deprecated(name, properties[name], entry.key.span)
             elif schema.get("additionalProperties") is False:
                 self._add(
                     (*key, name),
@@ -168,6 +169,13 @@ class StructureCheck:
         for names in (exactly_one, *schema.get("x-at-most-one", [])):
             self._at_most_one(node, names, key)
 
+    def _deprecated(self, name: str, schema: dict[str, Any], span: Span) -> None:
+        """A key that still works and will not for ever; its value is checked and used like any other."""
+        if schema.get("deprecated"):
+            better = schema.get("x-replaced-by")
+            message = f'"{name}" is deprecated' + (f'; write "{better}"' if better else "")
+            self.findings.append(Finding("deprecated-key", message, span, "warning"))
+
     def _at_most_one(self, node: Mapping, names: list[str], key: Key) -> None:
         """Of keys that exclude each other every further one is marked."""
         written = [entry for entry in node.entries if entry.key.text in names]
@@ -177,9 +185,12 @@ class StructureCheck:
             self._add((*key, name), "exclusive-keys", message, entry.key.span)
 
     def _discriminated(
-        self, node: Mapping, discriminator: dict[str, Any], key: Key, owner: Span
+        self, node: Mapping, schema: dict[str, Any], key: Key, owner: Span
     ) -> dict[str, Any] | None:
-        name, mapping = discriminator["propertyName"], discriminator["mapping"]
+        name, mapping = schema["discriminator"]["propertyName"], schema["discriminator"]["mapping"]
+        # The mapping's names are sorted; the order of the schema is that of its alternatives.
+        references = [option.get("$ref") for option in schema.get("oneOf", [])]
+        mapping = dict(sorted(mapping.items(), key=lambda entry: references.index(entry[1])))
         entry = node.get(name)
         if entry is None:
             self._add((*key, name), "missing-key", f'missing key "{name}"', owner)

@@ -40,13 +40,23 @@ def _text_of(path: Path, number: int, line: str) -> str:
         value = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deeply"
-        raise QuantError(f'"{path}" line {number} is not JSON: {reason}', code="data-broken", advice=advice) from None
+        raise QuantError(f'"{path}" line {number} is not JSON', code="data-broken", advice=f"{advice} The reader said: {reason}.") from None
     text = value.get("text", "") if isinstance(value, dict) else None
     if not isinstance(text, str):
         raise QuantError(f'"{path}" line {number} has no string in "text"', code="data-broken", advice=advice)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise QuantError(f'"{path}" line {number} has half of a surrogate pair, which is no character', code="data-broken", advice=advice)
     return text
+
+
+def first_fields(path: Path) -> list[str]:
+    """The fields of the first line of a file of JSON lines; none where `text` is one of them, or of any other file. Raises OSError."""
+    if path.suffix.lower() not in (".jsonl", ".ndjson"):
+        return []
+    with path.open(encoding="utf-8-sig") as lines:
+        first = next((line for line in lines if line.strip()), "{}")
+    value = json.loads(first)
+    return [*value] if isinstance(value, dict) and "text" not in value else []
 
 
 def has_text(path: Path) -> bool:

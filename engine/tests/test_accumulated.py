@@ -4,11 +4,12 @@ result of a run with rounded inputs."""
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from quant_engine.checkpoint import Checkpoint
 from quant_engine.result import Result
@@ -37,11 +38,15 @@ def outputs(folder: Path, names: list[str], batches: list[Tensor]) -> dict[str, 
 
     model = AutoModelForCausalLM.from_pretrained(folder)
     found: dict[str, list[Tensor]] = {name: [] for name in names}
+
+    def keep(parts: list[Tensor], _: nn.Module, __: object, output: Tensor) -> None:
+        parts.append(output.flatten(0, 1))
+
     with torch.no_grad():
         # Compressed layers are decompressed by a first pass.
         model(batches[0])
         for name, parts in found.items():
-            model.get_submodule(name).register_forward_hook(lambda _, __, output, parts=parts: parts.append(output.flatten(0, 1)))
+            model.get_submodule(name).register_forward_hook(partial(keep, parts))
         for batch in batches:
             model(batch)
     return {name: torch.cat(parts).double() for name, parts in found.items()}

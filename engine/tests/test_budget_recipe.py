@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -113,9 +114,13 @@ def test_a_wrong_budget_is_one_precise_finding(workspace: Path, budget: str, exp
 def test_a_size_that_no_choice_reaches_is_known_from_the_headers_to_the_byte(workspace: Path) -> None:
     ((line, column, _, code, message),) = found(write(workspace, "{ size: 1 B }"))
     assert (line, column, code) == (6, 19, "budget-unreachable")
-    least = int(message.removeprefix("no choice of candidates needs only 1 B; the smallest needs ").removesuffix(" bytes").replace(",", ""))
+    match = re.fullmatch(r"no choice of candidates needs only 1 B; the smallest needs ([\d,]+) bytes, the largest ([\d,]+)", message)
+    assert match is not None
+    least, most = (int(number.replace(",", "")) for number in match.groups())
     assert found(write(workspace, f"{{ size: {least} B }}")) == []
     assert [one[3] for one in found(write(workspace, f"{{ size: {least - 1} B }}"))] == ["budget-unreachable"]
+    assert found(write(workspace, f"{{ size: {most - 1} B }}")) == []
+    assert [one[3] for one in found(write(workspace, f"{{ size: {most} B }}"))] == ["budget-idle"]
 
 
 def test_a_quality_that_no_candidate_reaches_fails_without_the_offer_to_continue(workspace: Path) -> None:

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 import tiny
+from quant_engine.advice import ADVICE
 from quant_engine.check import check
 from quant_engine.nearest import distance, nearest
+from quant_engine.structure import StructureCheck
+from quant_engine.yaml_source import Source
 from small_workspace import ENGINE, make_workspace, quant_engine
 
 CORPUS = ENGINE.parent / "test" / "corpus"
@@ -83,7 +86,8 @@ def test_a_wrong_override_points_into_the_text(workspace: Path) -> None:
 
 
 def test_group_size_names_the_layer_and_the_sizes_that_fit(workspace: Path) -> None:
-    recipe = "model: model\ncalibration: { data: calibration.jsonl }\nquantize: { default: rtn-w4a16 }\noutput: o\n"
+    data = "{ data: calibration.jsonl, samples: 4, sequence_length: 32 }"
+    recipe = f"model: model\ncalibration: {data}\nquantize: {{ default: rtn-w4a16 }}\noutput: o\n"
     (found,) = check(write(workspace, recipe)).diagnostics
     assert (found.code, found.line, found.column) == ("group-size", 3, 22)
     assert found.message == (
@@ -182,3 +186,31 @@ def test_four_bit_floats_of_a_float16_model_are_a_warning(tmp_path: Path) -> Non
     (found,) = [found for found in check(recipe).diagnostics if found.code == "bfloat16-only"]
     assert found.severity == "warning" and "dtype is float16" in found.message
     assert recipe.read_text().splitlines()[found.line - 1][found.column - 1 :].startswith("rtn-nvfp4,")
+
+
+def test_a_deprecated_key_is_a_warning_that_names_the_new_one_and_its_value_is_checked() -> None:
+    samples = {"type": "integer", "minimum": 1}
+    old = {**samples, "deprecated": True, "x-replaced-by": "samples"}
+    schema = {"type": "object", "properties": {"samples": samples, "sequences": old, "order": {"type": "string", "deprecated": True}}}
+    found = StructureCheck(schema, Source("sequences: 0\norder: any\n")).findings
+    assert [(one.code, one.severity, one.message) for one in found] == [
+        ("out-of-range", "error", "0 is below the minimum of 1"),
+        ("deprecated-key", "warning", '"sequences" is deprecated; write "samples"'),
+        ("deprecated-key", "warning", '"order" is deprecated'),
+    ]
+
+
+def test_no_finding_shows_a_secret(tmp_path: Path) -> None:
+    token = "hf_" + "x" * 34
+    text = f"model: {token}\napi_key: {token} # {token}\npassword: 'a b'\nquantize: {{ default: a b }}\noutput: out\n{token}: 1\n"
+    found = check(write(tmp_path, text)).diagnostics
+    assert [one.code for one in found].count("secret") == 5
+    assert not [one for one in found if token in one.message + one.advice or "a b" in one.message + one.advice]
+    broken = check(write(tmp_path, f"{text}{token}\n")).diagnostics
+    assert broken and not [one for one in broken if token in one.message + one.advice]
+
+
+def test_every_code_has_advice_and_a_section() -> None:
+    page = (ENGINE.parent / "docs" / "diagnostics.md").read_text()
+    for code in {one["code"] for case in CASES for one in [*case["diagnostics"], *case.get("editor", [])]}:
+        assert f"\n## {code}\n" in page and ADVICE[code], code

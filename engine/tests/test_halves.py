@@ -74,6 +74,7 @@ def test_small_ones_and_other_dtypes_are_left_to_torch(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_where_torch_has_a_way_nothing_changes(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(halves, "_has_units", lambda asked: asked == kind)
-    assert not halves._is_slow(*matrices(kind, (5000, 96), (64, 96)), 64)
-    other = next(one for one in KINDS if one != kind)
-    assert halves._is_slow(*matrices(other, (5000, 96), (64, 96)), 64)
+    X, W = matrices(kind, (5000, 96), (64, 96))
+    assert not halves._is_slow(X, W, 64)
+    X, W = matrices(next(one for one in KINDS if one != kind), (5000, 96), (64, 96))
+    assert halves._is_slow(X, W, 64)

@@ -31,7 +31,7 @@ export class RunDiagnostics implements vscode.Disposable {
         );
     }
 
-    /** What kept a run from starting, as far as the language server has not said it itself: it does not know how much room the disk has. */
+    /** What kept a run from starting, as far as the language server has not said it itself. */
     showFindings(recipe: vscode.Uri, findings: readonly Finding[]): void {
         const said = vscode.languages.getDiagnostics(recipe).filter(({ source }) => source !== this.source);
         const isSaid = ({ code, start }: RecipeProblem): boolean => said.some((other) => codeOf(other) === code && other.range.start.line === start.line);

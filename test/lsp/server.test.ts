@@ -30,7 +30,7 @@ describe('the language server over stdio', () => {
 
     before(() => {
         mkdirSync(path.join(folder, 'checkpoint'));
-        for (const file of ['config.json', 'model.safetensors']) cpSync(path.join(model, file), path.join(folder, 'checkpoint', file));
+        for (const file of ['config.json', 'model.safetensors', 'tokenizer_config.json']) cpSync(path.join(model, file), path.join(folder, 'checkpoint', file));
     });
     after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -154,15 +154,53 @@ describe('the language server over stdio', () => {
 });
 
 describe('the language server of another editor', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'qw-'));
+    const uri = pathToFileURL(path.join(folder, 'some.quant.yaml')).href;
+    const recipe = `model: ${model}\ncalibration: { data: ${data}, samples: 8, sequence_length: 64 }\nquantize:\n  default: awq-w8a8\n  rules:\n    - { layers: ["*.o_proj", lm_head, "*.o_proj"], use: none }\noutput: out\n`;
+    let server: Server;
+    after(() => rmSync(folder, { recursive: true, force: true }));
+    beforeEach(() => (server = new Server()));
+    afterEach(async () => {
+        assert.equal(await server.stop(), 0);
+        assert.equal(server.errors, '');
+    });
+
+    it('needs no more than the protocol: it diagnoses, follows edits, completes, hovers and fixes', async () => {
+        const { capabilities } = await server.initialize(null);
+        assert.equal(capabilities.textDocumentSync, 2);
+        await server.open(uri, recipe);
+        const found = await server.diagnostics(uri, (diagnostics) => diagnostics.length === 2);
+        assert.deepEqual(found.map(({ code, severity, tags, relatedInformation }) => [code, severity, tags, relatedInformation?.map(({ location }) => location.range.start)]), [
+            ['method-scheme', 1, undefined, undefined], ['layers-repeated', 2, [1], [{ line: 5, character: 17 }]],
+        ]);
+        const at = { line: 3, character: 13 };
+        const fixes = await server.request<CodeAction[]>('textDocument/codeAction', uri, { range: { start: at, end: at }, context: { diagnostics: [] } });
+        const edit = fixes.find(({ title }) => title === 'Change to gptq-w8a8')!.edit!.changes![uri]![0]!;
+        await server.notify('textDocument/didChange', { textDocument: { uri, version: 2 }, contentChanges: [{ range: edit.range, text: edit.newText }] });
+        assert.deepEqual((await server.diagnostics(uri, (_, version) => version === 2)).map(({ code }) => code), ['layers-repeated']);
+        const { items } = await server.request<CompletionList>('textDocument/completion', uri, { position: { line: 5, character: 18 } });
+        assert.ok(items.some(({ label }) => label === '*.mlp.down_proj'));
+        const { contents } = await server.request<Hover>('textDocument/hover', uri, { position: { line: 3, character: 15 } });
+        assert.match(JSON.stringify(contents), /GPTQ/);
+    });
+
+    it('speaks the language of the bundle that it is given, and English where it has no text', async () => {
+        const bundle = path.join(folder, 'bundle.l10n.de.json');
+        writeFileSync(bundle, JSON.stringify({ '{0} has no scheme {1}; methods that have it: {2}': '{0} hat kein Schema {1}; Methoden, die es haben: {2}' }));
+        await server.initialize({ l10nUri: pathToFileURL(bundle).href });
+        await server.open(uri, recipe);
+        const [scheme, repeated] = await server.diagnostics(uri, (diagnostics) => diagnostics.length === 2);
+        assert.match(JSON.stringify(scheme!.message), /^"awq hat kein Schema W8A8; Methoden, die es haben: gptq, smoothquant/);
+        assert.equal(repeated!.message, 'every layer that "*.o_proj" matches is named before it');
+    });
+
     it('finds its schema by itself and offers no lens whose command nobody has', async () => {
-        const server = new Server();
         const { capabilities } = await server.initialize(null);
         assert.equal(capabilities.codeLensProvider, undefined);
         const uri = 'untitled:plain';
         await server.open(uri, 'modle: x\n');
         const [found] = await server.diagnostics(uri, (diagnostics) => diagnostics.some(({ code }) => code === 'unknown-key'));
         assert.equal(found?.codeDescription, undefined);
-        assert.equal(await server.stop(), 0);
     });
 });
 

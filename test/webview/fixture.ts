@@ -33,7 +33,7 @@ function noise(seed: number): () => number {
 }
 
 export function finite(sqnr: number, bits: number, signal = 1e6): Measurement {
-    return { of: 'outputs', noise: signal * 10 ** (-sqnr / 10), sqnr_db: sqnr, state: 'finite', bits_per_weight: bits, predicted_kl: null, damping: null, fallback: null };
+    return { of: 'outputs', noise: signal * 10 ** (-sqnr / 10), sqnr_db: sqnr, state: 'finite', bits_per_weight: bits, predicted_kl: null, weight_only_db: null, damping: null, fallback: null };
 }
 
 function bitsOf(candidate: string): number {
@@ -55,6 +55,7 @@ function layer(name: string, block: number | null, shape: readonly [number, numb
         rule: applied === null ? 1 : kind === 'down_proj' ? 0 : 'default',
         asked: applied, applied, fallback: null, note: null, damping: applied === null ? null : 0.01, loss: null,
         achieved: applied === null ? null : finite((cells[applied]?.sqnr_db ?? 20) - 0.7 + random() * 0.8, bitsOf(applied)),
+        accumulated: null,
         bits_per_weight: applied === null ? 16 : bitsOf(applied),
     };
 }

@@ -1,4 +1,4 @@
-"""Products of 16-bit matrices on CPUs that have no units for them (docs/decisions/0020-halves-in-float32.md).
+"""Products of 16-bit matrices on CPUs that have no units for them (docs/decisions/0022-halves-in-float32.md).
 
 There torch multiplies such numbers in a plain loop, at a tenth of float32's rate. In float32 the products are the same, exact ones, and
 their sum is rounded to 16 bits in the end as the loop's is: only the order in which it is added up differs.

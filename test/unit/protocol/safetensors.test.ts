@@ -43,12 +43,12 @@ describe('the safetensors header reader', () => {
         ['a shape that does not fill its bytes', safetensors(one('a', entry([2], [0, 4])), 4), /needs 8 bytes for shape \[2\] of F32 and has 4/],
         ['an end before its start', safetensors(one('a', entry([1], [4, 0])), 4), /not a start and an end/],
         ['three offsets', safetensors(one('a', entry([1], [0, 4, 8])), 8), /not a start and an end/],
-        ['an end behind the file', safetensors(one('a', entry([2], [0, 8])), 4), /"a" ends 4 bytes behind the end/],
+        ['an end behind the file', safetensors(one('a', entry([2], [0, 8])), 4), /"a" ends at byte \d+, the file has \d+$/],
         ['an overlap', safetensors({ a: entry([2], [0, 8]), b: entry([2], [4, 12]) }, 12), /"b" overlaps the tensor before it/],
         ['the same place twice', safetensors({ a: entry([2], [0, 8]), b: entry([2], [0, 8]) }, 8), /overlaps/],
         ['a hole', safetensors({ a: entry([1], [0, 4]), b: entry([1], [8, 12]) }, 12), /"b" leaves a hole before it/],
         ['a hole at the start', safetensors(one('a', entry([1], [4, 8])), 8), /"a" leaves a hole before it/],
-        ['bytes behind the last tensor', safetensors(one('a', entry([1], [0, 4])), 7), /end 3 bytes before the file does/],
+        ['bytes behind the last tensor', safetensors(one('a', entry([1], [0, 4])), 7), /its tensors end at byte \d+ and the file at byte \d+$/],
         ['a very long name', safetensors(one('x'.repeat(5000), 1), 0), /^.{1,400}$/],
     ];
     for (const [what, content, sentence] of hostile) {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { CheckpointHeader, Linear } from '../../../protocol/checkpoint';
 import type { Facts } from '../../../server/facts';
+import type { Finding } from '../../../server/finding';
 import { parseRecipe, type Recipe } from '../../../server/recipe';
 import { RecipeSchema, type JsonSchema } from '../../../server/schema';
 
@@ -13,6 +14,11 @@ export const sample = readFileSync(path.resolve('samples/mixed.quant.yaml'), 'ut
 
 export function recipe(text: string): Recipe {
     return parseRecipe(text, schema);
+}
+
+/** `message: text` of the other places of the recipe that explain a finding. */
+export function relatedTexts(text: string, { related = [] }: Finding): string[] {
+    return related.flatMap((one) => ('span' in one ? [`${one.message}: ${text.slice(one.span.start, one.span.end)}`] : []));
 }
 
 /** A text with `|` at the cursor. */

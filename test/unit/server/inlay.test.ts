@@ -18,7 +18,7 @@ output: out
 `;
 
 function measured(sqnr: number): Measurement {
-    return { of: 'outputs', noise: 1, sqnr_db: sqnr, state: 'finite', bits_per_weight: 4.5, predicted_kl: null, damping: null, fallback: null };
+    return { of: 'outputs', noise: 1, sqnr_db: sqnr, state: 'finite', bits_per_weight: 4.5, predicted_kl: null, weight_only_db: null, damping: null, fallback: null };
 }
 
 /** One result for every layer: block 0 is 10 dB worse than the others. */
@@ -31,7 +31,7 @@ function result(changes: Partial<LayerResult> = {}): Result {
         return {
             name, block, kind, outputs, inputs, group: name, tokens: 10, signal: 1, rule, asked, applied: asked, fallback: null, note: null, damping: null, loss: null,
             candidates: { 'gptq-w4a16-g32': measured(20 + better), 'rtn-w3a16-g32': measured(10 + better) },
-            achieved: asked === null ? null : measured((rule === 0 ? 40 : 21) + better), bits_per_weight: 4.5, ...changes,
+            achieved: asked === null ? null : measured((rule === 0 ? 40 : 21) + better), accumulated: null, bits_per_weight: 4.5, ...changes,
         };
     });
     return { run: 'run-1', layers, candidates: ['gptq-w4a16-g32', 'rtn-w3a16-g32'] } as unknown as Result;

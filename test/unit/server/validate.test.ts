@@ -5,7 +5,7 @@ import { RecipeSchema } from '../../../server/schema';
 import { parseRecipe } from '../../../server/recipe';
 import { validate } from '../../../server/validate';
 import { parseSize } from '../../../server/validate-budget';
-import { facts, header, recipe, schemaDocument, whole } from './fixture';
+import { facts, header, recipe, relatedTexts, schemaDocument, whole } from './fixture';
 
 /** `code: marked text` of each finding. */
 function found(text: string, known = facts()): string[] {
@@ -55,7 +55,7 @@ describe('validation', () => {
 
     it('refuses texts that are missing, empty or broken', () => {
         assert.deepEqual(found(plain, file('c.txt', { kind: 'missing', realPath: '/c', text: undefined })), ['data-missing: c.txt']);
-        assert.deepEqual(found(plain, file('c.txt', { kind: 'folder', realPath: '/c', text: undefined })), ['data-missing: c.txt']);
+        assert.deepEqual(found(plain, file('c.txt', { kind: 'folder', realPath: '/c', text: undefined })), ['data-folder: c.txt']);
         assert.deepEqual(found(plain, file('c.txt', { kind: 'file', realPath: '/c', text: 'none' })), ['data-empty: c.txt']);
         assert.deepEqual(messages(plain, file('c.txt', { kind: 'file', realPath: '/c', text: { broken: 'line 3 is not JSON' } })), ['"c.txt" line 3 is not JSON']);
     });
@@ -111,8 +111,7 @@ describe('validation', () => {
         const text = whole('  default: gptq-w4a16-g32', 'candidates: [gptq-w3a16-g32, { method: gptq, group_size: 32, scheme: W3A16, damping: 0.01 }, gptq-w3a16-channel, nope, nope]\n');
         const [finding] = validate(recipe(text), facts());
         assert.equal(finding?.code, 'duplicate-candidate');
-        assert.equal(finding.related?.message, 'candidate 1');
-        assert.equal(text.slice(finding.related.span.start, finding.related.span.end), 'gptq-w3a16-g32');
+        assert.deepEqual(relatedTexts(text, finding), ['candidate 1: gptq-w3a16-g32']);
         assert.deepEqual(found(text), ['duplicate-candidate: { method: gptq, group_size: 32, scheme: W3A16, damping: 0.01 }', 'unknown-value: nope', 'unknown-value: nope']);
         assert.deepEqual(found(text.replace('0.01', '0.02')).filter((one) => one.startsWith('dup')), []);
     });
@@ -150,8 +149,8 @@ describe('validation', () => {
     });
 
     it('refuses a budget that no choice can meet', () => {
-        const candidates = 'candidates: [gptq-w4a16-g32]\n';
-        assert.match(messages(whole('  default: none\n  budget: { bits_per_weight: 4 }', candidates))[0]!, /needs only 4 bits per weight; the smallest needs 4\.500/);
+        const candidates = 'candidates: [gptq-w4a16-g32, gptq-w8a16-g32]\n';
+        assert.match(messages(whole('  default: none\n  budget: { bits_per_weight: 4 }', candidates))[0]!, /needs only 4 bits per weight; the smallest needs 4\.500, the largest 8\.500$/);
         assert.deepEqual(found(whole('  default: none\n  budget: { bits_per_weight: 4.5 }', candidates)), []);
     });
 
@@ -170,7 +169,7 @@ describe('validation', () => {
     });
 
     it('refuses an objective beside a smallest SQNR, which has none', () => {
-        const budget = (keys: string): string => whole(`  default: none\n  budget: { ${keys} }`, 'candidates: [gptq-w4a16-g32]\n');
+        const budget = (keys: string): string => whole(`  default: none\n  budget: { ${keys} }`, 'candidates: [gptq-w4a16-g32, gptq-w8a16-g32]\n');
         assert.deepEqual(found(budget('min_sqnr: 20, objective: noise')), ['exclusive-keys: objective']);
         assert.deepEqual(messages(budget('min_sqnr: 20, objective: noise')), ['"objective" and "min_sqnr" exclude each other; only one of min_sqnr, objective can be written']);
         assert.deepEqual(found(budget('bits_per_weight: 5, objective: noise')), []);
@@ -186,7 +185,7 @@ describe('validation', () => {
         const stored = (attention * 4.5 + mlp * 8.5) / 8 + 16 * 18;
         const bytes = header().bytes - 2 * (attention + mlp) + stored;
         assert.deepEqual(messages(budget('size: 0.9 MB')), [`no choice of candidates needs only 0.9 MB; the smallest needs ${bytes.toLocaleString('en-US')} bytes`]);
-        assert.deepEqual(found(budget(`size: ${bytes} B`)), []);
+        assert.deepEqual(found(budget(`size: ${bytes} B`)), [`budget-idle: ${bytes} B`], 'there is one candidate only');
         assert.deepEqual(found(budget(`size: ${bytes - 1} B`)), [`budget-unreachable: ${bytes - 1} B`]);
     });
 
@@ -203,7 +202,7 @@ describe('validation', () => {
         const moe: CheckpointFact = { state: 'read', header: header({ architecture: 'Qwen3MoeForCausalLM', linears, blocks: 1 }) };
         const text = whole('  default: none\n  budget: { bits_per_weight: 1 }', 'candidates: [rtn-w4a16-channel, rtn-w3a16-g32]\n');
         const each = (8 * (64 + 1024) * 3.5) * 2;
-        assert.match(messages(text, model(moe))[0]!, new RegExp(`the smallest needs ${(each / (2 * 8 * 1088)).toFixed(3)}$`));
+        assert.match(messages(text, model(moe))[0]!, new RegExp(`the smallest needs ${(each / (2 * 8 * 1088)).toFixed(3)}, the largest 4\\.029$`));
     });
 
     it('warns of layers that are served as one and get different schemes, at the first rule', () => {
@@ -213,7 +212,7 @@ describe('validation', () => {
         assert.deepEqual(messages(rules(attention)), ['q_proj, k_proj and v_proj of block 0 (and 2 more) get different schemes; vLLM and SGLang need one for all of them']);
         assert.deepEqual(found(rules('    - { layers: "*.k_proj", use: rtn-w4a16-g32 }')), []);
         assert.deepEqual(found(rules('    - { layers: "*.o_proj", use: none }')), []);
-        const budget = '  budget: { bits_per_weight: 5 }\n';
+        const budget = '  budget: { bits_per_weight: 4.4 }\n';
         assert.deepEqual(found(rules('    - { layers: "*.k_proj", use: rtn-w3a16-g32 }', budget)), []);
         assert.deepEqual(found(rules(attention, budget)), ['fused-layers: rtn-w8a16-g32']);
         assert.deepEqual(validate(recipe(rules(attention)), facts()).map(({ severity }) => severity), ['warning']);
