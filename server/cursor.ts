@@ -24,8 +24,18 @@ const MARK = '\u{E000}';
  * Reads the text as if something stood at the offset, as a value and, on a line that ends there, also as a key. That the parser itself says where this is
  * makes empty lines, braces, lists and half-written lines one case. Nothing is found inside comments.
  */
-export function cursorsAt(recipe: Recipe, offset: number): Cursor[] {
-    const { text, schema } = recipe;
+export function cursorsAt(recipe: Recipe, offset: number): readonly Cursor[] {
+    const last = lastFound.get(recipe);
+    if (last?.offset === offset) return last.cursors;
+    const cursors = findCursors(recipe, offset);
+    lastFound.set(recipe, { offset, cursors });
+    return cursors;
+}
+
+/** What was found last in a recipe: whether a folder is wanted and what completes there are asked one after the other, and each reading takes as long as the recipe's own. */
+const lastFound = new WeakMap<Recipe, { readonly offset: number; readonly cursors: readonly Cursor[] }>();
+
+function findCursors({ text, schema }: Recipe, offset: number): Cursor[] {
     const before = text.slice(0, offset);
     const after = text.slice(offset);
     // A dash begins an item when a space follows.
