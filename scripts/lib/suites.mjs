@@ -67,7 +67,7 @@ async function pytest(title) {
     const file = report('engine.xml');
     // One thread in each of the two workers: more only take the cores from each other. A file stays with one worker, so that its fixtures are made once.
     const threads = { OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' };
-    const result = await tool(venvPython, ['-m', 'pytest', 'tests', '-n', '2', '--dist', 'loadfile', `--junitxml=${file}`], 45, threads, path.join(root, 'engine'));
+    const result = await tool(venvPython, ['-m', 'pytest', 'tests', '-n', '2', '--dist', 'loadfile', `--junitxml=${file}`], 70, threads, path.join(root, 'engine'));
     return pytestResult(title, file, result);
 }
 
