@@ -19,7 +19,7 @@ from quant_engine.checkpoint import Checkpoint, list_linears
 from quant_engine.events import RunRecord
 from quant_engine.result import Result
 from quant_engine.run import Request, resume, start
-from small_workspace import environment, files, make_workspace, quant_engine
+from small_workspace import environment, files, make_text, make_workspace, quant_engine
 
 INTERRUPTED = Path(__file__).with_name("interrupted.py")
 BLOCKS = 2
@@ -155,7 +155,8 @@ def test_the_disk_must_have_room_for_what_every_block_reads(workspace: Path) -> 
     assert state(10_000_000, True) == state(10_000_000, False) == pytest.approx(1.02 * 10_000_000 * hidden * 2, rel=1e-3)
     # The check asks for the same: a disk that would do for the one objective is too small for the other.
     recipe = write(workspace, "{ bits_per_weight: 5, objective: noise }", "room")
-    recipe.write_text(recipe.read_text().replace("samples: 8", "samples: 1000"))
+    make_text(workspace / "long.jsonl", documents=400)
+    recipe.write_text(recipe.read_text().replace("samples: 8", "samples: 1000").replace("data: calibration", "data: long"))
     free = 3 * 1000 * 32 * hidden
     assert not check(recipe, free=lambda _: free).diagnostics
     recipe.write_text(recipe.read_text().replace("noise }", "importance }"))
