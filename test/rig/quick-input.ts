@@ -102,7 +102,8 @@ export class QuickInput {
                 await this.cancel();
                 return false;
             }
-            await row.click();
+            // A notification or a busy editor may take the focus, and with it the palette: then it is opened again.
+            await row.click({ timeout: 5000 });
             return true;
         }, timeout);
     }
@@ -126,7 +127,7 @@ export class QuickInput {
                 await this.cancel();
                 return false;
             }
-            await row.click();
+            await row.click({ timeout: 5000 });
             return true;
         });
         await this.widget.waitFor({ state: 'hidden' });
