@@ -65,10 +65,9 @@ const mocha = (group, minutes, seconds) => async (/** @type {string} */ title) =
 /** @param {string} title */
 async function pytest(title) {
     const file = report('engine.xml');
-    // One thread in each of the two workers: more only take the cores from each other. A file stays with one worker, so that its fixtures are made once;
-    // in their order, because the file of one long test would come last otherwise, alone.
+    // One thread in each of the two workers: more only take the cores from each other. A file stays with one worker, so that its fixtures are made once.
     const threads = { OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' };
-    const result = await tool(venvPython, ['-m', 'pytest', 'tests', '-n', '2', '--dist', 'loadfile', '--no-loadscope-reorder', `--junitxml=${file}`], 70, threads, path.join(root, 'engine'));
+    const result = await tool(venvPython, ['-m', 'pytest', 'tests', '-n', '2', '--dist', 'loadfile', `--junitxml=${file}`], 70, threads, path.join(root, 'engine'));
     return pytestResult(title, file, result);
 }
 
