@@ -131,11 +131,12 @@ def against_rival(
     print(f"| held-out perplexity by transformers (original {figures[0]:.4f}) | {figures[1]:.4f} | {figures[2]:.4f} | |")
 
 
-def widened(work: Path, blocks: int) -> Path:
+def widened(work: Path, blocks: int, dtype: str = "bfloat16") -> Path:
     """The sample four times as wide, with another number of blocks."""
-    checkpoint = work / f"wide-{blocks}-blocks"
+    checkpoint = work / (f"wide-{blocks}-blocks" + ("" if dtype == "bfloat16" else f"-{dtype}"))
     if not (checkpoint / "config.json").is_file():
-        run([sys.executable, str(HERE / "widen.py"), str(SAMPLE), str(checkpoint), "4", str(blocks)], work / "widen.log", ENVIRONMENT)
+        command = [sys.executable, str(HERE / "widen.py"), str(SAMPLE), str(checkpoint), "4", str(blocks), dtype]
+        run(command, work / "widen.log", ENVIRONMENT)
     return checkpoint
 
 
@@ -203,22 +204,21 @@ def stream(work: Path, rounds: int) -> None:
     print(run(command, work / "stream.log", ENVIRONMENT).output)
 
 
-def sections(work: Path, environments: Path, rounds: int, samples: int) -> dict[str, Callable[[], None]]:
+def sections(work: Path, environments: Path, rounds: int, samples: int, dtype: str) -> dict[str, Callable[[], None]]:
     """What can be asked for alone, in the order of the whole."""
     name = "the sample widened 4×, 8 blocks"
 
     def wide(rival: Rival, method: str) -> None:
         python = rival.ensure(environments / rival.environment)
-        against_rival(rival, python, widened(work, 8), name, work / "wide", samples, 512, rounds, method)
+        against_rival(rival, python, widened(work, 8, dtype), name, work / "wide", samples, 512, rounds, method)
 
     def sample() -> None:
         python = LLM_COMPRESSOR.ensure(environments / LLM_COMPRESSOR.environment)
         against_rival(LLM_COMPRESSOR, python, SAMPLE, "the sample", work / "sample", 64, 256, rounds)
 
-    def both_sensitivities() -> None:
+    def sensitivity_of(checkpoint: Path, name: str, samples: int, length: int, sequences: int, layers: int | None = None) -> None:
         python = MODELOPT.ensure(environments / MODELOPT.environment)
-        sensitivity(python, SAMPLE, "the sample", work, 32, 256, sequences=32)
-        sensitivity(python, widened(work, 8), name, work, samples, 512, sequences=2, layers=2)
+        sensitivity(python, checkpoint, name, work, samples, length, sequences, layers)
 
     return {
         "sample": sample,
@@ -228,7 +228,8 @@ def sections(work: Path, environments: Path, rounds: int, samples: int) -> dict[
         "gptqmodel-8": partial(wide, GPTQMODEL_BATCHES, "gptq"),
         "depth": partial(depth, work, (4, 8, 16), samples, 512),
         "host": partial(host, work, 96, 1_200_000_000),
-        "sensitivity": both_sensitivities,
+        "sensitivity": lambda: sensitivity_of(SAMPLE, "the sample", 32, 256, sequences=32),
+        "sensitivity-wide": lambda: sensitivity_of(widened(work, 8, dtype), name, samples, 512, sequences=2, layers=2),
         "stream": partial(stream, work, rounds),
     }
 
@@ -239,10 +240,11 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, help="Where the rivals' environments are, or are made. Default: in the work folder.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=64, help="Sequences of 512 tokens for the widened sample.")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="Of the widened sample's weights.")
     parser.add_argument("--only", help="Sections with commas between them; a wrong name lists them.")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    all_of_them = sections(options.work, options.environments or options.work, options.rounds, options.samples)
+    all_of_them = sections(options.work, options.environments or options.work, options.rounds, options.samples, options.dtype)
     asked = options.only.split(",") if options.only else list(all_of_them)
     if unknown := set(asked) - all_of_them.keys():
         parser.error(f"there is no section {', '.join(sorted(unknown))}; there are {', '.join(all_of_them)}")

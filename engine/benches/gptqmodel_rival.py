@@ -24,7 +24,7 @@ def main(checkpoint: str, tokens_file: str, output: str, method: str) -> None:
     tokens = numpy.load(tokens_file)
     data = [{"input_ids": row.tolist(), "attention_mask": [1] * len(row)} for row in tokens]
     config = QuantizeConfig(bits=4, group_size=128, sym=True, desc_act=False, damp_percent=0.01, device="cpu")
-    model = GPTQModel.load(checkpoint, config, dtype=torch.bfloat16)
+    model = GPTQModel.load(checkpoint, config, dtype="auto")
     loaded = time.perf_counter()
     model.quantize(data, batch_size=int(os.environ.get("BATCH_SIZE", "1")))
     quantized = time.perf_counter()

@@ -36,7 +36,7 @@ def main(checkpoint: str, tokens_file: str, output: str, method: str) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     start = time.perf_counter()
     tokens = numpy.load(tokens_file)
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype="auto")
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     data = Dataset.from_dict({"input_ids": tokens.tolist(), "attention_mask": numpy.ones_like(tokens).tolist()})
     loaded = time.perf_counter()

@@ -33,7 +33,7 @@ def config(bits: int, block: int | None) -> dict[str, Any]:
 def main(checkpoint: str, tokens_file: str, sequences: int) -> None:
     torch.set_num_threads(2)
     tokens = torch.from_numpy(numpy.load(tokens_file)[:sequences]).long()
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype="auto")
     start = time.perf_counter()
     mtq.auto_quantize(
         model,

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 def main(checkpoint: str, tokens_file: str) -> None:
     tokens = torch.from_numpy(numpy.load(tokens_file))
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16).eval()
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
     total, count = 0.0, 0
     with torch.no_grad():
         for row in tokens:

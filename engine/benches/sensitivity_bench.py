@@ -159,7 +159,7 @@ def main() -> None:
     batches = calibration_tokens(load_tokenizer(options.checkpoint), options.data, options.samples, options.length, 0).batches
     _, few, _ = engine(options.checkpoint, batches, CANDIDATES[:2])
     ours, seconds, finding = engine(options.checkpoint, batches, CANDIDATES)
-    model: Any = AutoModelForCausalLM.from_pretrained(options.checkpoint, dtype=torch.bfloat16).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(options.checkpoint, dtype="auto").eval()
     layers: dict[str, nn.Linear] = {name: model.get_submodule(name) for name in ours}
     weights = weights_of(model, layers, batches)
     in_hooks, hook_seconds = hooks(model, batches, layers, weights)

@@ -54,7 +54,7 @@ def _block(name: str) -> str | None:
     return match and match[1]
 
 
-def main(source: Path, target: Path, factor: int, blocks: int | None = None) -> None:
+def main(source: Path, target: Path, factor: int, blocks: int | None = None, dtype: str = "bfloat16") -> None:
     config = json.loads((source / "config.json").read_text())
     shutil.copytree(source, target, dirs_exist_ok=True)
     generator = torch.Generator().manual_seed(0)
@@ -62,12 +62,15 @@ def main(source: Path, target: Path, factor: int, blocks: int | None = None) -> 
     if blocks is not None:
         tensors = deepen(tensors, config["num_hidden_layers"], blocks)
         config["num_hidden_layers"] = blocks
-    wide = {name: widen(tensor.float(), name, factor, generator).to(torch.bfloat16).contiguous() for name, tensor in tensors.items()}
+    kept: torch.dtype = getattr(torch, dtype)
+    wide = {name: widen(tensor.float(), name, factor, generator).to(kept).contiguous() for name, tensor in tensors.items()}
     save_file(wide, target / "model.safetensors", metadata={"format": "pt"})
     for key in ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads"):
         config[key] *= factor
+    config["dtype"] = dtype
+    config.pop("torch_dtype", None)
     (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:5]), *sys.argv[5:])
