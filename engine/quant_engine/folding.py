@@ -65,6 +65,10 @@ class FoldTarget:
         if bias is not None:
             self.stored[f"{self.name}.bias"] = (bias.detach().float() / by_channel).to(bias.dtype)
 
+    def divisors(self, scale: Tensor) -> dict[str, Tensor]:
+        """By what the outputs of a linear layer are divided once `move` is done, (out,) float32, under its name; a norm is none."""
+        return {self.name: self._by_channel(scale)} if self.fold.kind == "linear" else {}
+
     @property
     def _weight(self) -> Tensor:
         return self.previous.weight.detach()  # type: ignore[operator, return-value]

@@ -118,12 +118,14 @@ def quantize_group(
     tick: Tick,
     fold: FindFold = no_fold,
     inputs: Sequence[Tensor] | None = None,
+    divisors: dict[str, Tensor] | None = None,
 ) -> list[QuantizedLayer]:
     """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them, and of the operation before them
     when it takes over a scale, is added to `tensors`.
 
     inputs: of a single layer that alone reads them, by pass; when its outputs are computed for the record anyway, they are handed over to
-    the passes, and the inputs are gone. Raises QuantError(code="not-finite").
+    the passes, and the inputs are gone. divisors: gets the name of a linear layer whose written outputs are divided by something, with that
+    (out,). Raises QuantError(code="not-finite").
     """
     target = fold([layer.name for layer in layers])
     statistics.fold = target.take if target else None
@@ -152,6 +154,8 @@ def quantize_group(
             if layer.name not in done:
                 tensors[f"{layer.name}.weight"] = (layer.weight.float() * shared.scale).to(layer.weight.dtype)
         target.move(shared.scale)
+        if divisors is not None:
+            divisors |= target.divisors(shared.scale)
     return [done[layer.name] for layer in layers if layer.name in done]
 
 

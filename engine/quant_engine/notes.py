@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from quant_engine.check_dtypes import loads_as_bfloat16
 from quant_engine.formats.scheme import COMPRESSED
 from quant_engine.methods import METHODS
+from quant_engine.methods.rounding import NOT_SCALED
 
 if TYPE_CHECKING:
     from quant_engine.assignment.units import Unit
     from quant_engine.tokens import TokenData
+    from quant_engine.walk import QuantizedLayer
     from quant_engine.work import Work
     from quant_engine.yaml_source import Key
 
@@ -78,6 +81,29 @@ def note_flattened(work: Work) -> None:
             )
             work.problem("warning", "tokens-flattened", message, rule_key(assigned.rule), name)
             return
+
+
+def note_bfloat16_only(work: Work) -> None:
+    """Schemes that need another dtype at loading than the checkpoint has (docs/decisions/0009-number-formats.md)."""
+    dtype = work.checkpoint.dtype
+    for name, assigned in work.assignment.items():
+        message = assigned.use and loads_as_bfloat16(assigned.use, dtype)
+        if message:
+            work.problem("warning", "bfloat16-only", message, rule_key(assigned.rule), name)
+            return
+
+
+def note_not_scaled(work: Work) -> None:
+    """One problem for each way to quantize whose scale some layers could not have: of AWQ their clipping is left, of SmoothQuant nothing."""
+    asked: dict[tuple[Key, str], list[QuantizedLayer]] = {}
+    for name, layer in work.quantized.items():
+        asked.setdefault((rule_key(work.assignment[name].rule), layer.asked), []).append(layer)
+    for (key, label), layers in asked.items():
+        plain = [layer.name for layer in layers if layer.note is not None and NOT_SCALED in layer.note]
+        if plain:
+            first, more = plain[0], f" and {len(plain) - 1} more" if len(plain) > 1 else ""
+            message = f"{len(plain)} of the {len(layers)} layers of {label} were {NOT_SCALED}: {first}{more}"
+            work.problem("warning", "not-scaled", message, key, first)
 
 
 def note_fallbacks(work: Work) -> None:

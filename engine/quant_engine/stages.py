@@ -15,7 +15,7 @@ from quant_engine.architectures.registry import family_for
 from quant_engine.atomic import replace_text
 from quant_engine.errors import QuantError
 from quant_engine.journal import Journal, Then, code_hash, flatten, hold_identity
-from quant_engine.notes import note_few, note_flattened, note_short, note_torn, note_zero_points
+from quant_engine.notes import note_bfloat16_only, note_few, note_flattened, note_short, note_torn, note_zero_points
 from quant_engine.result import Measurement
 from quant_engine.retry import fitted, smaller_batches
 from quant_engine.run_directory import IMPORTANCE
@@ -23,11 +23,14 @@ from quant_engine.work import Work
 
 if TYPE_CHECKING:
     from quant_engine.checkpoint import CheckpointWriter
+    from torch import Tensor
+
     from quant_engine.uses import Use
-    from quant_engine.walk import MeasuredLayer, QuantizedLayer
+    from quant_engine.walk import MeasuredLayer, QuantizedBlock, QuantizedLayer
 
 log = logging.getLogger(__name__)
 PUBLISHING = "publishing"
+DIVISORS = "divisors"
 
 
 def prepare(work: Work) -> None:
@@ -60,6 +63,8 @@ def prepare(work: Work) -> None:
         }
         # Where the checkpoint goes changes none of its bytes, nor which ones of several equal devices compute: a resumed run may choose.
         own = flatten(recipe.model_dump(mode="json", exclude={"output", "devices"}), "recipe")
+        if work.held_out is not None:
+            own["evaluation tokens"] = work.held_out.sha256
         hold_identity(work.directory.state_folder / "identity.json", {"action": work.action, **shared, **own})
         seed = recipe.calibration.seed if recipe.calibration else None
         work.identity = reuse.measurement_identity(shared, work.checkpoint, seed, recipe.output_format)
@@ -179,6 +184,7 @@ def choose(work: Work) -> None:
         note_torn(work, fused)
         note_zero_points(work)
         note_flattened(work)
+        note_bfloat16_only(work)
         work.tick(f"{sum(assigned.use is not None for assigned in work.assignment.values())} layers to quantize")
 
 
@@ -208,6 +214,7 @@ def quantize(work: Work) -> None:
             others=work.other_devices,
         )
         for block in smaller_batches(work, "quantize", work.tokens.batches, attempt):
+            _keep_divisors(work, block)
             journal.add(block.block, [quantized_json(layer) for layer in block.layers], block.hidden, _after(block.block, blocks, head))
             for layer in block.layers:
                 work.quantized[layer.name] = layer
@@ -247,7 +254,7 @@ def evaluate(work: Work) -> None:
     models = 2 if section.baseline else 1
     with work.phase("evaluate", models * work.model.block_count + len(data.batches), "steps"):
         original = Evaluated(work.model) if section.baseline else None
-        quantized = Evaluated(open_model(work.checkpoint, work.device), written)
+        quantized = Evaluated(open_model(work.checkpoint, work.device), written, _divisors(work))
         attempt = lambda batches: iter([benchmark(batches, original, quantized, work.tick)])  # noqa: E731
         for sums in smaller_batches(work, "evaluate", data.batches, attempt, key=("evaluate",)):
             work.scores, work.accumulated = sums.scores(), sums.layers
@@ -255,6 +262,24 @@ def evaluate(work: Work) -> None:
         score = getattr(work.scores, name)
         if score is not None:
             work.directory.event(events.Scored, name=name, score=score)
+
+
+def _keep_divisors(work: Work, block: QuantizedBlock) -> None:
+    """Beside the journal: the checkpoint does not say what it is divided by, and the comparison with the original must know."""
+    from quant_engine.checkpoint.durable import save_tensors
+
+    if block.divisors and block.block is not None:
+        folder = work.directory.state_folder / DIVISORS
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{block.block:05d}.safetensors"
+        save_tensors(file, file.with_name(f".{file.name}"), block.divisors)
+
+
+def _divisors(work: Work) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    files = sorted((work.directory.state_folder / DIVISORS).glob("[0-9]*.safetensors"))
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
 
 
 def _after(block: int | None, blocks: int, head: bool) -> Then:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quant_engine.notes import note_fallbacks
+from quant_engine.notes import note_fallbacks, note_not_scaled
 from quant_engine.preflight import dtype_bytes
 from quant_engine.result import Accumulated, LayerResult, Result, Sizes
 from quant_engine.sensitivity import sqnr_db
@@ -22,6 +22,7 @@ def summarize(work: Work) -> Result:
     """The run's summary; of a sensitivity run `asked` is what the recipe would do and nothing is applied."""
     layers = [_layer(work, linear, work.assignment[linear.name]) for linear in work.linears]
     note_fallbacks(work)
+    note_not_scaled(work)
     return Result(
         run=work.directory.record.run,
         action=work.action,

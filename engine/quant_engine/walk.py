@@ -4,7 +4,7 @@ every block."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,11 +49,13 @@ class MeasuredBlock:
 
 @dataclass(frozen=True)
 class QuantizedBlock:
-    """layers: the quantized ones; layers that are kept do not appear."""
+    """layers: the quantized ones; layers that are kept do not appear. divisors: of linear layers that took over a scale of the layers behind
+    them, by name what their written outputs are divided by (out,)."""
 
     block: int | None
     layers: list[QuantizedLayer]
     hidden: list[Tensor]
+    divisors: dict[str, Tensor] = field(default_factory=dict)
 
 
 def measure(
@@ -121,13 +123,15 @@ def quantize(
         spread.load(index)
         quantized: list[QuantizedLayer] = []
         tensors: dict[str, Tensor] = {}
+        divisors: dict[str, Tensor] = {}
         targets = {name for name, use in assignment.items() if use}
         for layers, statistics, inputs in _steps(spread, index, states, tick, targets):
-            quantized += quantize_group(layers, statistics, assignment, tensors, tick, partial(model.fold_target, index, tensors), inputs)
+            fold = partial(model.fold_target, index, tensors)
+            quantized += quantize_group(layers, statistics, assignment, tensors, tick, fold, inputs, divisors)
             spread.follow(index)
         spread.free(index)
         writer.put(piece_name(index), tensors)
-        yield QuantizedBlock(index, quantized, _hidden(states))
+        yield QuantizedBlock(index, quantized, _hidden(states), divisors)
     layer = _head_layer(model)
     if layer and assignment.get(layer.name):
         tensors = {}

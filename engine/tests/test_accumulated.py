@@ -72,6 +72,50 @@ def test_errors_accumulate_as_in_transformers(ran: tuple[Path, Result]) -> None:
     assert head.accumulated is None
 
 
+SCALED = (
+    "candidates=[]",
+    "quantize.default=rtn-w8a16-g32",
+    'quantize.rules=[{ layers: "*.o_proj", use: awq-w8a16-g32 }, { layers: "*.down_proj", use: awq-w8a16-g32 }, { layers: lm_head, use: none }]',
+)
+
+
+def factors(folder: Path, written: Path, name: str) -> Tensor:
+    """What the layer behind v_proj or up_proj multiplies its outputs with (out,): from the weights that transformers loads, column by
+    column the best factor between the two checkpoints; equal for the query heads that share a value."""
+    from transformers import AutoModelForCausalLM
+
+    behind = name.replace("v_proj", "o_proj").replace("up_proj", "down_proj")
+    models = [AutoModelForCausalLM.from_pretrained(path) for path in (folder, written)]
+    with torch.no_grad():
+        models[1](torch.zeros(1, 2, dtype=torch.int64))
+    before, after = (model.get_submodule(behind).weight.detach().double() for model in models)
+    found = (before * after).sum(0) / before.square().sum(0)
+    config = models[0].config
+    heads = config.num_attention_heads // config.num_key_value_heads if "v_proj" in name else 1
+    return found.reshape(-1, heads, config.head_dim).mean(1).flatten() if heads > 1 else found
+
+
+def test_a_scale_that_a_layer_took_over_is_no_error(tmp_path: Path) -> None:
+    """v_proj is divided by what o_proj multiplies with, and up_proj by what down_proj does."""
+    recipe = make_workspace(tmp_path, blocks=2)
+    outcome = start(Request("run", recipe, (*SCALED, "evaluate.samples=5"), "cpu"))
+    result = outcome.result
+    assert outcome.exit_code == 0 and result is not None and result.output is not None, outcome
+    layers = {layer.name: layer for layer in result.layers if layer.block is not None}
+    batches = held_out_tokens(load_tokenizer(tmp_path / "model"), tmp_path / "held-out.txt", 5, 32).batches
+    before, after = (outputs(path, [*layers], batches) for path in (tmp_path / "model", Path(result.output)))
+    for name, layer in layers.items():
+        y, written = before[name], after[name]
+        if name.endswith(("v_proj", "up_proj")):
+            factor = factors(tmp_path / "model", Path(result.output), name)
+            assert float((factor - 1).abs().max()) > 0.1
+            written = written * factor
+        assert layer.accumulated is not None
+        noise = float((y - written).square().sum())
+        assert layer.accumulated.noise == pytest.approx(noise, rel=0.05), name
+        assert layer.accumulated.sqnr_db is not None and layer.accumulated.sqnr_db > 25, name
+
+
 def test_a_layer_behind_others_is_further_off_than_alone(ran: tuple[Path, Result]) -> None:
     last = next(layer for layer in ran[1].layers if layer.name == "model.layers.1.self_attn.q_proj")
     assert last.accumulated is not None and last.accumulated.sqnr_db is not None and last.achieved is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,9 +28,14 @@ class Energies:
 
 class OutputErrors:
     """Sums over all tokens, by layer name. Layers that are no module of their own (experts, which get other tokens in the quantized model)
-    do not appear."""
+    do not appear.
 
-    def __init__(self) -> None:
+    divisors: by name what the quantized layer's outputs are divided by (out,), because the layer behind it multiplies its weights with that
+    (AWQ's and SmoothQuant's scale): no error, so outputs are compared without it.
+    """
+
+    def __init__(self, divisors: Mapping[str, Tensor] | None = None) -> None:
+        self._divisors = divisors or {}
         self.layers: dict[str, Energies] = {}
         self._outputs: dict[str, Tensor] = {}
         """The original's, of the batch at hand."""
@@ -53,6 +58,9 @@ class OutputErrors:
         expected = self._outputs.pop(name)
         found = self.layers.setdefault(name, Energies())
         kind = torch.float64 if output.dtype == torch.float64 else torch.float32
+        divisor = self._divisors.get(name)
+        if divisor is not None:
+            output = output.to(kind) * divisor.to(output.device, kind)
         for y, quantized in zip(_rows(expected), _rows(output), strict=True):
             whole = y.to(kind)
             found.signal += float(whole.square().sum(dtype=torch.float64))

@@ -7,7 +7,7 @@ quantized model's weights are read from the published checkpoint and decompresse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -84,7 +84,7 @@ def final_hidden_of_both(
     original: Evaluated, quantized: Evaluated, batches: Sequence[Tensor], tick: Tick
 ) -> tuple[list[list[Tensor]], dict[str, Energies]]:
     """`final_hidden` of each, and how far the outputs of their layers are from each other."""
-    both, errors = (original, quantized), OutputErrors()
+    both, errors = (original, quantized), OutputErrors(quantized.divisors)
     inputs = [one.model.embed(batches, one.source) for one in both]
     for index in range(original.model.block_count):
         try:
@@ -104,10 +104,11 @@ def final_hidden_of_both(
 
 @dataclass
 class Evaluated:
-    """One model to run: `source` None reads the model's own checkpoint."""
+    """One model to run: `source` None reads the model's own checkpoint. divisors: as of `OutputErrors`."""
 
     model: DecoderModel
     source: Checkpoint | None = None
+    divisors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def evaluate(
