@@ -164,10 +164,7 @@ class Annotator {
     }
 
     private fillList(place: Mutable<Place>, items: Written['items'], base: number): void {
-        const list = place.slot?.alternatives.find(({ kind }) => kind === 'list');
-        const itemSlot = list?.schema.items ? this.schema.slot(list.schema.items) : undefined;
-        // What a text means is said of the whole key, be it one text or a list of them.
-        const slot = itemSlot && { ...itemSlot, format: itemSlot.format ?? place.slot?.format };
+        const slot = place.slot && this.schema.itemSlot(place.slot);
         place.children = items.map(({ value, at }, index) =>
             this.place(value, base + at, { path: [...place.path, index], parent: place, key: undefined, slot, empty: place.span.start, isItem: !place.flow }),
         );
