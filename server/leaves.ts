@@ -10,7 +10,7 @@ export interface Contents {
 
 /**
  * Reads a text. Between two keystrokes nearly all of it stays as it was: the entries of its sections and lists are read one by one and remembered by their
- * text. Where it is not certain that the whole says the same (docs/decisions/0017-read-by-entries.md) the whole is read.
+ * text. Where it is not certain that the whole says the same (docs/decisions/0023-reading-by-entries.md) the whole is read.
  */
 export function contentsOf(text: string): Contents {
     return joined(withLines(text)) ?? wholeContentsOf(text);
