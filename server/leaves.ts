@@ -71,7 +71,7 @@ function remembered(leaf: Leaf, kind: Level['kind'], text: string): Read | undef
     const key = `${leaf.frame}${text.slice(leaf.start, leaf.end)}\n${leaf.next}`;
     if (young.has(key)) return young.get(key);
     const read = old.has(key) ? old.get(key) : readLeaf(key.slice(0, key.length - leaf.next.length - 1), leaf, kind);
-    if (young.size >= MOST) [old, young] = [young, new Map()];
+    if (young.size >= MOST) [old, young] = [young, new Map<string, Read | undefined>()];
     young.set(key, read);
     return read;
 }
