@@ -67,10 +67,11 @@ let old = new Map<string, Read | undefined>();
 const MOST = 2000;
 
 function remembered(leaf: Leaf, kind: Level['kind'], text: string): Read | undefined {
-    // Put together, so that what is remembered does not keep the whole text.
-    const key = `${leaf.frame}${text.slice(leaf.start, leaf.end)}\n${leaf.next}`;
+    // The key is put together anew, so that what is remembered does not keep the whole text.
+    const own = leaf.frame + text.slice(leaf.start, leaf.end);
+    const key = `${leaf.depth} ${leaf.next.length} ${own}${leaf.next}`;
     if (young.has(key)) return young.get(key);
-    const read = old.has(key) ? old.get(key) : readLeaf(key.slice(0, key.length - leaf.next.length - 1), leaf, kind);
+    const read = old.has(key) ? old.get(key) : readLeaf(own, leaf, kind);
     if (young.size >= MOST) [old, young] = [young, new Map<string, Read | undefined>()];
     young.set(key, read);
     return read;

@@ -57,6 +57,11 @@ describe('a recipe that is read entry by entry', function () {
         }
     });
 
+    it('does not take a key for the lines that stand for others', () => {
+        const nested = `k:\n${Array.from({ length: 9 }, (_, index) => `  a${index}: 1\n`).join('')}`;
+        for (const text of [`${nested}k:\n  a0: 1\n`, `k:\n  a8: 1\nb: 2\n`, nested, `k:\n  a8: 1\n`, `${nested}k:\n`]) agree(text);
+    });
+
     it('reads only the entry in which something changed', () => {
         const { contents } = contentsOf(rules);
         const changed = contentsOf(rules.replace('# 3: ', '# 3, which was changed: ')).contents;
