@@ -1,6 +1,6 @@
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
 import { layerPattern } from '../protocol/pattern';
-import { matchingLayers, usualPatterns } from './layers';
+import { Answers, matchingLayers, usualPatterns } from './layers';
 
 /** A pattern to offer, and what it matches; one that `opens` is the beginning of patterns. */
 export interface PatternOffer {
@@ -13,12 +13,20 @@ export interface PatternOffer {
 const MOST_NUMBERS = 10;
 
 /** What goes on from the dot before the cursor, level by level through the module tree; then patterns that cover a kind, a block or a part of one. */
-export function patternOffers(header: CheckpointHeader, prefix: string): PatternOffer[] {
-    const levels = levelOffers(header, prefix.slice(0, prefix.lastIndexOf('.') + 1));
+export function patternOffers(header: CheckpointHeader, prefix: string): readonly PatternOffer[] {
+    return offers.get(header, prefix.slice(0, prefix.lastIndexOf('.') + 1));
+}
+
+/** They are the same until the next dot. */
+const offers = new Answers(findOffers);
+
+function findOffers(header: CheckpointHeader, head: string): PatternOffer[] {
+    const levels = levelOffers(header, head);
     const usual = usualPatterns(header).map((pattern) => ({ ...pattern, opens: false }));
     // Without a dot the usual ones say more than the first names of the tree.
-    const ordered = prefix.includes('.') ? [...levels, ...usual] : [...usual, ...levels];
-    return ordered.filter(({ pattern, layers }, index) => layers.length > 0 && ordered.findIndex((other) => other.pattern === pattern) === index);
+    const ordered = head === '' ? [...usual, ...levels] : [...levels, ...usual];
+    const known = new Set<string>();
+    return ordered.filter(({ pattern, layers }) => layers.length > 0 && known.size < known.add(pattern).size);
 }
 
 function levelOffers(header: CheckpointHeader, head: string): PatternOffer[] {

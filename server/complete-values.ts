@@ -41,6 +41,7 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
         ...aliasDrafts(recipe, cursor),
         ...(cursor.quoted ? [] : [...defaultDrafts(slot), ...mappingDrafts(slot), ...listDrafts(slot)]),
     ];
+    const range = rangeOf(recipe, cursor.replace);
     return drafts.map((draft, index) => ({
         label: draft.label ?? draft.text,
         kind: draft.kind,
@@ -50,7 +51,7 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
         // The editor compares with what is written in the range, which may begin with a quote or a folder.
         filterText: draft.snippet && draft.label !== undefined ? draft.label : draft.text,
         insertTextFormat: draft.snippet ? InsertTextFormat.Snippet : InsertTextFormat.PlainText,
-        textEdit: { range: rangeOf(recipe, cursor.replace), newText: draft.text },
+        textEdit: { range, newText: draft.text },
         command: draft.again ? { title: '', command: 'editor.action.triggerSuggest' } : undefined,
     }));
 }

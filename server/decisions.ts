@@ -1,14 +1,24 @@
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
 import type { WrongPlaces } from './finding';
-import { decidedLayers, rulePlaces } from './layers';
+import { decidedLayers, rulePlaces, type Decided } from './layers';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
 import { readUse, type Use } from './uses';
+
+/** Layer → who decides about it. */
+const known = new WeakMap<Decided, ReadonlyMap<Linear, number | 'default'>>();
+
+function decidersOf(decided: Decided): ReadonlyMap<Linear, number | 'default'> {
+    let deciders = known.get(decided);
+    if (!deciders) known.set(decided, (deciders = new Map([...decided].flatMap(([decider, layers]) => layers.map((layer) => [layer, decider] as const)))));
+    return deciders;
+}
 
 /** What a recipe decides about layers, as far as its values are right. */
 export class Decisions {
     readonly hasBudget: boolean;
-    readonly layers: ReadonlyMap<number | 'default', readonly Linear[]>;
-    private readonly deciders = new Map<Linear, number | 'default'>();
+    readonly layers: Decided;
+    private readonly deciders: ReadonlyMap<Linear, number | 'default'>;
+    private readonly uses = new Map<number | 'default', Use | null | undefined>();
 
     constructor(
         private readonly recipe: Recipe,
@@ -18,7 +28,7 @@ export class Decisions {
         const budget = placeAt(recipe.root, ['quantize', 'budget']);
         this.hasBudget = budget?.kind === 'mapping' && wrong.isRight(budget);
         this.layers = decidedLayers(recipe, header);
-        for (const [decider, layers] of this.layers) for (const layer of layers) this.deciders.set(layer, decider);
+        this.deciders = decidersOf(this.layers);
     }
 
     /** The rule that decides about a layer; undefined: none does. */
@@ -38,8 +48,11 @@ export class Decisions {
 
     /** How a rule or the default quantizes; null: not at all; undefined: what is written is wrong, or nothing is. */
     useOf(decider: number | 'default'): Use | null | undefined {
-        const place = this.placeOf(decider);
-        return place && this.wrong.isWhollyRight(place) ? (readUse(this.recipe, place) ?? null) : undefined;
+        if (!this.uses.has(decider)) {
+            const place = this.placeOf(decider);
+            this.uses.set(decider, place && this.wrong.isWhollyRight(place) ? (readUse(this.recipe, place) ?? null) : undefined);
+        }
+        return this.uses.get(decider);
     }
 
     get candidatePlaces(): readonly Place[] {

@@ -112,9 +112,10 @@ export function placesWithFormat(recipe: Recipe, format: string): readonly Place
 const known = new WeakMap<Recipe, Map<string, readonly Place[]>>();
 
 function findPlaces(recipe: Recipe, format: string): Place[] {
-    const places = [...new Set([...soundPart(recipe).recipe.places, ...recipe.places])];
+    const sound = soundPart(recipe).recipe;
+    const places = sound === recipe ? recipe.places : [...new Set([...sound.places, ...recipe.places])];
     const texts = places.filter((place) => place.slot?.format === format && place.kind === 'text' && place.value !== '');
-    return soundPart(recipe).recipe === recipe ? texts : texts.filter(({ span }, index) => texts.findIndex((other) => other.span.start === span.start) === index);
+    return sound === recipe ? texts : texts.filter(({ span }, index) => texts.findIndex((other) => other.span.start === span.start) === index);
 }
 
 /** Where the recipe names the checkpoint that it is about. */

@@ -4,7 +4,7 @@ import { nearest } from './nearest';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
 
 /** What patterns say of a checkpoint does not change while its header is known; after a keystroke most of a recipe's patterns are the same. */
-class Answers<T> {
+export class Answers<T> {
     private readonly known = new WeakMap<CheckpointHeader, Map<string, T>>();
 
     constructor(private readonly find: (header: CheckpointHeader, pattern: string) => T) {}
@@ -51,10 +51,25 @@ export function usePlaces(recipe: Recipe): Place[] {
 }
 
 /** Who decides about which layers: index of the first matching rule, or `default` for the blocks' other layers. */
-export function decidedLayers(recipe: Recipe, header: CheckpointHeader): Map<number | 'default', Linear[]> {
+export type Decided = ReadonlyMap<number | 'default', readonly Linear[]>;
+
+/** What was decided last for a checkpoint: most keystrokes change no pattern. */
+const lastDecided = new WeakMap<CheckpointHeader, { readonly patterns: string; readonly decided: Decided }>();
+
+export function decidedLayers(recipe: Recipe, header: CheckpointHeader): Decided {
+    const rules = rulePlaces(recipe).map((rule) => patternPlaces(rule).map(({ text }) => text));
+    const patterns = JSON.stringify(rules);
+    const last = lastDecided.get(header);
+    if (last?.patterns === patterns) return last.decided;
+    const decided = decide(rules, header);
+    lastDecided.set(header, { patterns, decided });
+    return decided;
+}
+
+function decide(patterns: readonly (readonly string[])[], header: CheckpointHeader): Decided {
     const rules = new Map<Linear, number>();
-    rulePlaces(recipe).forEach((rule, index) => {
-        for (const { text } of patternPlaces(rule)) for (const layer of matchingLayers(header, text)) if (!rules.has(layer)) rules.set(layer, index);
+    patterns.forEach((texts, index) => {
+        for (const text of texts) for (const layer of matchingLayers(header, text)) if (!rules.has(layer)) rules.set(layer, index);
     });
     const decided = new Map<number | 'default', Linear[]>();
     for (const linear of header.linears) {

@@ -34,8 +34,10 @@ export function reachOf(lines: readonly Line[], begin: Spot, column: number): Re
     /** Behind what was read last. */
     let behind = begin;
     while (at) {
-        last = at;
         const { written } = lines[at.line]!;
+        const skipped: number = open.length > 0 ? ordinaryEnd(written, at.column) : at.column;
+        if (skipped > at.column) behind = at = { line: at.line, column: skipped };
+        last = at;
         const character = written[at.column];
         let next: Spot | undefined = { line: at.line, column: at.column + 1 };
         if (character === undefined || isComment(written, at)) next = nextLine(lines, at.line, column);
@@ -53,6 +55,15 @@ export function reachOf(lines: readonly Line[], begin: Spot, column: number): Re
     const unclosed = open.at(-1)!;
     const text = open.map(({ character }) => CLOSING[character]).reverse().join('');
     return { ...last, fault: fault ?? { at: unclosed, message: l10n.t('this "{0}" is not closed', unclosed.character) }, end: fault ? undefined : { ...behind, text: ` ${text}` }, isOpen: true };
+}
+
+/** Most of what stands in brackets is neither quote, bracket, comma, colon nor comment. */
+const ORDINARY = /[^"'#{}[\],: \t]*/y;
+
+function ordinaryEnd(written: string, column: number): number {
+    ORDINARY.lastIndex = column;
+    ORDINARY.test(written);
+    return ORDINARY.lastIndex;
 }
 
 /** In brackets nobody knows how far the quote was meant to go. */

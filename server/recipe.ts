@@ -1,16 +1,13 @@
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import { LineCounter } from 'yaml';
 import { edited, type Edit } from './edited';
+import { contentsOf, type Contents } from './leaves';
 import { discriminator, type Alternative, type JsonSchema, type Kind, type RecipeSchema, type Slot } from './schema';
+import { NOTHING, type Entry, type SyntaxFault, type Written } from './written';
 
 /** A range of the text, in UTF-16 offsets; end exclusive. */
 export interface Span {
     readonly start: number;
     readonly end: number;
-}
-
-/** Where the parser stops, in its words. */
-export interface SyntaxFault extends Span {
-    readonly message: string;
 }
 
 export type Path = readonly (string | number)[];
@@ -59,18 +56,18 @@ export interface Recipe {
 const MAX_PLACES = 50_000;
 
 /** `edits`: what the parser reads in the place of some of the text; all places are those of the text as it is. */
-export function parseRecipe(text: string, schema: RecipeSchema, edits: readonly Edit[] = []): Recipe {
+export function parseRecipe(text: string, schema: RecipeSchema, edits: readonly Edit[] = [], reading: (text: string) => Contents = contentsOf): Recipe {
     const lines = new LineCounter();
     // The parser itself stops counting where a second document begins, or what it takes for one.
     lines.addNewLine(0);
     for (const { 0: end, index } of text.matchAll(/\r\n|\r|\n/g)) lines.addNewLine(index + end.length);
     const { text: read, back } = edited(text, edits);
-    const document = parsed(read);
-    const annotator = new Annotator(read, document, schema);
-    const root = annotator.root();
+    const { contents, errors } = reading(read);
+    const annotator = new Annotator(read, schema);
+    const root = annotator.root(contents);
     if (edits.length > 0) movePlace(root, back);
-    const [errors, unresolved] = [faultsOf(document, back), annotator.unresolved.map((span) => moved(span, back))];
-    return { text, schema, errors, unresolved, root, places: listPlaces(root, []), lines };
+    const unresolved = annotator.unresolved.map((span) => moved(span, back));
+    return { text, schema, errors: movedFaults(errors, back), unresolved, root, places: listPlaces(root, []), lines };
 }
 
 function moved({ start, end }: Span, back: (offset: number) => number): Span {
@@ -84,19 +81,14 @@ function movePlace(place: Mutable<Place>, back: (offset: number) => number): voi
     for (const child of [...place.children, ...place.duplicates]) movePlace(child, back);
 }
 
-function faultsOf({ errors }: Document.Parsed, back: (offset: number) => number): SyntaxFault[] {
-    return errors.map(({ pos: [start, end], message }) => ({ ...moved({ start, end }, back), message }));
-}
-
-/** A lone carriage return ends a line, too (YAML 1.2, section 5.4); the parser does not know it. */
-function parsed(text: string): Document.Parsed {
-    return parseDocument(text.replace(/\r(?!\n)/g, '\n'), { prettyErrors: false, uniqueKeys: false, strict: true });
+function movedFaults(faults: readonly SyntaxFault[], back: (offset: number) => number): SyntaxFault[] {
+    return faults.map((fault) => ({ ...fault, ...moved(fault, back) }));
 }
 
 /** What keeps a text from being YAML, found sooner than by reading all of it as a recipe. */
 export function errorsOf(text: string, edits: readonly Edit[]): readonly SyntaxFault[] {
     const { text: read, back } = edited(text, edits);
-    return faultsOf(parsed(read), back);
+    return movedFaults(contentsOf(read).errors, back);
 }
 
 interface Origin {
@@ -115,66 +107,48 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 class Annotator {
     readonly unresolved: Span[] = [];
     private count = 0;
-    private readonly open = new Set<Node>();
+    private readonly open = new Set<Written>();
 
     constructor(
         private readonly text: string,
-        private readonly document: Document.Parsed,
         private readonly schema: RecipeSchema,
     ) {}
 
-    root(): Place {
-        return this.place(this.document.contents, { path: [], parent: undefined, key: undefined, slot: this.schema.root, empty: 0 });
+    root(contents: Written | undefined): Place {
+        return this.place(contents, 0, { path: [], parent: undefined, key: undefined, slot: this.schema.root, empty: 0 });
     }
 
-    private place(written: unknown, origin: Origin): Place {
-        const alias = isAlias(written) ? written : undefined;
-        const node = alias ? alias.resolve(this.document) : (written as Node | null | undefined);
-        const range = (alias ?? node)?.range ?? [origin.empty, origin.empty];
-        if (alias && !node) this.unresolved.push({ start: range[0], end: range[1] });
+    /** `at`: what has to be added to offsets of what is written. */
+    private place(written: Written | undefined, at: number, origin: Origin): Place {
+        const node = written?.target === undefined ? written : (written.target ?? undefined);
+        const [start, end] = written ? [at + written.start, at + written.end] : [origin.empty, origin.empty];
+        if (written?.target === null) this.unresolved.push({ start, end });
+        const { kind, value, text, quoted, flow } = node ?? NOTHING;
         const place: Mutable<Place> = {
-            path: origin.path,
-            parent: origin.parent,
-            key: origin.key,
-            dash: origin.isItem ? dashBefore(this.text, range[0]) : undefined,
-            span: { start: range[0], end: valueEnd(alias ?? node, range, this.text) },
-            kind: kindOf(node),
-            value: isScalar(node) ? scalarValue(node.value) : null,
-            text: isScalar(node) ? (typeof node.value === 'string' ? node.value : (node.source ?? '')) : '',
-            quoted: isScalar(node) && (node.type === 'QUOTE_DOUBLE' || node.type === 'QUOTE_SINGLE'),
-            flow: (isMap(node) || isSeq(node)) && node.flow === true,
-            slot: origin.slot,
-            shape: undefined,
-            children: [],
-            duplicates: [],
+            path: origin.path, parent: origin.parent, key: origin.key, dash: origin.isItem ? dashBefore(this.text, start) : undefined, span: { start, end },
+            kind, value, text, quoted, flow, slot: origin.slot, shape: undefined, children: [], duplicates: [],
         };
         // An empty document is an empty mapping.
         if (!node && !origin.parent) place.shape = chooseShape(origin.slot?.alternatives ?? [], () => undefined);
         // A YAML anchor may contain its own alias.
         if (!node || this.open.has(node) || ++this.count > MAX_PLACES) return place;
         this.open.add(node);
-        if (isMap(node)) this.fillMapping(place, node.items);
-        else if (isSeq(node)) this.fillList(place, node.items);
+        if (kind === 'mapping') this.fillMapping(place, node.entries, at);
+        else if (kind === 'list') this.fillList(place, node.items, at);
         this.open.delete(node);
         return place;
     }
 
-    private fillMapping(place: Mutable<Place>, items: readonly unknown[]): void {
-        const entries = items.filter(isPair);
+    private fillMapping(place: Mutable<Place>, entries: readonly Entry[], base: number): void {
         const value = (name: string): unknown => {
-            const found = entries.find(({ key }) => keyName(key) === name)?.value;
-            return isScalar(found) ? found.value : undefined;
+            const found = entries.find((entry) => entry.name === name)?.value;
+            return found?.target === undefined ? found?.value : undefined;
         };
         place.shape = chooseShape(place.slot?.alternatives ?? [], value);
-        const places = entries.map(({ key, value: written }) => {
-            const name = keyName(key);
-            const [start, end] = (isNode(key) ? key.range : undefined) ?? [place.span.start, place.span.start];
-            return this.place(written, {
-                path: [...place.path, name],
-                parent: place,
-                key: { name, start, end },
-                slot: this.slotOfKey(place, name),
-                empty: end,
+        const places = entries.map(({ name, key, value: written, at }) => {
+            const [start, end] = key ? [base + at + key[0], base + at + key[1]] : [place.span.start, place.span.start];
+            return this.place(written, base + at, {
+                path: [...place.path, name], parent: place, key: { name, start, end }, slot: this.slotOfKey(place, name), empty: end,
             });
         });
         const first = new Map<string, Place>();
@@ -189,13 +163,10 @@ class Annotator {
         return this.schema.joinedSlot(shapes.flatMap(({ properties }) => (properties && Object.hasOwn(properties, name) ? [properties[name]!] : [])));
     }
 
-    private fillList(place: Mutable<Place>, items: readonly unknown[]): void {
-        const list = place.slot?.alternatives.find(({ kind }) => kind === 'list');
-        const itemSlot = list?.schema.items ? this.schema.slot(list.schema.items) : undefined;
-        // What a text means is said of the whole key, be it one text or a list of them.
-        const slot = itemSlot && { ...itemSlot, format: itemSlot.format ?? place.slot?.format };
-        place.children = items.map((item, index) =>
-            this.place(item, { path: [...place.path, index], parent: place, key: undefined, slot, empty: place.span.start, isItem: !place.flow }),
+    private fillList(place: Mutable<Place>, items: Written['items'], base: number): void {
+        const slot = place.slot && this.schema.itemSlot(place.slot);
+        place.children = items.map(({ value, at }, index) =>
+            this.place(value, base + at, { path: [...place.path, index], parent: place, key: undefined, slot, empty: place.span.start, isItem: !place.flow }),
         );
         if (!place.flow) place.span = { start: place.span.start, end: lastEnd(place.children, place.span) };
     }
@@ -211,22 +182,6 @@ function lastEnd(children: readonly Place[], span: Span): number {
     return children.reduce((end, child) => Math.max(end, child.span.end, child.key?.end ?? 0), span.start);
 }
 
-function valueEnd(node: unknown, range: readonly number[], text: string): number {
-    const written = range[1] ?? range[0]!;
-    // The parser lets some values end inside of what ends their line.
-    const end = text[written - 1] === '\r' && text[written] === '\n' ? Math.max(range[0]!, written - 1) : written;
-    const isBlock = isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED');
-    return isBlock ? range[0]! + text.slice(range[0], end).trimEnd().length : end;
-}
-
-function isNode(value: unknown): value is Node {
-    return isScalar(value) || isMap(value) || isSeq(value) || isAlias(value);
-}
-
-function keyName(key: unknown): string {
-    return isScalar(key) ? (typeof key.value === 'string' ? key.value : (key.source ?? '')) : isAlias(key) ? `*${key.source}` : '';
-}
-
 /** The mapping that was meant: the only one, or the one that the discriminating key names. */
 function chooseShape(alternatives: readonly Alternative[], value: (name: string) => unknown): JsonSchema | undefined {
     const mappings = alternatives.filter(({ kind }) => kind === 'mapping');
@@ -234,21 +189,6 @@ function chooseShape(alternatives: readonly Alternative[], value: (name: string)
     const property = discriminator(mappings);
     if (property === undefined) return mappings[0]?.schema;
     return mappings.find(({ schema }) => schema.properties?.[property]?.const === value(property))?.schema;
-}
-
-function kindOf(node: unknown): Kind {
-    if (isMap(node)) return 'mapping';
-    if (isSeq(node)) return 'list';
-    if (!isScalar(node)) return 'nothing';
-    const value = node.value;
-    if (typeof value === 'number' || typeof value === 'bigint') return Number.isInteger(Number(value)) ? 'integer' : 'number';
-    if (typeof value === 'boolean') return 'boolean';
-    return value === null || value === undefined ? 'nothing' : 'text';
-}
-
-function scalarValue(value: unknown): Place['value'] {
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
-    return typeof value === 'bigint' ? Number(value) : null;
 }
 
 function listPlaces(place: Place, places: Place[]): Place[] {

@@ -94,6 +94,7 @@ export class RecipeSchema {
     readonly shortForms: Readonly<Record<string, ShortForm>>;
     private readonly definitions: Readonly<Record<string, JsonSchema>>;
     private readonly slots = new Map<JsonSchema, Slot>();
+    private readonly items = new WeakMap<Slot, Slot>();
     private readonly spellings = new Map<string, readonly string[]>();
     private readonly patterns = new Map<string, RegExp>();
 
@@ -125,7 +126,19 @@ export class RecipeSchema {
     /** What may stand at a place while it is open which of several mappings is meant. */
     joinedSlot(schemas: readonly JsonSchema[]): Slot | undefined {
         const [first, ...rest] = schemas.map((schema) => this.slot(schema));
+        if (first && rest.length === 0) return first;
         return first && { ...first, alternatives: [...first.alternatives, ...rest.flatMap(({ alternatives }) => alternatives)] };
+    }
+
+    /** What may stand in a list at a place: what a text means is said of the whole key, be it one text or a list of them. */
+    itemSlot(list: Slot): Slot | undefined {
+        const known = this.items.get(list);
+        if (known) return known;
+        const schema = list.alternatives.find(({ kind }) => kind === 'list')?.schema.items;
+        const own = schema && this.slot(schema);
+        const slot = own && { ...own, format: own.format ?? list.format };
+        if (slot) this.items.set(list, slot);
+        return slot;
     }
 
     matches(pattern: string, text: string): boolean {

@@ -28,8 +28,8 @@ import { documentLinks, documentSymbols, foldingRanges } from './structure';
 import { validate } from './validate';
 import { Workspace } from './workspace';
 
-/** Long enough to join the events of one keystroke, far too short to notice. */
-const SETTLE_MS = 25;
+/** Long enough to join the events of one keystroke; what follows takes about as long. */
+const SETTLE_MS = 10;
 
 /** For editors that say nothing: the schema stands beside the server's folder, and nobody knows the commands of lenses. */
 const DEFAULTS: ServerOptions = { schemaPath: path.resolve(path.dirname(process.argv[1] ?? ''), '../schemas/recipe.schema.json'), codeLens: false, diagnosticsUrl: '' };

@@ -23,7 +23,16 @@ function findFused(header: CheckpointHeader, family: Family): Unit[] {
 }
 
 /** The layers in order, those that have to be alike together where the first of them is. */
-export function unitsOf(layers: readonly Linear[], header: CheckpointHeader, families: Readonly<Record<string, Family>>): Unit[] {
+export function unitsOf(layers: readonly Linear[], header: CheckpointHeader, families: Readonly<Record<string, Family>>): readonly Unit[] {
+    let units = ofLayers.get(layers);
+    if (!units) ofLayers.set(layers, (units = findUnits(layers, header, families)));
+    return units;
+}
+
+/** What rules leave over is the same list of layers until one of their patterns changes. */
+const ofLayers = new WeakMap<readonly Linear[], readonly Unit[]>();
+
+function findUnits(layers: readonly Linear[], header: CheckpointHeader, families: Readonly<Record<string, Family>>): Unit[] {
     const wanted = new Set(layers);
     const unitOf = new Map<Linear, Unit>();
     for (const members of [...fusedLayers(header, families), header.linears.filter(isExpert)]) {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SchemeFormat } from '../protocol/formats';
 import { childNamed, placeAt, plainValue, type Place, type Recipe } from './recipe';
-import type { ShortForm, Slot } from './schema';
+import type { RecipeSchema, ShortForm, Slot } from './schema';
 
 /** A way to quantize that a recipe names: `gptq-w4a16-g64` or `{ method: gptq, scheme: W4A16, group_size: 64 }`. */
 export interface Use {
@@ -86,13 +86,22 @@ export function identityOf(recipe: Recipe, place: Place): string | undefined {
 }
 
 /** The short forms that name what a slot's mappings allow. */
-export function shortNames(recipe: Recipe, slot: Slot): Map<string, ShortForm> {
+export function shortNames({ schema }: Recipe, slot: Slot): ReadonlyMap<string, ShortForm> {
+    let names = known.get(slot);
+    if (!names) known.set(slot, (names = findShortNames(schema, slot)));
+    return names;
+}
+
+/** A slot belongs to one schema. */
+const known = new WeakMap<Slot, ReadonlyMap<string, ShortForm>>();
+
+function findShortNames({ shortForms }: RecipeSchema, slot: Slot): Map<string, ShortForm> {
     const allowed = new Set<string>();
     for (const { schema } of slot.alternatives) {
         const method = schema.properties?.method?.const;
         for (const scheme of schema.properties?.scheme?.enum ?? []) allowed.add(`${String(method)} ${String(scheme)}`);
     }
-    return new Map(Object.entries(recipe.schema.shortForms).filter(([, { method, scheme }]) => allowed.has(`${method} ${scheme}`)));
+    return new Map(Object.entries(shortForms).filter(([, { method, scheme }]) => allowed.has(`${method} ${scheme}`)));
 }
 
 export function readShortName(recipe: Recipe, slot: Slot, text: string): ShortName | undefined {

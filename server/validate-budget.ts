@@ -80,15 +80,24 @@ interface Bounds {
 }
 
 /** Every unit at its smallest candidate, and every one at its largest. */
-function bounds({ units, fixed, candidates }: Choices, of: (layer: Linear, stored: Stored) => number): Bounds {
+function bounds({ units, fixed, candidates }: Choices, what: string, of: (layer: Linear, stored: Stored) => number): Bounds {
     const rest = sum(fixed, ([layer, kept]) => of(layer, kept));
-    const costs = units.map((unit) => candidates.map((candidate) => sum(unit, (layer) => of(layer, candidate))));
-    return { smallest: rest + sum(costs, (each) => Math.min(...each)), largest: rest + sum(costs, (each) => Math.max(...each)) };
+    const key = JSON.stringify([what, candidates]);
+    let free = known.get(units);
+    if (free?.key !== key) {
+        const costs = units.map((unit) => candidates.map((candidate) => sum(unit, (layer) => of(layer, candidate))));
+        free = { key, smallest: sum(costs, (each) => Math.min(...each)), largest: sum(costs, (each) => Math.max(...each)) };
+        known.set(units, free);
+    }
+    return { smallest: rest + free.smallest, largest: rest + free.largest };
 }
+
+/** What is left to a budget is the same until a pattern or a candidate changes. */
+const known = new WeakMap<readonly Unit[], Bounds & { readonly key: string }>();
 
 function bitsFindings(limit: Place, choices: Choices, scale: number): Finding[] {
     const weights = sum([...choices.units.flat(), ...choices.fixed.map(([layer]) => layer)], ({ outputs, inputs }) => outputs * inputs);
-    const { smallest, largest } = bounds(choices, ({ outputs, inputs }, { format, groupSize }) => Math.round(bitsPerWeight(format, groupSize, outputs, inputs, 8 * scale) * outputs * inputs));
+    const { smallest, largest } = bounds(choices, `bits ${scale}`, ({ outputs, inputs }, { format, groupSize }) => Math.round(bitsPerWeight(format, groupSize, outputs, inputs, 8 * scale) * outputs * inputs));
     const [least, most] = [decimals(smallest / weights, 3), decimals(largest / weights, 3)];
     if (typeof limit.value !== 'number') return [];
     if (limit.value < smallest / weights) {
@@ -108,7 +117,7 @@ const thousands = new Intl.NumberFormat('en-US');
 
 function sizeFindings(limit: Place, choices: Choices, original: number, scale: number): Finding[] {
     const asked = parseSize(limit.text);
-    const added = bounds(choices, ({ outputs, inputs, bytes: before }, { format, groupSize }) => storedBytes(format, groupSize, outputs, inputs, scale) - before);
+    const added = bounds(choices, `bytes ${scale}`, ({ outputs, inputs, bytes: before }, { format, groupSize }) => storedBytes(format, groupSize, outputs, inputs, scale) - before);
     const { smallest, largest } = { smallest: original + added.smallest, largest: original + added.largest };
     const [least, most] = [thousands.format(smallest), thousands.format(largest)];
     if (asked === undefined) return [];

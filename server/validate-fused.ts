@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import type { Decisions } from './decisions';
 import { spanOf, type Finding, type Related } from './finding';
+import type { Decided } from './layers';
 import type { Recipe } from './recipe';
 import { fusedLayers, type Unit } from './units';
 import type { Use } from './uses';
@@ -9,7 +10,7 @@ import type { Use } from './uses';
 export function fusedFindings(recipe: Recipe, decisions: Decisions): Finding[] {
     const rest = restSchemes(decisions);
     const torn = new Map<string, { readonly rule: number; readonly sets: Unit[] }>();
-    for (const members of fusedLayers(decisions.header, recipe.schema.architectures)) {
+    for (const members of ruledSets(recipe, decisions)) {
         const rule = tearingRule(members, decisions, rest);
         if (rule === undefined) continue;
         const key = [rule, ...members.map(kindOf)].join(' ');
@@ -22,6 +23,19 @@ export function fusedFindings(recipe: Recipe, decisions: Decisions): Finding[] {
         return place ? [{ code: 'fused-layers', severity: 'warning', span: spanOf(recipe, place), message: sentence(sets), related: others(recipe, decisions, rule, sets) }] : [];
     });
 }
+
+/** Those of which a rule names one. */
+function ruledSets(recipe: Recipe, decisions: Decisions): readonly Unit[] {
+    let sets = known.get(decisions.layers);
+    if (!sets) {
+        sets = fusedLayers(decisions.header, recipe.schema.architectures).filter((members) => members.some((member) => decisions.ruleOf(member) !== undefined));
+        known.set(decisions.layers, sets);
+    }
+    return sets;
+}
+
+/** What is decided is the same until a pattern changes. */
+const known = new WeakMap<Decided, readonly Unit[]>();
 
 /** The first rule about the members, when it is certain that they come out different. */
 function tearingRule(members: Unit, decisions: Decisions, rest: readonly string[]): number | undefined {

@@ -6,7 +6,8 @@ import { childNamed, type Place, type Recipe } from './recipe';
 const SHORT = /^([a-z0-9]+)-([a-z0-9_]+?)(-g\d+|-channel)?$/;
 
 /** The same findings; an unknown value that is a method with a scheme that others have says so. */
-export function withMethods(recipe: Recipe, findings: readonly Finding[]): Finding[] {
+export function withMethods(recipe: Recipe, findings: readonly Finding[]): readonly Finding[] {
+    if (!findings.some(({ code }) => code === 'unknown-value')) return findings;
     const unfit = new Map(recipe.places.flatMap((place) => misfit(recipe, place) ?? []).map((finding) => [finding.span.start, finding]));
     return findings.map((finding) => (finding.code === 'unknown-value' ? { ...finding, ...unfit.get(finding.span.start) } : finding));
 }

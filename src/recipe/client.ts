@@ -90,9 +90,6 @@ export class RecipeLanguage {
     }
 }
 
-/** Nearly all that a keystroke makes is garbage at the next one: it need not be let grow. */
-const SMALL = ['--max-semi-space-size=2'];
-
 /** Starts the language server. Nothing waits for it; recipes are text until it answers. */
 export async function startLanguageClient(context: vscode.ExtensionContext, dependencies: LanguageDependencies): Promise<RecipeLanguage> {
     const diagnosticsUrl = await explanations(context.extensionUri);
@@ -111,8 +108,8 @@ export async function startLanguageClient(context: vscode.ExtensionContext, depe
     };
     const module = vscode.Uri.joinPath(context.extensionUri, 'dist', 'server.js').fsPath;
     const launch: Launch = {
-        run: { module, transport: TransportKind.ipc, options: { execArgv: SMALL } },
-        debug: { module, transport: TransportKind.ipc, options: { execArgv: [...SMALL, '--nolazy', '--inspect=6013'] } },
+        run: { module, transport: TransportKind.ipc },
+        debug: { module, transport: TransportKind.ipc, options: { execArgv: ['--nolazy', '--inspect=6013'] } },
     };
     const language = new RecipeLanguage(new LanguageClient('quant', vscode.l10n.t('Quant Recipes'), launch, options), dependencies);
     await language.start();

@@ -23,8 +23,8 @@ export class Server {
     readonly refreshes: string[] = [];
     errors = '';
 
-    constructor(nodeArguments: readonly string[] = []) {
-        this.process = spawn(process.execPath, [...nodeArguments, path.resolve('dist/server.js'), '--stdio'], { stdio: ['pipe', 'pipe', 'pipe'] });
+    constructor() {
+        this.process = spawn(process.execPath, [path.resolve('dist/server.js'), '--stdio'], { stdio: ['pipe', 'pipe', 'pipe'] });
         this.process.stderr?.on('data', (chunk: Buffer) => (this.errors += chunk.toString()));
         this.connection = createMessageConnection(new StreamMessageReader(this.process.stdout!), new StreamMessageWriter(this.process.stdin!));
         this.connection.onNotification('textDocument/publishDiagnostics', (params: Published) => {
