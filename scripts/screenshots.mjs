@@ -82,7 +82,7 @@ async function showCompletion(workbench) {
     const rule = text.findIndex((line) => line.includes('.down_proj"'));
     const start = text[rule]?.indexOf('*.mlp') ?? 0;
     await editor.goTo(rule + 1, start + 1);
-    for (const _ of '*.mlp.down_proj') await page.keyboard.press('Delete');
+    for (let left = '*.mlp.down_proj'.length; left > 0; left--) await page.keyboard.press('Delete');
     await page.keyboard.type('model.layers.*.');
     await page.locator('.suggest-widget.visible .monaco-list-row').first().waitFor();
 }

@@ -47,6 +47,8 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
         label: draft.label ?? draft.text,
         kind: draft.kind,
         detail: draft.detail,
+        // Beside every label of the list, not only the one that has the focus.
+        labelDetails: draft.detail === undefined ? undefined : { description: draft.detail },
         documentation: draft.documentation ? { kind: 'markdown', value: draft.documentation } : undefined,
         sortText: `a${String(index).padStart(5, '0')}`,
         // The editor compares with what is written in the range, which may begin with a quote or a folder.

@@ -75,6 +75,7 @@ function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, requi
         label: name,
         kind: CompletionItemKind.Property,
         detail: importance(required, slot),
+        labelDetails: { description: importance(required, slot) },
         documentation: { kind: 'markdown', value: slot.description },
         sortText: `k${required ? 0 : 1}${String(index).padStart(3, '0')}`,
         insertTextFormat: InsertTextFormat.Snippet,

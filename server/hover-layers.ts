@@ -8,6 +8,8 @@ import { summarize, type LastRun } from './last-run';
 import { countOfLayers, matchingLayers } from './layers';
 
 const MOST_LISTED = 6;
+/** Beside a table, which is what a person wants to see without scrolling. */
+const FEW_LISTED = 3;
 const MOST_ROWS = 8;
 
 /** What a pattern matches, its share of the model, and how well the last run's candidates did on it. */
@@ -21,12 +23,12 @@ export function aboutPattern(pattern: string, header: CheckpointHeader, run: Las
         ? l10n.t('Matches **{0}** with {1} weights:', countOfLayers(layers.length), amount(weights))
         : l10n.t('Matches **{0}** with {1} weights, {2} of the model:', countOfLayers(layers.length), amount(weights), share);
     const measured = run ? measurements(run, layers) : [];
-    return [first, '', ...layerList(layers, ({ name, outputs, inputs }) => `\`${name}\` ${outputs} × ${inputs}`), ...tied, ...measured].join('\n');
+    return [first, '', ...layerList(layers, ({ name, outputs, inputs }) => `\`${name}\` ${outputs} × ${inputs}`, measured.length > 0 ? FEW_LISTED : MOST_LISTED), ...tied, ...measured].join('\n');
 }
 
 /** The first layers as a list, and how many more there are. */
-export function layerList(layers: readonly Linear[], text: (layer: Linear) => string): string[] {
-    const list = layers.slice(0, MOST_LISTED).map((layer) => `- ${text(layer)}`);
+export function layerList(layers: readonly Linear[], text: (layer: Linear) => string, most = MOST_LISTED): string[] {
+    const list = layers.slice(0, most).map((layer) => `- ${text(layer)}`);
     return layers.length > list.length ? [...list, `- ${l10n.t('and {0} more', layers.length - list.length)}`] : list;
 }
 
@@ -47,7 +49,7 @@ function measurements(run: LastRun, layers: readonly Linear[]): string[] {
     if (rows.length === 0) return [];
     const title = run.otherData ? l10n.t('SQNR in dB, run {0}, with other calibration data:', run.name) : l10n.t('SQNR in dB, run {0}:', run.name);
     const rest = rows.length > MOST_ROWS ? ['', l10n.t('and {0} more candidates', rows.length - MOST_ROWS)] : [];
-    return ['', title, '', `| ${[l10n.t('candidate'), l10n.t('mean'), l10n.t('lowest'), l10n.t('of')].join(' | ')} |`, '| --- | ---: | ---: | --- |', ...rows.slice(0, MOST_ROWS), ...rest];
+    return ['', title, '', `| ${[l10n.t('candidate'), l10n.t('mean'), l10n.t('lowest'), l10n.t('lowest in')].join(' | ')} |`, '| :--- | ---: | ---: | :--- |', ...rows.slice(0, MOST_ROWS), ...rest];
 }
 
 function parameters(layers: readonly Linear[]): number {

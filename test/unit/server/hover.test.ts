@@ -88,7 +88,7 @@ describe('hover', () => {
         const ran = 'model: tiny\ncandidates: [gptq-w4a16, rtn-w3a16]\n';
         const known = facts({ result: { result: { run: 'run-1', candidates: ['gptq-w4a16', 'rtn-w3a16'], layers } as never, ran } });
         const shown = text(`${ran}quantize: { rules: [{ layers: "*.up_proj|" }] }`, known)!;
-        assert.match(shown, /SQNR in dB, run run-1:\n\n\| candidate \| mean \| lowest \| of \|\n.*\n\| `gptq-w4a16` \| 31\.0 \| 30\.0 \| `model\.layers\.0\.mlp\.up_proj` \|\n\| `rtn-w3a16` \| 10\.0 \| 10\.0 \|/);
+        assert.match(shown, /SQNR in dB, run run-1:\n\n\| candidate \| mean \| lowest \| lowest in \|\n.*\n\| `gptq-w4a16` \| 31\.0 \| 30\.0 \| `model\.layers\.0\.mlp\.up_proj` \|\n\| `rtn-w3a16` \| 10\.0 \| 10\.0 \|/);
         assert.match(text(`${ran}calibration: { data: c.txt }\nquantize: { rules: [{ layers: "*.up_proj|" }] }`, known)!, /with other calibration data/);
         assert.doesNotMatch(text('model: other\nquantize: { rules: [{ layers: "*.up_proj|" }] }', known) ?? '', /SQNR/);
     });
