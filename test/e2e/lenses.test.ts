@@ -50,7 +50,8 @@ describe('the lenses and points of a recipe', function () {
         assert.ok(!existsSync(workspace.path('output', 'offered')));
         await editor.lenses().filter({ hasText: /Show last result \(SQNR/ }).click();
         await new SensitivityView(workbench).waitForColors(30);
-        await workbench.command('View: Close Editor');
+        // The panel opens beside the recipe.
+        await workbench.panels.tab(recipe).click();
         await editor.shown(recipe);
     });
 
