@@ -1,5 +1,6 @@
 import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import * as path from 'node:path';
+import * as l10n from '@vscode/l10n';
 import { broken, CheckpointError, isRecord, readHeader, type TensorInfo } from './safetensors';
 
 /** A linear layer: weight (outputs × inputs); block null outside the blocks (lm_head). */
@@ -41,6 +42,8 @@ export interface CheckpointHeader {
     readonly maximumTokens: number | null;
     /** Quantization method, when the checkpoint is already quantized. */
     readonly quantization: string | null;
+    /** Name of the head when it shares the embedding's weight: then it is no layer of its own. */
+    readonly tiedHead: string | null;
     /** Linear layers in execution order: those of the blocks, then lm_head unless it shares the embedding's weight. */
     readonly linears: readonly Linear[];
 }
@@ -57,7 +60,7 @@ const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 export async function readCheckpoint(folder: string, families: Readonly<Record<string, Family>>): Promise<CheckpointHeader> {
     const files = await listFolder(folder);
     if (!files.includes(INDEX) && !files.includes(SINGLE)) throw noWeights(folder, files);
-    if (!files.includes(CONFIG)) throw broken(folder, `it has weights and no ${CONFIG}`);
+    if (!files.includes(CONFIG)) throw broken(folder, l10n.t('it has weights and no {0}', CONFIG));
     const config = await readObject(await within(folder, CONFIG));
     const tensors = files.includes(SINGLE) ? await readHeader(await within(folder, SINGLE)) : await readShards(folder, files);
     return describe(folder, config, tensors, families);
@@ -79,16 +82,16 @@ async function listFolder(folder: string): Promise<string[]> {
         return await readdir(folder);
     } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
-        if (code === 'ENOENT' || code === 'ENOTDIR') throw new CheckpointError('model-missing', 'the folder does not exist');
-        throw new CheckpointError('model-broken', `cannot read ${folder}: ${String(code)}`);
+        if (code === 'ENOENT' || code === 'ENOTDIR') throw new CheckpointError('model-missing', l10n.t('the folder does not exist'));
+        throw new CheckpointError('model-broken', l10n.t('cannot read {0}: {1}', folder, String(code)));
     }
 }
 
 function noWeights(folder: string, files: readonly string[]): CheckpointError {
     const pickle = files.filter((name) => PICKLE.test(name)).sort()[0];
     if (pickle !== undefined) return new CheckpointError('model-not-safetensors', pickle);
-    if (!files.includes(CONFIG)) return new CheckpointError('model-missing', `the folder has neither ${CONFIG} nor safetensors weights`);
-    return broken(folder, `it has neither ${SINGLE} nor ${INDEX}`);
+    if (!files.includes(CONFIG)) return new CheckpointError('model-missing', l10n.t('the folder has neither {0} nor safetensors weights', CONFIG));
+    return broken(folder, l10n.t('it has neither {0} nor {1}', SINGLE, INDEX));
 }
 
 /**
@@ -97,46 +100,46 @@ function noWeights(folder: string, files: readonly string[]): CheckpointError {
  */
 async function within(folder: string, name: string): Promise<string> {
     if (name === '' || name === '.' || name === '..' || /[/\\:\0]/.test(name)) {
-        throw broken(folder, `it names the file ${JSON.stringify(name.slice(0, 200))}; only files of the folder itself are read`);
+        throw broken(folder, l10n.t('it names the file {0}; only files of the folder itself are read', JSON.stringify(name.slice(0, 200))));
     }
     const file = path.join(folder, name);
     if (!(await lstat(file)).isSymbolicLink()) return file;
     const target = await realpath(file);
     const home = await realpath(folder);
     const isBlob = path.basename(path.dirname(home)) === 'snapshots' && path.dirname(target) === path.join(home, '..', '..', 'blobs');
-    if (path.dirname(target) !== home && !isBlob) throw broken(file, `it is a link to "${target}", outside the folder`);
+    if (path.dirname(target) !== home && !isBlob) throw broken(file, l10n.t('it is a link to "{0}", outside the folder', target));
     return file;
 }
 
 async function readObject(file: string): Promise<Record<string, unknown>> {
     const { size } = await stat(file);
-    if (size > MAX_JSON_BYTES) throw broken(file, `it has more than ${MAX_JSON_BYTES} bytes`);
+    if (size > MAX_JSON_BYTES) throw broken(file, l10n.t('it has more than {0} bytes', MAX_JSON_BYTES));
     let parsed: unknown;
     try {
         parsed = JSON.parse(await readFile(file, 'utf8'));
     } catch (error) {
         if (!(error instanceof SyntaxError)) throw error;
-        throw broken(file, 'it is not JSON');
+        throw broken(file, l10n.t('it is not JSON'));
     }
-    if (!isRecord(parsed)) throw broken(file, 'it is not a JSON object');
+    if (!isRecord(parsed)) throw broken(file, l10n.t('it is not a JSON object'));
     return parsed;
 }
 
 async function readShards(folder: string, files: readonly string[]): Promise<TensorInfo[]> {
     const index = path.join(folder, INDEX);
     const { weight_map: map } = await readObject(await within(folder, INDEX));
-    if (!isRecord(map) || Object.keys(map).length === 0) throw broken(index, 'it has no weight_map from tensor to file');
+    if (!isRecord(map) || Object.keys(map).length === 0) throw broken(index, l10n.t('it has no weight_map from tensor to file'));
     const promised = new Map<string, string[]>();
     for (const [tensor, shard] of Object.entries(map)) {
-        if (typeof shard !== 'string') throw broken(index, 'it has no weight_map from tensor to file');
+        if (typeof shard !== 'string') throw broken(index, l10n.t('it has no weight_map from tensor to file'));
         const tensors = promised.get(shard);
         if (tensors) tensors.push(tensor);
         else promised.set(shard, [tensor]);
     }
-    if (promised.size > MAX_SHARDS) throw broken(index, `it names ${promised.size} files, more than ${MAX_SHARDS}`);
+    if (promised.size > MAX_SHARDS) throw broken(index, l10n.t('it names {0} files, more than {1}', promised.size, MAX_SHARDS));
     const paths: string[] = [];
     for (const shard of promised.keys()) {
-        if (!/[/\\]/.test(shard) && !files.includes(shard)) throw broken(index, `it names ${JSON.stringify(shard)}, which does not exist`);
+        if (!/[/\\]/.test(shard) && !files.includes(shard)) throw broken(index, l10n.t('it names {0}, which does not exist', JSON.stringify(shard)));
         paths.push(await within(folder, shard));
     }
     return joinShards(paths, [...promised.values()], await readAll(paths));
@@ -148,10 +151,10 @@ function joinShards(files: readonly string[], promised: readonly (readonly strin
     headers.forEach((tensors, shard) => {
         const names = new Set(tensors.map(({ name }) => name));
         const absent = promised[shard]!.find((name) => !names.has(name));
-        if (absent !== undefined) throw broken(files[shard]!, `the index says that it holds ${JSON.stringify(absent)}, and it does not`);
+        if (absent !== undefined) throw broken(files[shard]!, l10n.t('the index says that it holds {0}, and it does not', JSON.stringify(absent)));
         for (const name of names) {
             const other = owner.get(name);
-            if (other !== undefined) throw broken(files[shard]!, `it holds ${JSON.stringify(name)}, which ${path.basename(other)} holds too`);
+            if (other !== undefined) throw broken(files[shard]!, l10n.t('it holds {0}, which {1} holds too', JSON.stringify(name), path.basename(other)));
             owner.set(name, files[shard]!);
         }
     });
@@ -176,7 +179,10 @@ function describe(
     const architecture = typeof first === 'string' ? first : '';
     const family = Object.hasOwn(families, architecture) ? families[architecture] : readFamily(config, tensors);
     const said = config.tie_word_embeddings;
-    const linears = family ? listLinears(tensors, family, typeof said === 'boolean' ? said : family.tied) : [];
+    const tied = typeof said === 'boolean' ? said : family?.tied ?? false;
+    const linears = family ? listLinears(tensors, family, tied) : [];
+    // Of an unknown architecture without a head nobody knows whether it should have one.
+    const isSure = said === true || Object.hasOwn(families, architecture);
     const maximum = config.max_position_embeddings;
     const quantization = config.quantization_config;
     const method = isRecord(quantization) ? quantization.quant_method : undefined;
@@ -189,6 +195,7 @@ function describe(
         blocks: new Set(linears.flatMap(({ block }) => (block === null ? [] : [block]))).size,
         maximumTokens: typeof maximum === 'number' && Number.isSafeInteger(maximum) && maximum > 0 ? maximum : null,
         quantization: isRecord(quantization) ? (typeof method === 'string' ? method : 'unknown method') : null,
+        tiedHead: family && tied && isSure ? family.head : null,
         linears,
     };
 }

@@ -1,4 +1,5 @@
 import { open, stat } from 'node:fs/promises';
+import * as l10n from '@vscode/l10n';
 
 /**
  * The header of a safetensors file, read with distrust: every number is checked before anything is allocated. Only the 8-byte length and the
@@ -38,15 +39,15 @@ const DTYPE_BITS: ReadonlyMap<string, number> = new Map([
 /** Reads and checks the header of one file. Throws CheckpointError that names the file and what is wrong. */
 export async function readHeader(file: string): Promise<TensorInfo[]> {
     // Opening a pipe would wait for somebody to write.
-    if (!(await stat(file)).isFile()) throw broken(file, 'it is not a file');
+    if (!(await stat(file)).isFile()) throw broken(file, l10n.t('it is not a file'));
     const handle = await open(file, 'r');
     try {
         const { size } = await handle.stat();
-        if (size < 8) throw broken(file, `it has ${size} bytes, too few for a safetensors header`);
+        if (size < 8) throw broken(file, l10n.t('it has {0} bytes, too few for a safetensors header', size));
         const length = await readLength(handle, file, size);
         const header = Buffer.alloc(length);
         const { bytesRead } = await handle.read(header, 0, length, 8);
-        if (bytesRead < length) throw broken(file, 'it ended while its header was read');
+        if (bytesRead < length) throw broken(file, l10n.t('it ended while its header was read'));
         return parseHeader(header, size - 8 - length, file);
     } finally {
         await handle.close();
@@ -58,11 +59,11 @@ async function readLength(handle: Awaited<ReturnType<typeof open>>, file: string
     await handle.read(prefix, 0, 8, 0);
     if (prefix.toString('latin1') === 'version ') {
         const { buffer } = await handle.read(Buffer.alloc(15), 0, 15, 8);
-        if (buffer.toString('latin1') === 'https://git-lfs') throw broken(file, 'it is a Git LFS pointer, not the weights; git lfs pull, in its repository, fetches them');
+        if (buffer.toString('latin1') === 'https://git-lfs') throw broken(file, l10n.t('it is a Git LFS pointer, not the weights; git lfs pull, in its repository, fetches them'));
     }
     const length = prefix.readBigUInt64LE();
-    if (length > BigInt(MAX_HEADER_BYTES)) throw broken(file, `its header claims ${length} bytes, the limit is ${MAX_HEADER_BYTES}`);
-    if (length > BigInt(size - 8)) throw broken(file, `its header claims ${length} bytes, the file has ${size}`);
+    if (length > BigInt(MAX_HEADER_BYTES)) throw broken(file, l10n.t('its header claims {0} bytes, the limit is {1}', String(length), MAX_HEADER_BYTES));
+    if (length > BigInt(size - 8)) throw broken(file, l10n.t('its header claims {0} bytes, the file has {1}', String(length), size));
     return Number(length);
 }
 
@@ -74,14 +75,14 @@ export function parseHeader(header: Uint8Array, dataBytes: number, file: string)
         text = new TextDecoder('utf-8', { fatal: true }).decode(header);
         parsed = JSON.parse(text);
     } catch {
-        throw broken(file, 'its header is not JSON');
+        throw broken(file, l10n.t('its header is not JSON'));
     }
-    if (!isRecord(parsed)) throw broken(file, 'its header is not a JSON object');
+    if (!isRecord(parsed)) throw broken(file, l10n.t('its header is not a JSON object'));
     const twice = repeatedKey(text);
-    if (twice !== undefined) throw broken(file, `its header has ${quoted(twice)} twice`);
+    if (twice !== undefined) throw broken(file, l10n.t('its header has {0} twice', quoted(twice)));
     const { __metadata__: metadata = {}, ...entries } = parsed;
     if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
-        throw broken(file, 'its __metadata__ is not a map from text to text');
+        throw broken(file, l10n.t('its __metadata__ is not a map from text to text'));
     }
     const tensors = Object.entries(entries)
         .map(([key, value]) => parseTensor(key, value, file))
@@ -91,19 +92,19 @@ export function parseHeader(header: Uint8Array, dataBytes: number, file: string)
 }
 
 function parseTensor(key: string, value: unknown, file: string): TensorInfo {
-    const wrong = (what: string): CheckpointError => broken(file, `tensor ${quoted(key)} ${what}`);
+    const wrong = (what: string): CheckpointError => broken(file, l10n.t('tensor {0} {1}', quoted(key), what));
     if (!isRecord(value) || Object.keys(value).sort().join() !== 'data_offsets,dtype,shape') {
-        throw wrong('is not described by dtype, shape and data_offsets');
+        throw wrong(l10n.t('is not described by dtype, shape and data_offsets'));
     }
     const { dtype, shape, data_offsets: offsets } = value;
     const bits = typeof dtype === 'string' ? DTYPE_BITS.get(dtype) : undefined;
-    if (typeof dtype !== 'string' || bits === undefined) throw wrong(`has the unknown dtype ${quoted(String(dtype))}`);
-    if (!isSizes(shape) || shape.length > MAX_DIMENSIONS) throw wrong('has a shape that is not a list of sizes');
+    if (typeof dtype !== 'string' || bits === undefined) throw wrong(l10n.t('has the unknown dtype {0}', quoted(String(dtype))));
+    if (!isSizes(shape) || shape.length > MAX_DIMENSIONS) throw wrong(l10n.t('has a shape that is not a list of sizes'));
     const [begin, end] = isSizes(offsets) && offsets.length === 2 ? offsets : [];
-    if (begin === undefined || end === undefined || begin > end) throw wrong('has data_offsets that are not a start and an end');
+    if (begin === undefined || end === undefined || begin > end) throw wrong(l10n.t('has data_offsets that are not a start and an end'));
     const bitsNeeded = shape.reduce((product, size) => product * size, 1) * bits;
     if (!Number.isSafeInteger(bitsNeeded) || bitsNeeded !== (end - begin) * 8) {
-        throw wrong(`needs ${bitsNeeded / 8} bytes for shape [${shape.join(', ')}] of ${dtype} and has ${end - begin}`);
+        throw wrong(l10n.t('needs {0} bytes for shape [{1}] of {2} and has {3}', bitsNeeded / 8, shape.join(', '), dtype, end - begin));
     }
     return { name: key, dtype, shape, begin, end };
 }
@@ -112,13 +113,13 @@ function parseTensor(key: string, value: unknown, file: string): TensorInfo {
 function checkLayout(tensors: readonly TensorInfo[], start: number, dataBytes: number, file: string): void {
     let position = 0;
     for (const { name, begin, end } of tensors) {
-        const places = `(starts at byte ${start + begin}, expected ${start + position})`;
-        if (begin < position) throw broken(file, `tensor ${quoted(name)} overlaps the tensor before it ${places}`);
-        if (begin > position) throw broken(file, `tensor ${quoted(name)} leaves a hole before it ${places}`);
-        if (end > dataBytes) throw broken(file, `tensor ${quoted(name)} ends at byte ${start + end}, the file has ${start + dataBytes}`);
+        const places = l10n.t('(starts at byte {0}, expected {1})', start + begin, start + position);
+        if (begin < position) throw broken(file, l10n.t('tensor {0} overlaps the tensor before it {1}', quoted(name), places));
+        if (begin > position) throw broken(file, l10n.t('tensor {0} leaves a hole before it {1}', quoted(name), places));
+        if (end > dataBytes) throw broken(file, l10n.t('tensor {0} ends at byte {1}, the file has {2}', quoted(name), start + end, start + dataBytes));
         position = end;
     }
-    if (position < dataBytes) throw broken(file, `its tensors end at byte ${start + position} and the file at byte ${start + dataBytes}`);
+    if (position < dataBytes) throw broken(file, l10n.t('its tensors end at byte {0} and the file at byte {1}', start + position, start + dataBytes));
 }
 
 /** The first key of an object's JSON text that comes twice; `JSON.parse` would silently keep the last one. */
@@ -156,5 +157,5 @@ function quoted(text: string): string {
 
 /** `file` with its whole path: whoever shows the message puts the user's spelling in its place. */
 export function broken(file: string, what: string): CheckpointError {
-    return new CheckpointError('model-broken', `${file} is broken: ${what}`);
+    return new CheckpointError('model-broken', l10n.t('{0} is broken: {1}', file, what));
 }

@@ -29,6 +29,7 @@ const allThemes = /** @type {Theme[]} */ (Object.keys(short));
 const scenes = [
     { name: 'panel', themes: allThemes, viewport: { width: 1400, height: 670 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showPanel },
     { name: 'recipe', themes: allThemes, viewport: { width: 1200, height: 540 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showRecipe, refresh: showHover },
+    { name: 'completion', themes: ['Dark Modern'], viewport: { width: 1000, height: 420 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showCompletion },
     { name: 'wizard', themes: ['Dark Modern'], viewport: { width: 1100, height: 560 }, show: showWizard },
     { name: 'runs', themes: ['Dark Modern'], viewport: { width: 1100, height: 520 }, show: showRuns },
 ];
@@ -70,6 +71,20 @@ async function showHover(workbench) {
     await workbench.command('Show or Focus Hover');
     // The fix is the last thing to arrive.
     await workbench.page.locator('.monaco-hover:not(.hidden)').getByText('Quick Fix').waitFor();
+}
+
+/** @param {Workbench} workbench */
+async function showCompletion(workbench) {
+    const { editor, page } = workbench;
+    await page.keyboard.press('Control+b');
+    await workbench.openFile('mixed.quant.yaml');
+    const text = readFileSync(workbench.workspace.path('mixed.quant.yaml'), 'utf8').split('\n');
+    const rule = text.findIndex((line) => line.includes('.down_proj"'));
+    const start = text[rule]?.indexOf('*.mlp') ?? 0;
+    await editor.goTo(rule + 1, start + 1);
+    for (let left = '*.mlp.down_proj'.length; left > 0; left--) await page.keyboard.press('Delete');
+    await page.keyboard.type('model.layers.*.');
+    await page.locator('.suggest-widget.visible .monaco-list-row').first().waitFor();
 }
 
 /** @param {Workbench} workbench */

@@ -1,12 +1,15 @@
+import * as l10n from '@vscode/l10n';
 import { CodeActionKind, type CodeAction, type Diagnostic, type TextEdit } from 'vscode-languageserver/node';
 import { addition, removal } from './entries';
 import type { Edit } from './edited';
 import { NO_FACTS, type Facts } from './facts';
 import type { Finding } from './finding';
 import { rangeOf } from './positions';
-import type { Place, Recipe, Span } from './recipe';
+import { MERGE, writtenOut } from './merge-keys';
+import { placeAt, type Place, type Recipe, type Span } from './recipe';
 import { exclusion, ruleAt, splitRule, type Change } from './refactor';
 import { soundPart } from './sound';
+import { withoutSecrets } from './validate-secrets';
 
 /** Everything that means the same afterwards, or what can only have been meant. */
 export const FIX_ALL = `${CodeActionKind.SourceFixAll}.quant`;
@@ -20,7 +23,7 @@ export function codeActions(
     diagnosticOf: (finding: Finding) => Diagnostic,
     facts: Facts = NO_FACTS,
 ): CodeAction[] {
-    const action = ({ title, edits }: Change, kind: string): CodeAction => ({ title, kind, edit: { changes: { [uri]: textEdits(recipe, edits) } } });
+    const action = ({ title, edits }: Change, kind: string): CodeAction => ({ title: withoutSecrets(recipe, title), kind, edit: { changes: { [uri]: textEdits(recipe, edits) } } });
     const touched = findings.filter((finding) => finding.span.start <= span.end && span.start <= finding.span.end);
     const fixes = touched.flatMap((finding) => {
         const changes = [...fixesFor(recipe, finding), ...exclusion(recipe, finding, facts)];
@@ -40,7 +43,7 @@ export function fixAll(recipe: Recipe, uri: string, findings: readonly Finding[]
         if (first && isApart) edits.push(...first.edits);
     }
     if (edits.length === 0) return undefined;
-    return { title: 'Fix what is certain', kind: FIX_ALL, edit: { changes: { [uri]: textEdits(recipe, edits) } } };
+    return { title: l10n.t('Fix what is certain'), kind: FIX_ALL, edit: { changes: { [uri]: textEdits(recipe, edits) } } };
 }
 
 function textEdits(recipe: Recipe, edits: readonly Edit[]): TextEdit[] {
@@ -48,14 +51,23 @@ function textEdits(recipe: Recipe, edits: readonly Edit[]): TextEdit[] {
 }
 
 /**
- * A number without its quotes, a pattern with them, a name in the right case, a key by its new name; a candidate that is listed twice and a rule that
+ * A number without its quotes, a pattern with them, the keys that a merge key was meant to bring, a name in the right case, a key by its new name; a candidate that is listed twice and a rule that
  * decides nothing go. A name that is only near, or one of two values for a key, is somebody's choice.
  */
 function isSafe(recipe: Recipe, finding: Finding): boolean {
     const { code, span, replacements = [], unquoted } = finding;
     if (unquoted !== undefined || code === 'duplicate-candidate' || code === 'rule-shadowed' || isBareAlias(recipe, finding) || isRenamedKey(recipe, finding)) return true;
+    if (mergeEdit(recipe, finding)) return true;
     const written = recipe.text.slice(span.start, span.end).replace(/^["']|["']$/g, '');
     return (code === 'unknown-key' || code === 'unknown-value') && replacements.length === 1 && replacements[0]!.toLowerCase() === written.toLowerCase();
+}
+
+/** Of a key that merges nothing. */
+function mergeEdit(recipe: Recipe, { code, path }: Finding): Edit | undefined {
+    if (code !== 'unknown-key' || path?.at(-1) !== MERGE) return undefined;
+    const sound = soundPart(recipe).recipe;
+    const merge = placeAt(sound.root, path);
+    return merge && writtenOut(sound, merge);
 }
 
 function fixesFor(recipe: Recipe, finding: Finding): Change[] {
@@ -64,13 +76,14 @@ function fixesFor(recipe: Recipe, finding: Finding): Change[] {
     const change = (title: string, edit: Edit | undefined): void => {
         if (edit) changes.push({ title, edits: [edit] });
     };
-    if (unquoted !== undefined) change(`Change to ${unquoted}`, { ...span, text: unquoted });
-    for (const key of missing?.keys ?? []) change(`Add "${key}"`, addition(recipe, missing!.owner, key));
+    if (unquoted !== undefined) change(l10n.t('Change to {0}', unquoted), { ...span, text: unquoted });
+    change(l10n.t('Write out the merged keys'), mergeEdit(recipe, finding));
+    for (const key of missing?.keys ?? []) change(l10n.t('Add "{0}"', key), addition(recipe, missing!.owner, key));
     const removable = finding.removable ?? (finding.code === 'rule-shadowed' ? ruleAt(soundPart(recipe).recipe, finding) : undefined);
-    if (removable) change(`Remove "${nameOf(recipe, removable)}"`, removal(recipe, removable));
+    if (removable) change(l10n.t('Remove "{0}"', nameOf(recipe, removable)), removal(recipe, removable));
     if (isBareAlias(recipe, finding)) {
         const text = `"${recipe.text.slice(span.start, span.end)}"`;
-        change(`Change to ${text}`, { ...span, text });
+        change(l10n.t('Change to {0}', text), { ...span, text });
     }
     return changes;
 }
@@ -89,7 +102,7 @@ function isBareAlias(recipe: Recipe, { code, span }: Finding): boolean {
 function replacement(recipe: Recipe, { span }: Finding, text: string): Change {
     const written = recipe.text.slice(span.start, span.end);
     const quote = /^["']/.exec(written)?.[0] ?? (/^[*&!|>%@`]/.test(text) ? '"' : '');
-    return { title: `Change to ${quote ? `"${text}"` : text}`, edits: [{ ...span, text: quote + text + quote }] };
+    return { title: l10n.t('Change to {0}', quote ? `"${text}"` : text), edits: [{ ...span, text: quote + text + quote }] };
 }
 
 /** One line that fits into a menu. */

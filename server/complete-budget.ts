@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { bits } from '../protocol/decimals';
 import { bytes } from './amounts';
 import { modelHeader, type Facts } from './facts';
@@ -21,14 +22,14 @@ export function budgetOffers(recipe: Recipe, place: Place, prefix: string, facts
     if (key === 'quantize.budget.bits_per_weight') {
         if (!range) return [];
         const fitting = USUAL_BITS.filter((value) => range.least.bitsPerWeight <= value && value <= range.most.bitsPerWeight);
-        return fitting.map((value) => ({ text: String(value), detail: `bits per weight, at most ${bytes(bytesAt(range, value))}` }));
+        return fitting.map((value) => ({ text: String(value), detail: l10n.t('bits per weight, at most {0}', bytes(bytesAt(range, value))) }));
     }
     const [number] = /^\d+(?:\.\d+)?(?=\s*$)/.exec(prefix) ?? [];
-    const units = number === undefined ? [] : UNITS.map((unit) => ({ text: `${number} ${unit}`, detail: unit.includes('i') ? 'binary unit' : 'decimal unit' }));
+    const units = number === undefined ? [] : UNITS.map((unit) => ({ text: `${number} ${unit}`, detail: unit.includes('i') ? l10n.t('binary unit') : l10n.t('decimal unit') }));
     if (!range) return units;
     const shares = [0, 0.25, 0.5, 0.75, 1].map((share) => range.least.bytes + share * (range.most.bytes - range.least.bytes));
     const sizes = [...new Map(shares.map((size) => [roundedUp(size), size])).keys()];
-    return [...units, ...sizes.map((text) => ({ text, detail: `at most ${bits(bitsAt(range, sizeOf(text)))} bits per weight` }))];
+    return [...units, ...sizes.map((text) => ({ text, detail: l10n.t('at most {0} bits per weight', bits(bitsAt(range, sizeOf(text)))) }))];
 }
 
 /** Three digits, and never below what is needed. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { CompletionItemKind, InsertTextFormat, InsertTextMode, type CompletionItem } from 'vscode-languageserver/node';
 import type { Cursor } from './cursor';
 import { rangeOf } from './positions';
@@ -46,7 +47,7 @@ function linesFor(recipe: Recipe, { place, kind, flow }: Cursor): Lines[] {
     if (property !== undefined) {
         return mappings.map(({ schema }) => {
             const name = String(schema.properties?.[property]?.const);
-            return { label: `${name} with its arguments`, documentation: schema.description ?? '', keys: mainArguments(recipe, property, name, schema) };
+            return { label: l10n.t('{0} with its arguments', name), documentation: schema.description ?? '', keys: mainArguments(recipe, property, name, schema) };
         });
     }
     const [only] = mappings;

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { CompletionItemKind, InsertTextFormat, type CompletionItem } from 'vscode-languageserver/node';
 import type { Cursor } from './cursor';
 import { modelHeader, type Facts } from './facts';
@@ -25,6 +26,7 @@ interface Draft {
     readonly documentation?: string;
     readonly snippet?: boolean;
     readonly again?: boolean;
+    readonly isCheckpoint?: boolean;
 }
 
 /** Values that fit at the cursor, in the order of the schema; where a key may stand, too, they come first: what a word says needs no mapping. */
@@ -46,6 +48,8 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
         label: draft.label ?? draft.text,
         kind: draft.kind,
         detail: draft.detail,
+        // Beside every label of the list, not only the one that has the focus.
+        labelDetails: draft.detail === undefined ? undefined : { description: draft.detail },
         documentation: draft.documentation ? { kind: 'markdown', value: draft.documentation } : undefined,
         sortText: `a${String(index).padStart(5, '0')}`,
         // The editor compares with what is written in the range, which may begin with a quote or a folder.
@@ -59,7 +63,7 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
 function listedDrafts(slot: Slot): Draft[] {
     return slot.alternatives.flatMap((alternative): Draft[] => {
         if (alternative.kind === 'boolean') {
-            return [true, false].map((value) => ({ text: String(value), kind: CompletionItemKind.Value, detail: value === slot.default ? 'default' : undefined }));
+            return [true, false].map((value) => ({ text: String(value), kind: CompletionItemKind.Value, detail: value === slot.default ? l10n.t('default') : undefined }));
         }
         return listedValues(alternative).map(({ value, description }) => ({
             text: String(value), kind: CompletionItemKind.EnumMember, documentation: description,
@@ -102,7 +106,7 @@ function spelledDrafts(recipe: Recipe, slot: Slot, prefix: string): Draft[] {
 /** Of a text that has a form and no names, such as a size. */
 function exampleDrafts(slot: Slot): Draft[] {
     const examples = slot.alternatives.flatMap(({ schema }) => schema.examples ?? []);
-    return examples.map((text) => ({ text: String(text), kind: CompletionItemKind.Value, detail: 'for example' }));
+    return examples.map((text) => ({ text: String(text), kind: CompletionItemKind.Value, detail: l10n.t('for example') }));
 }
 
 function patternDrafts(recipe: Recipe, facts: Facts, cursor: Cursor): Draft[] {
@@ -127,7 +131,7 @@ function patternDrafts(recipe: Recipe, facts: Facts, cursor: Cursor): Draft[] {
 function aliasDrafts(recipe: Recipe, cursor: Cursor): Draft[] {
     if (cursor.quoted || !/^\*?$/.test(cursor.prefix.slice(0, 1))) return [];
     const names = new Set(anchorMarks(recipe).filter(({ isAnchor, end }) => isAnchor && end < cursor.replace.start).map(({ name }) => name));
-    return [...names].map((name) => ({ text: `*${name}`, kind: CompletionItemKind.Variable, detail: 'alias' }));
+    return [...names].map((name) => ({ text: `*${name}`, kind: CompletionItemKind.Variable, detail: l10n.t('alias') }));
 }
 
 function pathDrafts(slot: Slot, cursor: Cursor, listing: readonly FolderEntry[]): Draft[] {
@@ -142,11 +146,11 @@ function pathDrafts(slot: Slot, cursor: Cursor, listing: readonly FolderEntry[])
             label: opens ? `${name}/` : name,
             text: quoteIfNeeded(folder + name + (opens ? '/' : ''), cursor.quoted),
             kind: kind === 'folder' ? CompletionItemKind.Folder : CompletionItemKind.File,
-            detail: isCheckpoint ? 'checkpoint' : undefined,
+            detail: isCheckpoint ? l10n.t('checkpoint') : undefined, isCheckpoint,
             again: opens,
         };
     });
-    const relevance = (draft: Draft): number => (draft.detail === 'checkpoint' || draft.kind === CompletionItemKind.File ? 0 : 1);
+    const relevance = (draft: Draft): number => (draft.isCheckpoint || draft.kind === CompletionItemKind.File ? 0 : 1);
     return drafts.sort((a, b) => relevance(a) - relevance(b));
 }
 
@@ -157,7 +161,7 @@ function quoteIfNeeded(text: string, quoted: boolean): string {
 
 function defaultDrafts(slot: Slot): Draft[] {
     if (typeof slot.default !== 'number') return [];
-    return [{ text: String(slot.default), kind: CompletionItemKind.Value, detail: 'default' }];
+    return [{ text: String(slot.default), kind: CompletionItemKind.Value, detail: l10n.t('default') }];
 }
 
 function mappingDrafts(slot: Slot): Draft[] {
@@ -175,5 +179,5 @@ function mappingDrafts(slot: Slot): Draft[] {
 
 function listDrafts(slot: Slot): Draft[] {
     if (!slot.alternatives.some(({ kind }) => kind === 'list')) return [];
-    return [{ label: '[ … ]', text: '[$1]', kind: CompletionItemKind.Struct, detail: 'a list', snippet: true, again: true }];
+    return [{ label: '[ … ]', text: '[$1]', kind: CompletionItemKind.Struct, detail: l10n.t('a list'), snippet: true, again: true }];
 }

@@ -1,9 +1,11 @@
+import * as l10n from '@vscode/l10n';
 import { CompletionItemKind, InsertTextFormat, InsertTextMode, type CompletionItem, type CompletionList } from 'vscode-languageserver/node';
 import { cursorsAt, type Cursor } from './cursor';
 import type { Facts } from './facts';
 import { rangeOf } from './positions';
-import { childNamed, type Recipe } from './recipe';
-import type { JsonSchema, Slot } from './schema';
+import { mergedEntries } from './merge-keys';
+import { childNamed, type Place, type Recipe } from './recipe';
+import { discriminator, type JsonSchema, type Slot } from './schema';
 import { valueItems, type FolderEntry } from './complete-values';
 import { snippetItems } from './complete-snippets';
 import { Snippet } from './snippet';
@@ -37,17 +39,34 @@ export function folderWanted(recipe: Recipe, offset: number): string | undefined
 
 function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
     const { place } = cursor;
-    const shapes = place.shape ? [place.shape] : (place.slot?.alternatives ?? []).flatMap(({ kind, schema }) => (kind === 'mapping' ? [schema] : []));
+    const merged = mergedEntries(place);
+    const shapes = shapesOf(place, merged);
     const offered = new Map<string, { schema: JsonSchema; required: boolean | 'one' }>();
     for (const shape of shapes) {
         const exclusive = shape['x-exactly-one'] ?? [];
-        const excluded = new Set([exclusive, ...(shape['x-at-most-one'] ?? [])].flatMap((names) => (names.some((name) => childNamed(place, name)) ? names : [])));
+        const excluded = new Set([exclusive, ...(shape['x-at-most-one'] ?? [])].flatMap((names) => (names.some((name) => childNamed(place, name) ?? merged.get(name)) ? names : [])));
         for (const [name, schema] of Object.entries(shape.properties ?? {})) {
             const required = exclusive.includes(name) ? 'one' : (shape.required?.includes(name) ?? false);
-            if (!schema.deprecated && !childNamed(place, name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
+            if (!schema.deprecated && !childNamed(place, name) && !merged.has(name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
         }
     }
     return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, recipe.schema.slot(schema), required, index));
+}
+
+/** What the mapping may be: by its own discriminating key, or by one that a merge key brings. */
+function shapesOf(place: Place, merged: ReadonlyMap<string, Place>): JsonSchema[] {
+    if (place.shape) return [place.shape];
+    const mappings = (place.slot?.alternatives ?? []).filter(({ kind }) => kind === 'mapping');
+    const property = discriminator(mappings);
+    const named = property === undefined ? undefined : merged.get(property)?.value;
+    const meant = mappings.filter(({ schema }) => named !== undefined && schema.properties?.[property!]?.const === named);
+    return (meant.length > 0 ? meant : mappings).map(({ schema }) => schema);
+}
+
+function importance(required: boolean | 'one', slot: Slot): string {
+    if (required === 'one') return l10n.t('one of these');
+    if (required) return l10n.t('required');
+    return slot.default === undefined || slot.default === null ? l10n.t('optional') : l10n.t('default: {0}', JSON.stringify(slot.default));
 }
 
 function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, required: boolean | 'one', index: number): CompletionItem {
@@ -55,7 +74,8 @@ function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, requi
     return {
         label: name,
         kind: CompletionItemKind.Property,
-        detail: required === 'one' ? 'one of these' : required ? 'required' : slot.default === undefined || slot.default === null ? 'optional' : `default: ${JSON.stringify(slot.default)}`,
+        detail: importance(required, slot),
+        labelDetails: { description: importance(required, slot) },
         documentation: { kind: 'markdown', value: slot.description },
         sortText: `k${required ? 0 : 1}${String(index).padStart(3, '0')}`,
         insertTextFormat: InsertTextFormat.Snippet,

@@ -44,10 +44,18 @@ export interface FileFact {
     readonly text: 'some' | 'none' | { readonly broken: string } | undefined;
     /** Of a file: its bytes. */
     readonly bytes?: number;
-    /** Of a file of JSON lines without text: the fields of the first one. */
+    /** Of a file of JSON lines: the fields of the first one. */
     readonly fields?: readonly string[];
+    /** Of a file: how many lines it has. */
+    readonly lines?: LineCount;
     /** Of a folder. */
     readonly data?: FolderData;
+}
+
+export interface LineCount {
+    readonly count: number;
+    /** Otherwise it is that of the part that was read, counted up. */
+    readonly isExact: boolean;
 }
 
 /** What a folder has of data: files that can be read, or what a folder of the `datasets` library says of itself. */

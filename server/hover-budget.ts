@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { CheckpointHeader } from '../protocol/checkpoint';
 import { bits, decimals } from '../protocol/decimals';
 import { bytes } from './amounts';
@@ -10,7 +11,7 @@ import { parseSize } from './validate-budget';
 /** What the section makes of this checkpoint. */
 export function aboutQuantize(recipe: Recipe, header: CheckpointHeader): string {
     const plan = plannedSize(recipe, header);
-    return plan ? `Here: ${planText(plan, header)}.` : '';
+    return plan ? planText(plan, header) : '';
 }
 
 /** What a limit means for this checkpoint, and what the candidates can reach. place: the budget, or a key of it. */
@@ -22,27 +23,31 @@ export function aboutBudget(recipe: Recipe, place: Place, header: CheckpointHead
     if (range && limit) {
         const { value, text } = limit;
         const asked = limit.key?.name === 'size' ? parseSize(text) : undefined;
-        if (limit.key?.name === 'bits_per_weight' && typeof value === 'number') lines.push(`For this checkpoint at most **${bytes(bytesAt(range, value))}** of ${bytes(header.bytes)}.`);
-        if (asked !== undefined) lines.push(`For this checkpoint at most **${bits(bitsAt(range, asked))} bits per weight**; it has ${bytes(header.bytes)} now.`);
+        if (limit.key?.name === 'bits_per_weight' && typeof value === 'number') lines.push(l10n.t('For this checkpoint at most **{0}** of {1}.', bytes(bytesAt(range, value)), bytes(header.bytes)));
+        if (asked !== undefined) lines.push(l10n.t('For this checkpoint at most **{0} bits per weight**; it has {1} now.', bits(bitsAt(range, asked)), bytes(header.bytes)));
     }
-    if (range) lines.push(`The candidates reach from ${ends(range.least)} to ${ends(range.most)}.`);
+    if (range) lines.push(l10n.t('The candidates reach from {0} to {1}.', ends(range.least), ends(range.most)));
     return lines.join('\n\n');
 }
 
 function ends({ bitsPerWeight, bytes: size }: Plan): string {
-    return `${bits(bitsPerWeight)} bits (${bytes(size)})`;
+    return l10n.t('{0} bits ({1})', bits(bitsPerWeight), bytes(size));
 }
 
 function planText(plan: Plan, header: CheckpointHeader): string {
-    return `**${bits(plan.bitsPerWeight)} bits** for each quantized weight, **${bytes(plan.bytes)}** in place of ${bytes(header.bytes)} (${percent(plan.bytes / header.bytes)})`;
+    return l10n.t(
+        'Here: **{0} bits** for each quantized weight, **{1}** in place of {2} ({3}).',
+        bits(plan.bitsPerWeight), bytes(plan.bytes), bytes(header.bytes), percent(plan.bytes / header.bytes),
+    );
 }
 
 /** Which SQNR costs how much is known once it was measured. */
 function fromLastRun({ value }: Place, { result }: Facts): string[] {
     const front = result?.result.pareto;
     if (!result || !front || typeof value !== 'number') return [];
+    const { run } = result.result;
     const point = front.points.find(({ min_sqnr_db: worst }) => worst === null || worst >= value);
     const best = Math.max(...front.points.map(({ min_sqnr_db: worst }) => worst ?? Infinity));
-    if (!point) return [`In run ${result.result.run} no point of the front kept ${value} dB; the best one kept ${decimals(best, 1)} dB.`];
-    return [`In run ${result.result.run} the smallest point of the front that kept ${value} dB had ${bits(point.bits_per_weight)} bits per weight, ${bytes(point.bytes)}.`];
+    if (!point) return [l10n.t('In run {0} no point of the front kept {1} dB; the best one kept {2} dB.', run, value, decimals(best, 1))];
+    return [l10n.t('In run {0} the smallest point of the front that kept {1} dB had {2} bits per weight, {3}.', run, value, bits(point.bits_per_weight), bytes(point.bytes))];
 }

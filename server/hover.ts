@@ -1,16 +1,18 @@
 import * as path from 'node:path';
+import * as l10n from '@vscode/l10n';
 import type { Hover } from 'vscode-languageserver/node';
 import type { CheckpointHeader } from '../protocol/checkpoint';
 import { amount, bytes } from './amounts';
 import { modelHeader, type Facts } from './facts';
 import { aboutBudget, aboutQuantize } from './hover-budget';
-import { aboutPattern } from './hover-layers';
+import { aboutData } from './hover-data';
+import { aboutPattern, tiedSentence } from './hover-layers';
 import { aboutMethod, sizeSentence } from './hover-method';
 import { lastRun } from './last-run';
 import { countOfLayers } from './layers';
 import { rangeOf } from './positions';
 import { placeHolding, type Place, type Recipe } from './recipe';
-import { listedValues, type Slot } from './schema';
+import { listedValues, type JsonSchema, type Slot } from './schema';
 import { soundPart } from './sound';
 import { readShortName } from './uses';
 
@@ -23,7 +25,7 @@ function hoverIn(recipe: Recipe, offset: number, facts: Facts): Hover | undefine
     const place = placeHolding(recipe, offset);
     if (!place?.slot) return undefined;
     const onKey = place.key && place.key.start <= offset && offset <= place.key.end;
-    if (onKey && place.key) return markdown(recipe, place.key, [aboutKey(place.key.name, place.slot), inThisRecipe(recipe, place, facts)].filter(Boolean).join('\n\n'));
+    if (onKey && place.key) return markdown(recipe, place.key, keyOf(recipe, place, facts)!);
     if (place.children.length > 0 || place.kind === 'mapping' || place.kind === 'list') return undefined;
     const text = aboutValue(recipe, place, facts);
     return text === undefined ? undefined : markdown(recipe, place.span, text);
@@ -35,25 +37,27 @@ function markdown(recipe: Recipe, span: Parameters<typeof rangeOf>[1], value: st
 
 function aboutKey(name: string, slot: Slot): string {
     const lines = [`**${name}**`, slot.description];
-    const facts = slot.alternatives.flatMap(({ schema }) => {
-        const low = schema.minimum ?? schema.exclusiveMinimum;
-        const high = schema.maximum ?? schema.exclusiveMaximum;
-        if (low === undefined && high === undefined) return [];
-        const lowText = schema.exclusiveMinimum !== undefined ? `above ${low}` : `from ${low}`;
-        return [`Range: ${[low === undefined ? '' : lowText, high === undefined ? '' : `to ${high}`].join(' ').trim()}.`];
-    });
+    const facts = slot.alternatives.flatMap(({ schema }) => rangeText(schema));
     const names = slot.alternatives.flatMap((alternative) => listedValues(alternative).map(({ value }) => `\`${String(value)}\``));
-    if (names.length > 0) facts.push(`Values: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ', …' : ''}.`);
+    if (names.length > 0) facts.push(l10n.t('Values: {0}.', names.slice(0, 8).join(', ') + (names.length > 8 ? ', …' : '')));
     if (slot.default !== undefined && slot.default !== null && !slot.description.includes('Default:')) {
-        facts.push(`Default: \`${JSON.stringify(slot.default)}\`.`);
+        facts.push(l10n.t('Default: {0}.', `\`${JSON.stringify(slot.default)}\``));
     }
     return [...lines, facts.join(' ')].filter(Boolean).join('\n\n');
+}
+
+function rangeText({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: JsonSchema): string[] {
+    const [low, high] = [minimum ?? exclusiveMinimum, maximum ?? exclusiveMaximum];
+    if (low === undefined) return high === undefined ? [] : [l10n.t('Range: to {0}.', high)];
+    if (exclusiveMinimum !== undefined) return [high === undefined ? l10n.t('Range: above {0}.', low) : l10n.t('Range: above {0} to {1}.', low, high)];
+    return [high === undefined ? l10n.t('Range: from {0}.', low) : l10n.t('Range: from {0} to {1}.', low, high)];
 }
 
 function aboutValue(recipe: Recipe, place: Place, facts: Facts): string | undefined {
     const slot = place.slot!;
     const header = modelHeader(recipe, facts);
     if (slot.format === 'checkpoint') return aboutCheckpoint(place, facts);
+    if (slot.format === 'path' && place.kind === 'text' && place.value !== '') return aboutData(recipe, place, facts) ?? keyOf(recipe, place, facts);
     if (slot.format === 'layer-pattern' && place.kind === 'text') return header && aboutPattern(place.text, header, lastRun(recipe, facts.result));
     if (place.key?.name === 'method' && place.kind === 'text' && Object.hasOwn(recipe.schema.methods, place.text)) return aboutMethod(recipe, place, place.text, true);
     const short = place.kind === 'text' ? readShortName(recipe, slot, place.text) : undefined;
@@ -61,7 +65,11 @@ function aboutValue(recipe: Recipe, place: Place, facts: Facts): string | undefi
     const listed = slot.alternatives.flatMap(listedValues).find(({ value }) => value === place.value);
     const isScheme = place.key?.name === 'scheme' && place.parent?.shape !== undefined;
     if (listed?.description) return [`\`${place.text}\` — ${listed.description}`, isScheme ? sizeSentence(recipe, place.parent, header) : ''].filter(Boolean).join('\n\n');
-    return place.key ? [aboutKey(place.key.name, slot), inThisRecipe(recipe, place, facts)].filter(Boolean).join('\n\n') : undefined;
+    return keyOf(recipe, place, facts);
+}
+
+function keyOf(recipe: Recipe, place: Place, facts: Facts): string | undefined {
+    return place.key && place.slot ? [aboutKey(place.key.name, place.slot), inThisRecipe(recipe, place, facts)].filter(Boolean).join('\n\n') : undefined;
 }
 
 /** What a key comes to with this checkpoint and what is written beside it. */
@@ -86,11 +94,13 @@ function aboutCheckpoint(place: Place, facts: Facts): string | undefined {
     const fact = facts.checkpoints.get(place.text);
     if (fact?.state !== 'read') return fact?.message;
     const { header } = fact;
+    const { architecture, parameters, dtype, blocks, linears, maximumTokens, quantization, tiedHead } = header;
     const rows = [
-        `**${path.basename(header.folder)}** — ${header.architecture || 'unknown architecture'}`,
-        `${amount(header.parameters)} parameters in ${header.dtype}, ${bytes(header.bytes)}; ${header.blocks} blocks, ${countOfLayers(header.linears.length)} to quantize.`,
+        `**${path.basename(header.folder)}** — ${architecture || l10n.t('unknown architecture')}`,
+        l10n.t('{0} parameters in {1}, {2}; {3} blocks, {4} to quantize.', amount(parameters), dtype, bytes(header.bytes), blocks, countOfLayers(linears.length)),
     ];
-    if (header.maximumTokens !== null) rows.push(`At most ${header.maximumTokens} tokens.`);
-    if (header.quantization !== null) rows.push(`Already quantized (${header.quantization}).`);
+    if (tiedHead !== null) rows.push(tiedSentence(tiedHead));
+    if (maximumTokens !== null) rows.push(l10n.t('At most {0} tokens.', maximumTokens));
+    if (quantization !== null) rows.push(l10n.t('Already quantized ({0}).', quantization));
     return rows.join('\n\n');
 }

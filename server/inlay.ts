@@ -1,12 +1,14 @@
 import { InlayHintKind, type InlayHint } from 'vscode-languageserver/node';
-import type { CheckpointHeader } from '../protocol/checkpoint';
 import { isDeepStrictEqual } from 'node:util';
+import * as l10n from '@vscode/l10n';
+import type { CheckpointHeader } from '../protocol/checkpoint';
 import { bits, decimals } from '../protocol/decimals';
 import type { LayerResult } from '../protocol/generated/result';
 import { amount, bytes } from './amounts';
 import { modelHeader, NO_FACTS, type Facts } from './facts';
 import { aboutBudget, aboutQuantize } from './hover-budget';
 import { decibels, lastRun, outcome, summarize, type LastRun, type Summary } from './last-run';
+import { layerList } from './hover-layers';
 import { countOfLayers, matchingLayers, patternPlaces, rulePlaces } from './layers';
 import { bitsAt, bytesAt, plannedSize, reachable } from './plan';
 import { positionOf } from './positions';
@@ -37,8 +39,6 @@ function allHints(recipe: Recipe, facts: Facts): Hint[] {
 const LINE_ROOM = 43;
 /** A pattern's hint stands in the same line. */
 const LONGEST_LABEL = 20;
-const SQNR = 'SQNR is the ratio of a layer’s output to the noise that quantization adds to it; higher is better.';
-const WEIGHT_SQNR = 'Without calibration data SQNR is the ratio of a layer’s weights to what quantization changes in them; it says nothing of outputs.';
 
 interface Hint {
     readonly at: number;
@@ -50,10 +50,9 @@ function patternHints(recipe: Recipe, header: CheckpointHeader): Hint[] {
     return rulePlaces(recipe).flatMap(patternPlaces).filter(({ text }) => text !== '').map((place) => {
         const layers = matchingLayers(header, place.text);
         const weights = amount(layers.reduce((sum, { inputs, outputs }) => sum + inputs * outputs, 0));
-        const names = layers.slice(0, 6).map(({ name }) => `- \`${name}\``);
-        const more = layers.length > names.length ? [`- and ${layers.length - names.length} more`] : [];
-        const label = layers.length === 0 ? 'no layer' : countOfLayers(layers.length);
-        return { at: place.span.end, label, tooltip: [`${weights} weights`, '', ...names, ...more].join('\n') };
+        const label = layers.length === 0 ? l10n.t('no layer') : countOfLayers(layers.length);
+        const tooltip = [l10n.t('{0} weights', weights), '', ...layerList(layers, ({ name }) => `\`${name}\``)].join('\n');
+        return { at: place.span.end, label, tooltip };
     });
 }
 
@@ -64,8 +63,8 @@ function sizeHints(recipe: Recipe, header: CheckpointHeader): Hint[] {
     const at = section.key.end + (/^[ \t]*:/.exec(recipe.text.slice(section.key.end))?.[0].length ?? 0);
     const plan = plannedSize(recipe, header);
     if (plan) {
-        const tooltip = `${aboutQuantize(recipe, header)}\n\nFrom the shapes in the checkpoint’s header, scales and zero points included.`;
-        return [{ at, label: `${bits(plan.bitsPerWeight)} bits, ${bytes(plan.bytes)}`, tooltip }];
+        const tooltip = `${aboutQuantize(recipe, header)}\n\n${l10n.t('From the shapes in the checkpoint’s header, scales and zero points included.')}`;
+        return [{ at, label: l10n.t('{0} bits, {1}', bits(plan.bitsPerWeight), bytes(plan.bytes)), tooltip }];
     }
     const budget = placeAt(recipe.root, ['quantize', 'budget']);
     const range = budget?.kind === 'mapping' ? reachable(recipe, header) : undefined;
@@ -73,8 +72,8 @@ function sizeHints(recipe: Recipe, header: CheckpointHeader): Hint[] {
     const [limit] = budget.children;
     const [most, size] = [limit?.key?.name === 'bits_per_weight' ? Number(limit.value) : undefined, limit?.key?.name === 'size' ? parseSize(limit.text) : undefined];
     const label = most !== undefined
-        ? `≤ ${bits(most)} bits, ${bytes(bytesAt(range, most))}`
-        : size !== undefined ? `≤ ${bits(bitsAt(range, size))} bits, ${bytes(size)}` : `${bits(range.least.bitsPerWeight)} to ${bits(range.most.bitsPerWeight)} bits`;
+        ? l10n.t('≤ {0} bits, {1}', bits(most), bytes(bytesAt(range, most)))
+        : size !== undefined ? l10n.t('≤ {0} bits, {1}', bits(bitsAt(range, size)), bytes(size)) : l10n.t('{0} to {1} bits', bits(range.least.bitsPerWeight), bits(range.most.bitsPerWeight));
     return [{ at, label, tooltip: aboutBudget(recipe, budget, header, NO_FACTS) }];
 }
 
@@ -119,36 +118,46 @@ class RulesThatRan {
     }
 }
 
-const STALE = 'The recipe has changed since this was measured.';
+function stale(): string {
+    return l10n.t('The recipe has changed since this was measured.');
+}
 
 function outcomeHint(run: LastRun, place: Place | undefined, layers: readonly LayerResult[], isFresh: boolean): Hint[] {
     const summary = summarize(layers, outcome);
     if (!place || !summary) return [];
     const fallbacks = layers.filter(({ fallback }) => fallback !== null);
-    const quality = summary.count === 1 ? decibels(summary.smallest) : `min ${decibels(summary.smallest)}`;
+    const quality = summary.count === 1 ? decibels(summary.smallest) : l10n.t('min {0}', decibels(summary.smallest));
+    const worst = `\`${summary.worstLayer}\``;
     const tooltip = [
-        ...(isFresh ? [] : [STALE]),
+        ...(isFresh ? [] : [stale()]),
         summary.count === 1
-            ? `**${decibels(summary.smallest)}** is the SQNR of \`${summary.worstLayer}\` as the last run wrote it.`
-            : `**${decibels(summary.smallest)}** is the lowest SQNR of ${countOfLayers(summary.count)} as the last run wrote them (\`${summary.worstLayer}\`), the mean is ${decibels(summary.mean)}.`,
+            ? l10n.t('**{0}** is the SQNR of {1} as the last run wrote it.', decibels(summary.smallest), worst)
+            : l10n.t('**{0}** is the lowest SQNR of {1} as the last run wrote them ({2}), the mean is {3}.', decibels(summary.smallest), countOfLayers(summary.count), worst, decibels(summary.mean)),
         explanation(layers),
-        ...[...applied(layers)].map(([label, count]) => `\`${label}\` on ${countOfLayers(count)}`),
+        ...[...applied(layers)].map(([label, count]) => l10n.t('{0} on {1}', `\`${label}\``, countOfLayers(count))),
         ...fallbacks.slice(0, 4).map(({ name, fallback }) => `\`${name}\` — ${fallback}`),
-        `Run ${run.name}`,
+        l10n.t('Run {0}', run.name),
     ].join('\n\n');
     const how = chosen(place, [...applied(layers).keys()]);
-    return [{ at: place.span.end, label: `${isFresh ? '→' : 'was'} ${how}${quality}${fallbacks.length > 0 ? ' ⚠' : ''}`, tooltip }];
+    return [{ at: place.span.end, label: `${marked(how + quality, isFresh, '→ ')}${fallbacks.length > 0 ? ' ⚠' : ''}`, tooltip }];
+}
+
+/** What is old is marked as such. */
+function marked(text: string, isFresh: boolean, mark = ''): string {
+    return isFresh ? mark + text : l10n.t('was {0}', text);
 }
 
 function explanation(layers: readonly LayerResult[]): string {
     const measurements = layers.flatMap(({ achieved, candidates }) => [achieved, ...Object.values(candidates)]);
-    return measurements.some((measurement) => measurement?.of === 'weights') ? WEIGHT_SQNR : SQNR;
+    return measurements.some((measurement) => measurement?.of === 'weights')
+        ? l10n.t('Without calibration data SQNR is the ratio of a layer’s weights to what quantization changes in them; it says nothing of outputs.')
+        : l10n.t('SQNR is the ratio of a layer’s output to the noise that quantization adds to it; higher is better.');
 }
 
 /** What the run chose, unless the recipe says just that before the hint. */
 function chosen(place: Place, labels: readonly string[]): string {
     const [label = ''] = labels;
-    if (labels.length > 1) return `${labels.length} methods, `;
+    if (labels.length > 1) return `${l10n.t('{0} methods', labels.length)}, `;
     return label === place.text || label.length > LONGEST_LABEL ? '' : `${label}, `;
 }
 
@@ -167,12 +176,12 @@ function candidateHint(run: LastRun, place: Place): Hint[] {
     const summary = label === undefined ? undefined : summarize(run.layers, (layer) => layer.candidates[label]);
     if (!summary) return [];
     const tooltip = [
-        ...(run.otherData ? [STALE] : []),
-        `SQNR over ${countOfLayers(summary.count)}: mean ${decibels(summary.mean)}, lowest **${decibels(summary.smallest)}** (\`${summary.worstLayer}\`).`,
+        ...(run.otherData ? [stale()] : []),
+        l10n.t('SQNR over {0}: mean {1}, lowest **{2}** ({3}).', countOfLayers(summary.count), decibels(summary.mean), decibels(summary.smallest), `\`${summary.worstLayer}\``),
         explanation(run.layers),
-        `Run ${run.name}`,
+        l10n.t('Run {0}', run.name),
     ].join('\n\n');
-    return [{ at: place.span.end, label: `${run.otherData ? 'was ' : ''}${candidateLabel(summary, place)}`, tooltip }];
+    return [{ at: place.span.end, label: marked(candidateLabel(summary, place), !run.otherData), tooltip }];
 }
 
 /** Candidates that stand in one line share what the editor shows there: the fewer they are, the more each says; of many the first says what the numbers are. */
@@ -180,6 +189,6 @@ function candidateLabel({ mean, smallest }: Summary, place: Place): string {
     const list = place.parent;
     const room = list?.flow ? Math.floor(LINE_ROOM / list.children.length) : LINE_ROOM;
     const lowest = decibels(smallest);
-    return [`mean ${decimals(mean, 1)}, min ${lowest}`, `min ${lowest}`].find(({ length }) => length <= room)
-        ?? (list?.children[0] === place ? `min ${decimals(smallest, 1)}` : decimals(smallest, 1));
+    return [l10n.t('mean {0}, min {1}', decimals(mean, 1), lowest), l10n.t('min {0}', lowest)].find(({ length }) => length <= room)
+        ?? (list?.children[0] === place ? l10n.t('min {0}', decimals(smallest, 1)) : decimals(smallest, 1));
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
 import { layerPattern } from '../protocol/pattern';
 import { nearest } from './nearest';
@@ -139,5 +140,5 @@ function findUsualPatterns(header: CheckpointHeader): UsualPattern[] {
 }
 
 export function countOfLayers(count: number): string {
-    return count === 1 ? '1 layer' : `${count} layers`;
+    return count === 1 ? l10n.t('1 layer') : l10n.t('{0} layers', count);
 }

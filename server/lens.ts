@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import * as l10n from '@vscode/l10n';
 import type { CodeLens } from 'vscode-languageserver/node';
 import { decimals, significantDecimals } from '../protocol/decimals';
 import { lensCommands } from '../protocol/language';
@@ -15,9 +16,9 @@ export function codeLenses(uri: string, facts: Facts, recipe?: Recipe, canRun = 
     const range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
     const lens = (title: string, command: string): CodeLens => ({ range, command: { title, command, arguments: [uri] } });
     const { running } = facts;
-    const start = [lens('$(play) Run', lensCommands.run), lens('$(pulse) Measure sensitivity', lensCommands.sensitivity), lens('$(dashboard) Estimate', lensCommands.estimate)];
+    const start = [lens(`$(play) ${l10n.t('Run')}`, lensCommands.run), lens(`$(pulse) ${l10n.t('Measure sensitivity')}`, lensCommands.sensitivity), lens(`$(dashboard) ${l10n.t('Estimate')}`, lensCommands.estimate)];
     const lenses = !canRun ? [] : !running ? start : running.stage === 'resumable' ? [progressLens(running, lens), ...start] : [progressLens(running, lens)];
-    if (facts.result) lenses.push(lens(`$(graph) Show last result${quality(facts.result, recipe)}`, lensCommands.results));
+    if (facts.result) lenses.push(lens(`$(graph) ${l10n.t('Show last result')}${quality(facts.result, recipe)}`, lensCommands.results));
     return lenses;
 }
 
@@ -28,9 +29,9 @@ function quality(last: LastResult, recipe: Recipe | undefined): string {
     const ran = recipe && ranRecipe(last, recipe.schema);
     const isOld = ran && !isDeepStrictEqual(plainValue(recipe.root), plainValue(ran.root));
     const parts = [
-        ...(summary ? [`SQNR mean ${decimals(summary.mean, 1)}, min ${decibels(summary.smallest)}`] : []),
-        ...(kl === undefined ? [] : [`KL ${decimals(kl, significantDecimals(kl))}`]),
-        ...(isOld ? ['recipe changed since'] : []),
+        ...(summary ? [l10n.t('SQNR mean {0}, min {1}', decimals(summary.mean, 1), decibels(summary.smallest))] : []),
+        ...(kl === undefined ? [] : [l10n.t('KL {0}', decimals(kl, significantDecimals(kl)))]),
+        ...(isOld ? [l10n.t('recipe changed since')] : []),
     ];
     return parts.length > 0 ? ` (${parts.join('; ')})` : '';
 }
@@ -41,10 +42,10 @@ function quality(last: LastResult, recipe: Recipe | undefined): string {
  */
 function progressLens({ label, stage }: Running, lens: (title: string, command: string) => CodeLens): CodeLens {
     switch (stage) {
-        case 'starting': return lens('$(loading~spin) Starting…', '');
-        case 'running': return lens('$(debug-stop) Cancel', lensCommands.cancel);
-        case 'cancelling': return lens('$(loading~spin) Cancelling…', '');
-        case 'resumable': return lens(`$(debug-continue) Resume (${label})`, lensCommands.resume);
-        case 'stoppable': return lens('$(debug-stop) Cancelling… Stop Now', lensCommands.stop);
+        case 'starting': return lens(`$(loading~spin) ${l10n.t('Starting…')}`, '');
+        case 'running': return lens(`$(debug-stop) ${l10n.t('Cancel')}`, lensCommands.cancel);
+        case 'cancelling': return lens(`$(loading~spin) ${l10n.t('Cancelling…')}`, '');
+        case 'resumable': return lens(`$(debug-continue) ${l10n.t('Resume ({0})', label)}`, lensCommands.resume);
+        case 'stoppable': return lens(`$(debug-stop) ${l10n.t('Cancelling… Stop Now')}`, lensCommands.stop);
     }
 }

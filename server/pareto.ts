@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import * as l10n from '@vscode/l10n';
 import { bits, decimals, significantDecimals } from '../protocol/decimals';
 import type { Linear } from '../protocol/checkpoint';
 import type { ParetoFront, ParetoPoint, Result } from '../protocol/generated/result';
@@ -22,12 +23,14 @@ export function paretoChoices(recipe: Recipe, facts: Facts): ParetoPointChoice[]
     if (!found) return [];
     const { points, objective } = found.front;
     return points.map((point, index) => {
-        const worst = point.min_sqnr_db === null ? '' : `, worst layer ${decimals(point.min_sqnr_db, 1)} dB`;
-        const loss = `${decimals(point.predicted_loss, significantDecimals(point.predicted_loss))}${objective === 'importance' ? ' nats of KL divergence' : ''}`;
+        const { bits_per_weight: width, bytes: size, min_sqnr_db: worst, predicted_loss: predicted } = point;
+        const loss = decimals(predicted, significantDecimals(predicted));
         return {
             number: index + 1,
-            label: `Point ${index + 1} of ${points.length}: ${bits(point.bits_per_weight)} bits per weight, ${bytes(point.bytes)}${worst}`,
-            detail: `Predicted loss ${loss}`,
+            label: worst === null
+                ? l10n.t('Point {0} of {1}: {2} bits per weight, {3}', index + 1, points.length, bits(width), bytes(size))
+                : l10n.t('Point {0} of {1}: {2} bits per weight, {3}, worst layer {4} dB', index + 1, points.length, bits(width), bytes(size), decimals(worst, 1)),
+            detail: objective === 'importance' ? l10n.t('Predicted loss {0} nats of KL divergence', loss) : l10n.t('Predicted loss {0}', loss),
         };
     });
 }
@@ -165,7 +168,7 @@ function says(recipe: Recipe, edits: readonly Edit[], chosen: ReadonlyMap<string
     const others = (of: Recipe): unknown => of.root.children.filter(({ key }) => key?.name !== 'quantize').map((place) => [place.key?.name, plainValue(place)]);
     if (after.errors.length > 0 || placeAt(after.root, ['quantize', 'budget']) || !isDeepStrictEqual(others(recipe), others(after))) return false;
     const linears = result.layers.map(({ name, block, outputs, inputs }): Linear => ({ name, block, outputs, inputs, bytes: 0 }));
-    const header = { folder: '', architecture: '', dtype: '', parameters: 0, bytes: 0, blocks: 0, maximumTokens: null, quantization: null, linears };
+    const header = { folder: '', architecture: '', dtype: '', parameters: 0, bytes: 0, blocks: 0, maximumTokens: null, quantization: null, tiedHead: null, linears };
     const decisions = new Decisions(after, header, new WrongPlaces([]));
     const wanted = candidates.map((place) => identityOf(recipe, place));
     for (const [decider, layers] of decisions.layers) {

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
 import { Decisions } from './decisions';
 import { columnOf, lineEnd } from './entries';
@@ -32,7 +33,7 @@ export function exclusion(recipe: Recipe, finding: Finding, facts: Facts): Chang
     // A rule of its own goes before the one that has these layers now.
     const edit = insertedRules(sound, decider === 'default' ? Infinity : decider, [{ layers, use: 'none' }]);
     const named = layers.length === 1 ? `"${layers[0]}"` : countOfLayers(unfit.length);
-    return edit ? [{ title: `Exclude ${named} from quantization`, edits: [edit] }] : [];
+    return edit ? [{ title: l10n.t('Exclude {0} from quantization', named), edits: [edit] }] : [];
 }
 
 /** One rule for each kind of layer that the rule under the cursor decides about. */
@@ -55,7 +56,7 @@ export function splitRule(recipe: Recipe, span: Span, facts: Facts): Change[] {
         const value = layersText(patternsFor(header, kind, layers, patterns));
         return text.slice(start, written.span.start) + value + text.slice(written.span.end, rule.span.end);
     });
-    return [{ title: `Split into ${kinds.size} rules, one for each kind of layer`, edits: [{ start, end: rule.span.end, text: rules.join(separator) }] }];
+    return [{ title: l10n.t('Split into {0} rules, one for each kind of layer', kinds.size), edits: [{ start, end: rule.span.end, text: rules.join(separator) }] }];
 }
 
 /** What follows the last number, or the whole name. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import type { TextEdit } from 'vscode-languageserver/node';
 import { rangeOf } from './positions';
 import type { Place, Recipe, Span } from './recipe';
@@ -20,15 +21,15 @@ export class RenameError extends Error {}
  */
 export function rename(recipe: Recipe, offset: number, name: string): TextEdit[] {
     const found = occurrencesAt(recipe, offset);
-    if (!found) throw new RenameError('nothing here has a name that is used elsewhere');
+    if (!found) throw new RenameError(l10n.t('nothing here has a name that is used elsewhere'));
     if (found.kind === 'anchor') {
-        if (!/^[^\s,[\]{}]+$/.test(name)) throw new RenameError(`"${name}" cannot be the name of an anchor`);
+        if (!/^[^\s,[\]{}]+$/.test(name)) throw new RenameError(l10n.t('"{0}" cannot be the name of an anchor', name));
         return found.spans.map((span) => ({ range: rangeOf(recipe, span), newText: name }));
     }
     const wanted = name.trim();
-    if (!isUse(recipe, wanted)) throw new RenameError(`"${wanted}" is no way to quantize; write for example gptq-w4a16, or { method: gptq, scheme: W4A16 }`);
+    if (!isUse(recipe, wanted)) throw new RenameError(l10n.t('"{0}" is no way to quantize; write for example gptq-w4a16, or {1}', wanted, '{ method: gptq, scheme: W4A16 }'));
     const commented = found.places.find((place) => hasComment(recipe, place));
-    if (commented) throw new RenameError(`a comment in line ${recipe.lines.linePos(commented.span.start).line} would be lost`);
+    if (commented) throw new RenameError(l10n.t('a comment in line {0} would be lost', recipe.lines.linePos(commented.span.start).line));
     const edits = new Map(found.places.map((place) => [place.span.start, { range: rangeOf(recipe, place.span), newText: wanted }]));
     return [...edits.values()];
 }

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import {
     CodeActionKind, Location, LSPErrorCodes, ResponseError, type CancellationToken, type CodeAction, type CodeActionParams, type Connection, type Diagnostic, type LocationLink, type Range,
 } from 'vscode-languageserver/node';
@@ -121,7 +122,7 @@ function pointActions(answering: Answering, recipe: Recipe, uri: string, span: S
     const isThere = section?.key && section.key.start <= span.end && span.start <= section.span.end;
     const choices = isThere ? paretoChoices(recipe, facts) : [];
     if (choices.length === 0) return [];
-    const title = 'Replace rules by Pareto point…';
+    const title = l10n.t('Replace rules by Pareto point…');
     if (answering.can().choosePoint) return [{ title, kind: CodeActionKind.RefactorRewrite, command: { title, command: paretoCommand, arguments: [uri] } }];
     const step = Math.max(1, (choices.length - 1) / (MOST_POINTS - 1));
     const few = [...new Set(Array.from({ length: Math.min(MOST_POINTS, choices.length) }, (_, index) => Math.round(index * step)))];
@@ -129,7 +130,7 @@ function pointActions(answering: Answering, recipe: Recipe, uri: string, span: S
         const { number, label } = choices[index]!;
         const edits = paretoEdits(recipe, facts, number);
         const changes = edits?.map(({ start, end, text }) => ({ range: rangeOf(recipe, { start, end }), newText: text }));
-        return changes ? [{ title: `Replace rules by ${label.replace(/^P/, 'p')}`, kind: CodeActionKind.RefactorRewrite, edit: { changes: { [uri]: changes } } }] : [];
+        return changes ? [{ title: l10n.t('Replace rules: {0}', label), kind: CodeActionKind.RefactorRewrite, edit: { changes: { [uri]: changes } } }] : [];
     });
 }
 

@@ -15,6 +15,7 @@ import { RUN_FILES } from '../protocol/runs';
 import { FIX_ALL } from './actions';
 import { complete, folderWanted } from './complete';
 import { diagnostic } from './diagnostic';
+import type { Facts } from './facts';
 import { hover } from './hover';
 import { inlayHints } from './inlay';
 import { LazyDocs } from './lazy-docs';
@@ -24,7 +25,7 @@ import { parseRecipe, type Recipe } from './recipe';
 import { answerEditing, answerNames, spanOf, type Answering } from './requests';
 import { RecipeSchema, type JsonSchema } from './schema';
 import { TOKEN_MODIFIERS, TOKEN_TYPES } from './semantic';
-import { documentLinks, documentSymbols, foldingRanges } from './structure';
+import { documentLinks, documentSymbols, foldingRanges, type RunLink } from './structure';
 import { validate } from './validate';
 import { Workspace } from './workspace';
 
@@ -163,7 +164,7 @@ export class RecipeServer {
         connection.onDocumentSymbol(({ textDocument: { uri } }, token) => this.answer(uri, token, documentSymbols));
         connection.onFoldingRanges(({ textDocument: { uri } }, token) => this.answer(uri, token, foldingRanges));
         connection.onDocumentLinks(({ textDocument: { uri } }, token) =>
-            this.answer(uri, token, (recipe) => documentLinks(recipe, (path, format) => this.workspace.linkTarget(uri, path, format))),
+            this.answer(uri, token, (recipe) => documentLinks(recipe, (path, format) => this.workspace.linkTarget(uri, path, format), runLink(this.workspace.factsFor(uri, recipe)))),
         );
         answerEditing(this.answering());
         answerNames(this.answering());
@@ -242,6 +243,10 @@ export class RecipeServer {
         this.parsed.delete(uri);
         void this.connection.sendDiagnostics({ uri, diagnostics: [] });
     }
+}
+
+function runLink({ result: last }: Facts): RunLink | undefined {
+    return last?.folder === undefined ? undefined : { name: last.result.run, uri: pathToFileURL(last.folder).href };
 }
 
 /** A request that was cancelled while it waited in the queue is not worth an answer. */

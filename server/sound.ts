@@ -68,8 +68,15 @@ function rootKeys({ schema }: Recipe): ReadonlySet<string> {
 function unresolvedFaults({ text, unresolved }: Recipe): Fault[] {
     return unresolved.map((span) => {
         const alias = aliasAt(text, span.start) ?? span;
-        return { span: alias, message: aliasMessage(text, alias)!, lost: [alias], isLegal: false };
+        return { span: alias, message: aliasMessage(text, alias)!, lost: [inList(text, alias)], isLegal: false };
     });
+}
+
+/** Of a list in brackets with the comma behind: nothing can be no item. */
+function inList(text: string, { start, end }: Span): Span {
+    const comma = /^\s*,/.exec(text.slice(end, end + 100))?.[0];
+    const isItem = /[[,]/.test(text.slice(Math.max(0, start - 100), start).trimEnd().at(-1) ?? '');
+    return { start, end: comma !== undefined && isItem ? end + comma.length : end };
 }
 
 /** What begins with a star is an alias for YAML; here it is nearly always a pattern without quotes. */

@@ -1,3 +1,4 @@
+import * as l10n from '@vscode/l10n';
 import { FoldingRangeKind, SymbolKind, type DocumentLink, type DocumentSymbol, type FoldingRange } from 'vscode-languageserver/node';
 import { placesWithFormat } from './facts';
 import { patternPlaces } from './layers';
@@ -28,7 +29,7 @@ export function documentSymbols(recipe: Recipe): DocumentSymbol[] {
 }
 
 function symbolName(place: Place): string {
-    if (place.key) return place.key.name || '(no name)';
+    if (place.key) return place.key.name || l10n.t('(no name)');
     const patterns = place.kind === 'mapping' ? patternPlaces(place).map(({ text }) => text) : [];
     return patterns.join(', ') || childNamed(place, 'method')?.text || place.text || `#${Number(place.path.at(-1)) + 1}`;
 }
@@ -58,9 +59,15 @@ function commentRanges(text: string): FoldingRange[] {
     return ranges;
 }
 
-/** Paths that can be opened. `target` turns a path of the recipe into a URI; undefined where there is nothing. */
-export function documentLinks(recipe: Recipe, target: (path: string, format: string) => string | undefined): DocumentLink[] {
-    return ['checkpoint', 'path', 'output'].flatMap((format) =>
+export interface RunLink {
+    readonly name: string;
+    /** Of its directory. */
+    readonly uri: string;
+}
+
+/** Paths that can be opened, and the last run's directory. `target` turns a path of the recipe into a URI; undefined where there is nothing. */
+export function documentLinks(recipe: Recipe, target: (path: string, format: string) => string | undefined, run?: RunLink): DocumentLink[] {
+    const links = ['checkpoint', 'path', 'output'].flatMap((format) =>
         placesWithFormat(recipe, format).flatMap((place) => {
             const uri = target(place.text, format);
             const quote = place.quoted ? 1 : 0;
@@ -68,4 +75,7 @@ export function documentLinks(recipe: Recipe, target: (path: string, format: str
             return uri === undefined ? [] : [{ range: rangeOf(recipe, span), target: uri }];
         }),
     );
+    // The key stands for what was made, its value for where that is.
+    const { key } = childNamed(recipe.root, 'output') ?? childNamed(recipe.root, 'quantize') ?? {};
+    return run && key && key.end > key.start ? [...links, { range: rangeOf(recipe, key), target: run.uri, tooltip: l10n.t('Open the directory of run {0}', run.name) }] : links;
 }

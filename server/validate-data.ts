@@ -5,7 +5,7 @@ import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { childNamed, type Place, type Recipe } from './recipe';
 
 const SECTIONS = ['calibration', 'evaluate'];
-const thousands = new Intl.NumberFormat('en-US');
+export const thousands = new Intl.NumberFormat('en-US');
 
 /** What is wrong with a file of texts: not there, a folder, no JSON lines, no text. */
 export function dataFindings(place: Place, facts: Facts): Finding[] {
@@ -14,7 +14,7 @@ export function dataFindings(place: Place, facts: Facts): Finding[] {
     if (fact?.kind === 'folder') return [ofFolder(place, fact.data)];
     if (typeof fact?.text === 'object') return [errorAt('data-broken', place, `"${place.text}" ${fact.text.broken}`)];
     if (fact?.text !== 'none') return [];
-    const message = fact.fields?.length
+    const message = fact.fields?.length && !fact.fields.includes('text')
         ? l10n.t('"{0}" has no text: the fields of its first line are {1}', place.text, listed(fact.fields))
         : l10n.t('"{0}" has no text', place.text);
     return [errorAt('data-empty', place, message)];
@@ -44,18 +44,33 @@ function listed(names: readonly string[]): string {
     return names.slice(0, MAX_NAMED).join(', ');
 }
 
-/** Texts that cannot have as many sequences as asked, whatever the tokenizer: every token stands for at least one byte of the file. */
+/** How many sequences a section asks of its texts, and how many they can give at most. */
+export interface Sequences {
+    readonly most: number;
+    readonly samples: number;
+    readonly length: number;
+}
+
+/** undefined: what is written is wrong, or nothing is known of the texts. Whatever the tokenizer, every token stands for at least one byte of the file. */
+export function sequencesOf(section: Place | undefined, header: CheckpointHeader, facts: Facts, wrong: WrongPlaces): Sequences | undefined {
+    const data = childNamed(section, 'data');
+    const fact = data && wrong.isRight(data) && data.kind === 'text' ? facts.files.get(data.text) : undefined;
+    const [samples, length] = [numberAt(section, 'samples', wrong), numberAt(section, 'sequence_length', wrong, header.maximumTokens)];
+    if (fact?.text !== 'some' || fact.bytes === undefined || samples === undefined || length === undefined || length > (header.maximumTokens ?? length)) return undefined;
+    // A sequence may begin with a token that stands for nothing of the text.
+    return { most: Math.max(1, Math.floor(fact.bytes / Math.max(1, length - 1))), samples, length };
+}
+
+/** Texts that cannot have as many sequences as asked. */
 export function shortFindings(recipe: Recipe, header: CheckpointHeader, facts: Facts, wrong: WrongPlaces): Finding[] {
     return SECTIONS.flatMap((name): Finding[] => {
         const section = childNamed(recipe.root, name);
         const data = childNamed(section, 'data');
-        const fact = data && wrong.isRight(data) && data.kind === 'text' ? facts.files.get(data.text) : undefined;
-        const [samples, length] = [numberAt(section, 'samples', wrong), numberAt(section, 'sequence_length', wrong, header.maximumTokens)];
-        if (!data || fact?.text !== 'some' || fact.bytes === undefined || samples === undefined || length === undefined || length > (header.maximumTokens ?? length)) return [];
-        // A sequence may begin with a token that stands for nothing of the text.
-        const most = Math.max(1, Math.floor(fact.bytes / Math.max(1, length - 1)));
-        if (most >= samples) return [];
-        const message = l10n.t('"{0}" gives at most {1} of {2} sequences of {3} tokens: it has {4} bytes', data.text, most, samples, length, thousands.format(fact.bytes));
+        const sequences = sequencesOf(section, header, facts, wrong);
+        if (!data || !sequences || sequences.most >= sequences.samples) return [];
+        const { most, samples, length } = sequences;
+        const bytes = thousands.format(facts.files.get(data.text)?.bytes ?? 0);
+        const message = l10n.t('"{0}" gives at most {1} of {2} sequences of {3} tokens: it has {4} bytes', data.text, most, samples, length, bytes);
         return [{ ...errorAt('data-short', data, message), severity: 'warning' }];
     });
 }

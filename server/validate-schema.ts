@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import type { Finding } from './finding';
 import { ownerSpan, spanOf } from './finding';
+import { MERGE } from './merge-keys';
 import { suggestion } from './nearest';
 import { childNamed, type Place, type Recipe, type Span } from './recipe';
 import { discriminator, listedValues, type Alternative, type JsonSchema, type Kind, type Slot } from './schema';
@@ -65,9 +66,11 @@ export function schemaFindings(recipe: Recipe): Finding[] {
                 findings.push(...deprecated(child, properties[name]!));
             } else findings.push(unknownKey(child, Object.keys(properties)));
         }
-        for (const key of place.shape.required ?? []) if (!childNamed(place, key)) findings.push(missingKey(recipe, place, key));
+        // What a merge key was meant to bring is not missing besides.
+        const required = childNamed(place, MERGE) ? [] : (place.shape.required ?? []);
+        for (const key of required) if (!childNamed(place, key)) findings.push(missingKey(recipe, place, key));
         const exactlyOne = place.shape['x-exactly-one'] ?? [];
-        if (exactlyOne.length > 0 && !exactlyOne.some((name) => childNamed(place, name))) findings.push(missingAlternative(recipe, place, exactlyOne));
+        if (exactlyOne.length > 0 && !childNamed(place, MERGE) && !exactlyOne.some((name) => childNamed(place, name))) findings.push(missingAlternative(recipe, place, exactlyOne));
         for (const names of [exactlyOne, ...(place.shape['x-at-most-one'] ?? [])]) checkAtMostOne(place, names);
     }
 
@@ -87,7 +90,9 @@ export function schemaFindings(recipe: Recipe): Finding[] {
         const property = discriminator(alternatives);
         if (property === undefined) return;
         const written = childNamed(place, property);
-        if (!written) findings.push(missingKey(recipe, place, property));
+        const merge = childNamed(place, MERGE);
+        if (!written && merge) findings.push(unknownKey(merge, []));
+        else if (!written) findings.push(missingKey(recipe, place, property));
         else if (written.kind !== 'text') findings.push(error(recipe, 'wrong-type', written, l10n.t('expected {0}, found {1}', kindName('text'), found(written))));
         else findings.push(unknownValue(recipe, written, alternatives.map(({ schema }) => String(schema.properties?.[property]?.const))));
     }
@@ -169,6 +174,10 @@ function unknownValue(recipe: Recipe, place: Place, names: readonly string[], ex
 
 function unknownKey(place: Place, names: readonly string[]): Finding {
     const key = place.key ?? { ...place.span, name: '' };
+    if (key.name === MERGE) {
+        const message = l10n.t('"<<" merges nothing: it is a key like any other in YAML 1.2; write the keys themselves');
+        return { code: 'unknown-key', severity: 'error', span: key, message, path: place.path, removable: place };
+    }
     const { hint, near } = suggestion(key.name, names);
     const message = l10n.t('unknown key "{0}"; {1}', key.name, hint);
     return { code: 'unknown-key', severity: 'error', span: key, message, path: place.path, replacements: near === undefined ? [] : [near], removable: place };

@@ -21,6 +21,11 @@ export function withSecrets(recipe: Recipe, findings: readonly Finding[]): Findi
     return [...hidden, ...secrets.map(({ start, end, what }): Finding => ({ code: 'secret', severity: 'warning', span: { start, end }, message: l10n.t('{0} stands here in plain text', what) }))];
 }
 
+/** A text about the recipe without its secrets. */
+export function withoutSecrets(recipe: Recipe, text: string): string {
+    return secretsOf(recipe).reduce((shown, { text: secret }) => hide(shown, secret), text);
+}
+
 /** Long names are cut off in some texts: then the beginning of a secret is hidden, too. */
 function hide(message: string, secret: string): string {
     let hidden = message.replaceAll(secret, '…');

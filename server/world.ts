@@ -1,4 +1,4 @@
-import { access, constants, lstat, open, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
+import { access, constants, lstat, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises';
 import * as path from 'node:path';
 import * as l10n from '@vscode/l10n';
 import { readCheckpoint, type Family } from '../protocol/checkpoint';
@@ -8,11 +8,10 @@ import { CheckpointError, isRecord } from '../protocol/safetensors';
 import type { FolderEntry } from './complete-values';
 import { readFolderData } from './folder-data';
 import type { CheckpointFact, DiskFact, FileFact, LastResult } from './facts';
+import { readTexts } from './text-data';
 
 /** Looks at the disk, one question at a time. Nothing here throws: what cannot be read is a fact too. */
 
-/** How much of a data file is searched for text. */
-const SEARCHED_BYTES = 1 << 20;
 const MAX_RESULT_BYTES = 256 << 20;
 const MAX_LISTED = 1000;
 /** Bytes that other processes may write before the disk is looked at again. */
@@ -88,7 +87,7 @@ export async function checkpointFact(folder: string, families: Readonly<Record<s
     } catch (error) {
         if (error instanceof CheckpointError) return { state: 'refused', folder, code: error.code, message: error.message };
         const reason = error instanceof Error ? error.message : String(error);
-        return { state: 'refused', folder, code: 'model-broken', message: `cannot read ${folder}: ${reason}` };
+        return { state: 'refused', folder, code: 'model-broken', message: l10n.t('cannot read {0}: {1}', folder, reason) };
     }
 }
 
@@ -97,45 +96,11 @@ export async function fileFact(file: string): Promise<FileFact> {
         const stats = await stat(file);
         const realPath = await realpath(file);
         if (!stats.isFile()) return { kind: 'folder', realPath, text: undefined, data: await readFolderData(file) };
-        return { kind: 'file', realPath, bytes: stats.size, ...(await findText(file, stats.size)) };
+        return { kind: 'file', realPath, bytes: stats.size, ...(await readTexts(file, stats.size)) };
     } catch {
         const dangling = await lstat(file).then(() => true, () => false);
         return { kind: 'missing', realPath: path.resolve(file), dangling, blocked: await blocked(file).catch(() => undefined), text: undefined };
     }
-}
-
-/** Whether there is a first text, as the engine would find it; undefined: not in the part that was read. */
-async function findText(file: string, size: number): Promise<Pick<FileFact, 'text' | 'fields'>> {
-    const handle = await open(file, 'r');
-    try {
-        const buffer = Buffer.alloc(Math.min(size, SEARCHED_BYTES));
-        await handle.read(buffer, 0, buffer.length, 0);
-        const text = buffer.toString('utf8').replace(/^\uFEFF/, '');
-        const whole = size <= SEARCHED_BYTES;
-        if (/\.(jsonl|ndjson)$/i.test(file)) return textOfLines(text.split('\n').slice(0, whole ? undefined : -1), whole);
-        return { text: /\S/.test(text) ? 'some' : whole ? 'none' : undefined };
-    } finally {
-        await handle.close();
-    }
-}
-
-function textOfLines(lines: readonly string[], whole: boolean): Pick<FileFact, 'text' | 'fields'> {
-    let fields: readonly string[] | undefined;
-    for (const [index, line] of lines.entries()) {
-        if (line.trim() === '') continue;
-        let parsed: unknown;
-        try {
-            parsed = JSON.parse(line);
-        } catch {
-            return { text: { broken: l10n.t('line {0} is not JSON', index + 1) } };
-        }
-        const text = isRecord(parsed) ? (parsed.text ?? '') : undefined;
-        if (typeof text !== 'string') return { text: { broken: l10n.t('line {0} has no string in "text"', index + 1) } };
-        if (/\p{Surrogate}/u.test(text)) return { text: { broken: l10n.t('line {0} has half of a surrogate pair, which is no character', index + 1) } };
-        if (text.trim() !== '') return { text: 'some' };
-        if (isRecord(parsed)) fields ??= 'text' in parsed ? [] : Object.keys(parsed);
-    }
-    return whole ? { text: 'none', fields } : { text: undefined };
 }
 
 /** What is free of the disk on which a path is, or would be; undefined: the system does not say. */

@@ -13,6 +13,7 @@ import { RunDeletion } from './runs/deletion';
 import { RunDiagnostics } from './runs/diagnostics';
 import { discoverRuns, watchRuns } from './runs/discover';
 import { estimate } from './runs/estimate';
+import { Explanations } from './recipe/explanations';
 import { startLanguageClient, type RecipeLanguage } from './recipe/client';
 import { replaceRules } from './recipe/replaceRules';
 import { processAlive } from './runs/liveness';
@@ -49,6 +50,7 @@ export class Workbench {
     private readonly places: RunPlaces;
     private readonly deletion: RunDeletion;
     private view: vscode.TreeView<string> | undefined;
+    private readonly explanations: Promise<Explanations | undefined>;
     private readonly diagnostics: RunDiagnostics;
     /** undefined until the first recipe is opened: a window without one needs no server. */
     private language: Promise<RecipeLanguage | undefined> | undefined;
@@ -61,7 +63,8 @@ export class Workbench {
         this.reports = own(new Reports());
         this.store = own(new RunStore({ discover: discoverRuns, alive: processAlive, clock: systemClock, log: this.log }));
         this.checkpoints = own(new CheckpointRegistry(systemClock, this.log));
-        this.diagnostics = own(new RunDiagnostics(this.store, this.log));
+        this.explanations = Explanations.read(context.extensionUri);
+        this.diagnostics = own(new RunDiagnostics(this.store, this.log, this.explanations));
         this.places = new RunPlaces(this.store, this.notify);
         this.deletion = new RunDeletion(this.store, this.notify, () => this.view?.selection[0], (directory) => {
             this.panels.get(directory)?.panel.dispose();
@@ -108,7 +111,7 @@ export class Workbench {
     /** In every workspace: the server only reads. A recipe is text until it has started; the rest works without it. */
     private startLanguage({ languageId }: vscode.TextDocument): void {
         if (this.language || languageId !== 'quant-recipe') return;
-        this.language = startLanguageClient(this.context, { clock: systemClock, log: this.log }).catch((error: unknown) => {
+        this.language = startLanguageClient(this.context, { clock: systemClock, log: this.log, explanations: this.explanations }).catch((error: unknown) => {
             this.log.error(`the language server did not start: ${errorText(error)}`);
             return undefined;
         });
@@ -120,7 +123,9 @@ export class Workbench {
         this.enginePart = createEnginePart({
             context: this.context, log: this.log, notify: this.notify, reports: this.reports, store: this.store, places: this.places,
             checkpoints: this.checkpoints, openResults: (run) => this.panels.show(run), visible: (run) => this.panels.visible(run.directory),
-            showFindings: (recipe, findings) => this.diagnostics.showFindings(recipe, findings),
+            showFindings: (recipe, findings) => {
+                this.diagnostics.showFindings(recipe, findings).catch((error: unknown) => this.log.error(`findings of ${recipe.toString()}: ${errorText(error)}`));
+            },
         });
     }
 

@@ -60,6 +60,9 @@ def _accepts(schema: dict[str, Any], kind: str) -> bool:
     return expected in (None, kind) or (expected == "number" and kind == "integer")
 
 
+MERGE = "<<"
+"""The key that merges mappings in YAML 1.1, and is one like any other in 1.2."""
+_NO_MERGE = '"<<" merges nothing: it is a key like any other in YAML 1.2; write the keys themselves'
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 """What is a number but for its quotes."""
 
@@ -154,17 +157,15 @@ class StructureCheck:
                 self._check(entry.value, properties[name], (*key, name), entry.key.span)
                 self._deprecated(name, properties[name], entry.key.span)
             elif schema.get("additionalProperties") is False:
-                self._add(
-                    (*key, name),
-                    "unknown-key",
-                    f'unknown key "{name}"; {suggestion(name, [*properties])}',
-                    entry.key.span,
-                )
+                message = _NO_MERGE if name == MERGE else f'unknown key "{name}"; {suggestion(name, [*properties])}'
+                self._add((*key, name), "unknown-key", message, entry.key.span)
+        # What a merge key was meant to bring is not missing besides.
+        merges = node.get(MERGE) is not None
         for name in schema.get("required", []):
-            if node.get(name) is None:
+            if node.get(name) is None and not merges:
                 self._add((*key, name), "missing-key", f'missing key "{name}"', owner)
         exactly_one: list[str] = schema.get("x-exactly-one", [])
-        if exactly_one and not any(node.get(name) for name in exactly_one):
+        if exactly_one and not merges and not any(node.get(name) for name in exactly_one):
             self._add(key, "missing-key", f"missing key: one of {', '.join(exactly_one)}", owner)
         for names in (exactly_one, *schema.get("x-at-most-one", [])):
             self._at_most_one(node, names, key)
@@ -192,6 +193,9 @@ class StructureCheck:
         references = [option.get("$ref") for option in schema.get("oneOf", [])]
         mapping = dict(sorted(mapping.items(), key=lambda entry: references.index(entry[1])))
         entry = node.get(name)
+        if entry is None and (merge := node.get(MERGE)):
+            self._add((*key, MERGE), "unknown-key", _NO_MERGE, merge.key.span)
+            return None
         if entry is None:
             self._add((*key, name), "missing-key", f'missing key "{name}"', owner)
             return None

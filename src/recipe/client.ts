@@ -8,12 +8,14 @@ import type { Clock } from '../base/clock';
 import { isVirtualWorkspace } from '../base/trust';
 import { DisposableList } from '../base/events';
 import { ChangedFiles } from './changedFiles';
+import type { Explanations } from './explanations';
 import { registerLensCommands, withoutArguments } from './lenses';
 import { RecipeStatus } from './status';
 
 export interface LanguageDependencies {
     readonly clock: Clock;
     readonly log: vscode.LogOutputChannel;
+    readonly explanations: Promise<Explanations | undefined>;
 }
 
 /** The recipe's language in the editor. What runs and results there are is told to it as full snapshots, at any time. */
@@ -92,7 +94,7 @@ export class RecipeLanguage {
 
 /** Starts the language server. Nothing waits for it; recipes are text until it answers. */
 export async function startLanguageClient(context: vscode.ExtensionContext, dependencies: LanguageDependencies): Promise<RecipeLanguage> {
-    const diagnosticsUrl = await explanations(context.extensionUri);
+    const diagnosticsUrl = (await dependencies.explanations)?.url ?? '';
     const options: LanguageClientOptions = {
         documentSelector: [{ language: 'quant-recipe' }],
         outputChannel: dependencies.log,
@@ -114,10 +116,4 @@ export async function startLanguageClient(context: vscode.ExtensionContext, depe
     const language = new RecipeLanguage(new LanguageClient('quant', vscode.l10n.t('Quant Recipes'), launch, options), dependencies);
     await language.start();
     return language;
-}
-
-/** The page behind the codes of diagnostics; empty where it was not packaged. */
-async function explanations(extension: vscode.Uri): Promise<string> {
-    const page = vscode.Uri.joinPath(extension, 'docs', 'diagnostics.md');
-    return vscode.workspace.fs.stat(page).then(() => page.toString(), () => '');
 }

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import * as vscode from 'vscode';
 import type { Log } from '../base/log';
+import type { Explanations } from '../recipe/explanations';
 import { findingProblems, recipeProblems, type Finding, type RecipeProblem } from './problems';
 import { readResult } from './record';
 import type { Run } from './run';
@@ -22,6 +23,7 @@ export class RunDiagnostics implements vscode.Disposable {
     constructor(
         private readonly store: RunStore,
         private readonly log: Log,
+        private readonly explanations: Promise<Explanations | undefined>,
     ) {
         this.disposables.push(
             store.onChange(({ after }) => after && this.changed(after)),
@@ -32,10 +34,11 @@ export class RunDiagnostics implements vscode.Disposable {
     }
 
     /** What kept a run from starting, as far as the language server has not said it itself. */
-    showFindings(recipe: vscode.Uri, findings: readonly Finding[]): void {
+    async showFindings(recipe: vscode.Uri, findings: readonly Finding[]): Promise<void> {
+        const explanations = await this.explanations;
         const said = vscode.languages.getDiagnostics(recipe).filter(({ source }) => source !== this.source);
         const isSaid = ({ code, start }: RecipeProblem): boolean => said.some((other) => codeOf(other) === code && other.range.start.line === start.line);
-        this.collection.set(recipe, findingProblems(findings).filter((problem) => !isSaid(problem)).map((problem) => this.diagnostic(problem)));
+        this.collection.set(recipe, findingProblems(findings).filter((problem) => !isSaid(problem)).map((problem) => this.diagnostic(problem, explanations)));
     }
 
     dispose(): void {
@@ -52,14 +55,15 @@ export class RunDiagnostics implements vscode.Disposable {
         const { record } = run;
         if (!record || (await this.editedSince(run.recipe, record.created))) return;
         const problems = recipeProblems(record, run.hasResult ? await readResult(run.directory) : undefined);
-        this.collection.set(vscode.Uri.file(run.recipe), problems.map((problem) => this.diagnostic(problem)));
+        const explanations = await this.explanations;
+        this.collection.set(vscode.Uri.file(run.recipe), problems.map((problem) => this.diagnostic(problem, explanations)));
     }
 
-    private diagnostic(problem: RecipeProblem): vscode.Diagnostic {
+    private diagnostic(problem: RecipeProblem, explanations: Explanations | undefined): vscode.Diagnostic {
         const start = new vscode.Position(problem.start.line, problem.start.character);
         const end = problem.end ? new vscode.Position(problem.end.line, problem.end.character) : start.with({ character: Number.MAX_SAFE_INTEGER });
         const diagnostic = new vscode.Diagnostic(new vscode.Range(start, end), problem.message, SEVERITIES[problem.severity]);
-        diagnostic.code = problem.code;
+        diagnostic.code = explanations ? { value: problem.code, target: explanations.of(problem.code) } : problem.code;
         diagnostic.source = this.source;
         return diagnostic;
     }

@@ -5,6 +5,7 @@ import type { Notifier } from '../ui/notify';
 import type { Reports } from '../ui/report';
 import { forecastMarkdown, parseForecast } from './forecast';
 import type { EngineCommand } from './launcher';
+import { exists, nextFree, outputOf } from './output';
 import { selectRecipe, type Target } from './select';
 
 export interface EstimateParts {
@@ -13,6 +14,12 @@ export interface EstimateParts {
     readonly reports: Reports;
     readonly save: (recipe: vscode.Uri) => Promise<boolean>;
     readonly explain: (error: unknown, attempted: string) => void;
+}
+
+/** A run asks where to write when its folder exists, as it does after each run; an estimate takes what would be offered. */
+async function elsewhere(recipe: string): Promise<string[]> {
+    const output = await outputOf(recipe);
+    return output !== undefined && (await exists(output)) ? ['--set', `output=${JSON.stringify(await nextFree(output))}`] : [];
 }
 
 /** The command “Estimate”: sizes, memory and time of a run before it, found by the engine without a run directory. */
@@ -30,7 +37,7 @@ export async function estimate({ engine, notify, reports, save, explain }: Estim
         const abort = new AbortController();
         const listener = token.onCancellationRequested(() => abort.abort());
         try {
-            const { file, args, env } = await engine('preflight', uri.fsPath, '--json');
+            const { file, args, env } = await engine('preflight', uri.fsPath, '--json', ...(await elsewhere(uri.fsPath)));
             const result = await runCommand(file, args, { cwd: path.dirname(uri.fsPath), env, signal: abort.signal });
             const forecast = parseForecast(result.stdout);
             if (result.cancelled) return;

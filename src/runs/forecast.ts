@@ -2,6 +2,7 @@ import * as l10n from '@vscode/l10n';
 import { bits } from '../../protocol/decimals';
 import type { Preflight } from '../../protocol/generated/protocol';
 import { escapeMarkdown, formatBytes } from '../base/text';
+import { sentences } from './problems';
 
 /** What `quant-engine preflight --json` printed; undefined: it printed something else. */
 export function parseForecast(stdout: string): Preflight | undefined {
@@ -25,7 +26,7 @@ export function forecastMarkdown(recipe: string, found: Preflight): string {
         lines.push(`- ${l10n.t('Disk for {0}: {1} needed, {2} free', escapeMarkdown(what), formatBytes(needed), formatBytes(free))} (${escapeMarkdown(path)})`);
     }
     if (found.findings.length > 0) lines.push('', `## ${l10n.t('What stands in the way')}`, '');
-    for (const { severity, line, message, advice } of found.findings) lines.push(`- ${l10n.t('Line {0}: {1}', line, escapeMarkdown(`${severity}: ${message} ${advice}`.trim()))}`);
+    for (const { severity, line, message, advice } of found.findings) lines.push(`- ${l10n.t('Line {0}: {1}', line, escapeMarkdown(`${severity}: ${sentences(message, advice)}`))}`);
     return `${lines.join('\n')}\n`;
 }
 

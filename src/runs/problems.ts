@@ -81,7 +81,8 @@ export function stillbornCause(output: string): string {
     return lines.find((line) => /^error\b/i.test(line))?.replace(/^error:?\s*/i, '') ?? lines.at(-1) ?? l10n.t('it wrote no message');
 }
 
-function sentences(message: string, advice: string | undefined): string {
+/** A message and what to do about it. */
+export function sentences(message: string, advice: string | undefined): string {
     if (!advice) return message;
     return `${/[.!?]$/.test(message) ? message : `${message}.`} ${advice}`;
 }

@@ -49,6 +49,16 @@ describe('runs', function () {
         assert.equal(api.panels.get(run.directory)?.runDirectory, run.directory);
     });
 
+    it('say on the line of the recipe what a person should know, with a link to what it means', async () => {
+        const recipe = write('few', recipeFor('few').replaceAll('rtn-', 'gptq-'));
+        await reached(await start(recipe), 'done', 'failed');
+        const found = await until('the finding', () => vscode.languages.getDiagnostics(recipe).find(({ source }) => source === 'quant run'));
+        assert.ok(typeof found.code === 'object', 'the code has a link');
+        const { value, target } = found.code;
+        assert.deepEqual([value, found.range.start.line, target.fragment], ['data-few', 1, 'codes-of-runs-and-commands']);
+        assert.match(Buffer.from(await vscode.workspace.fs.readFile(target.with({ fragment: '' }))).toString(), /^# Codes of runs and commands$[^]*`data-few`/m);
+    });
+
     it('are found again on disk', async () => {
         const [known] = api.runs.of(inWorkspace('whole.quant.yaml'));
         await vscode.commands.executeCommand('quant.refreshRuns');

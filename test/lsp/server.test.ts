@@ -194,6 +194,32 @@ describe('the language server of another editor', () => {
         assert.equal(repeated!.message, 'every layer that "*.o_proj" matches is named before it');
     });
 
+    it('speaks it in hovers, lenses, actions, completion and the reader of checkpoints, too', async () => {
+        const bundle = path.join(folder, 'bundle.l10n.fr.json');
+        const texts = JSON.parse(readFileSync('l10n/bundle.l10n.json', 'utf8')) as Record<string, string>;
+        writeFileSync(bundle, JSON.stringify(Object.fromEntries(Object.keys(texts).map((text) => [text, `«${text}»`]))));
+        await server.initialize({ l10nUri: pathToFileURL(bundle).href, codeLens: true, canRun: true });
+        writeFileSync(path.join(folder, 'config.json'), '{}');
+        writeFileSync(path.join(folder, 'model.safetensors'), 'short');
+        await server.open(uri, recipe);
+        await server.diagnostics(uri, (diagnostics) => diagnostics.length === 2);
+        const at = (line: number, character: number): object => ({ position: { line, character } });
+        const hover = await server.request<Hover>('textDocument/hover', uri, at(0, 12));
+        assert.match(JSON.stringify(hover.contents), /«[\d.]+ M parameters in [^»]*»/);
+        const lenses = await server.request<CodeLens[]>('textDocument/codeLens', uri, {});
+        assert.ok(lenses.length > 0 && lenses.every(({ command }) => /^\$\(\w+\) «.*»$/.test(command!.title)), JSON.stringify(lenses));
+        const range = { start: { line: 3, character: 13 }, end: { line: 3, character: 13 } };
+        const fixes = await server.request<CodeAction[]>('textDocument/codeAction', uri, { range, context: { diagnostics: [] } });
+        assert.ok(fixes.length > 0 && fixes.every(({ title }) => /^«.*»$/s.test(title)), JSON.stringify(fixes.map(({ title }) => title)));
+        const hints = await server.request<InlayHint[]>('textDocument/inlayHint', uri, { range: { start: { line: 0, character: 0 }, end: { line: 6, character: 0 } } });
+        assert.ok(hints.length > 0 && hints.every(({ label }) => /«.*»/.test(JSON.stringify(label))), JSON.stringify(hints.map(({ label }) => label)));
+        const { items } = await server.request<CompletionList>('textDocument/completion', uri, at(5, 18));
+        assert.ok(items.some(({ detail }) => /^«\d+ layers»$/.test(detail ?? '')));
+        await server.notify('textDocument/didChange', { textDocument: { uri, version: 2 }, contentChanges: [{ text: 'model: .\n' }] });
+        const found = await server.diagnostics(uri, (diagnostics, version) => version === 2 && diagnostics.some(({ code }) => code === 'model-broken'));
+        assert.match(JSON.stringify(found.find(({ code }) => code === 'model-broken')!.message), /^"«.* is broken: «it has 5 bytes, too few for a safetensors header»»"$/);
+    });
+
     it('finds its schema by itself and offers no lens whose command nobody has', async () => {
         const { capabilities } = await server.initialize(null);
         assert.equal(capabilities.codeLensProvider, undefined);

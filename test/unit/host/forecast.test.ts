@@ -15,7 +15,7 @@ describe('an estimate', () => {
         const shown = forecastMarkdown('a.quant.yaml', found);
         for (const part of [
             '| Original | 9.0 MB |  |', '| Output, likely choice | 4.3 MB | 5.077 |', '| Smallest choice | 3.0 MB | 3.125 |', '| measure | 4.3 s | 500 MB | 1.0 GB |',
-            '| quantize | 2 h 05 min | 400 MB |  |', '| **All** | 2 h 05 min | 500 MB | 1.0 GB |', '- Disk for output: 4.4 MB needed, 1.0 TB free', '- Line 3: warning: a \\| b Do it.',
+            '| quantize | 2 h 05 min | 400 MB |  |', '| **All** | 2 h 05 min | 500 MB | 1.0 GB |', '- Disk for output: 4.4 MB needed, 1.0 TB free', '- Line 3: warning: a \\| b. Do it.',
         ]) assert.ok(shown.includes(part), `${part} in\n${shown}`);
     });
 

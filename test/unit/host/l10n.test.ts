@@ -23,7 +23,7 @@ function stringsOf(file: string): string[] {
 
 describe('the texts to translate', () => {
     it('are listed in l10n/bundle.l10n.json, all and only they (npm test with UPDATE_L10N=1 writes it)', () => {
-        const files = ['src', 'webview', 'server'].flatMap((folder) =>
+        const files = ['src', 'webview', 'server', 'protocol'].flatMap((folder) =>
             readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts')).map((file) => path.join(root, folder, file)));
         const strings = [...new Set(files.flatMap(stringsOf))].sort();
         const text = `${JSON.stringify(Object.fromEntries(strings.map((string) => [string, string])), null, 2)}\n`;

@@ -136,7 +136,7 @@ describe('estimates', () => {
     /** 1,000 parameters outside the layers, all in two bytes. */
     const header = (...linears: CheckpointHeader['linears'][number][]): CheckpointHeader => {
         const parameters = 1000 + linears.reduce((sum, { outputs, inputs }) => sum + outputs * inputs, 0);
-        return { folder: '/m', architecture: 'A', dtype: 'bfloat16', parameters, bytes: 2 * parameters, blocks: 1, maximumTokens: 512, quantization: null, linears };
+        return { folder: '/m', architecture: 'A', dtype: 'bfloat16', parameters, bytes: 2 * parameters, blocks: 1, maximumTokens: 512, quantization: null, tiedHead: null, linears };
     };
     it('count codes, scales and zero points', () => {
         const model = header(layer(0, 64, 256));

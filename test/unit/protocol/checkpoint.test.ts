@@ -59,6 +59,7 @@ describe('the checkpoint reader', () => {
     it('leaves out an lm_head that shares the embedding, and knows nothing of other architectures', async () => {
         checkpoint(folder, { tie_word_embeddings: true });
         assert.ok(!(await readCheckpoint(folder, families)).linears.some(({ name }) => name === 'lm_head'));
+        assert.equal((await readCheckpoint(folder, families)).tiedHead, 'lm_head');
         checkpoint(folder, { architectures: ['constructor'] });
         assert.deepEqual((await readCheckpoint(folder, families)).linears, []);
     });
@@ -69,6 +70,7 @@ describe('the checkpoint reader', () => {
         assert.ok(!(await readCheckpoint(folder, tied)).linears.some(({ name }) => name === 'lm_head'));
         checkpoint(folder, { tie_word_embeddings: false });
         assert.ok((await readCheckpoint(folder, tied)).linears.some(({ name }) => name === 'lm_head'));
+        assert.equal((await readCheckpoint(folder, tied)).tiedHead, null);
     });
 
     it('lists experts one after the other, behind the other layers of their block', async () => {

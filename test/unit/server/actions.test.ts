@@ -27,6 +27,16 @@ function fixed(text: string, title: string): string {
 }
 
 describe('quick fixes', () => {
+    it('never show a secret that stands as a key or a value', () => {
+        const secret = 'hf_abcdefghijABCDEFGHIJ0123456789abcd';
+        for (const text of [`model: tiny\n${secret}: 1\n`, `model: tiny\ncandidates: [${secret}, ${secret}]\n`, `candidates: [gptq-w4a16]\nhf_token: "${secret}"\nquantize: { default: ${secret} }\n`]) {
+            const titles = actions(text).map(({ title }) => title);
+            assert.ok(titles.length > 0);
+            assert.deepEqual(titles.filter((title) => title.includes(secret.slice(0, 12))), [], text);
+        }
+        assert.ok(actions(`model: tiny\n${secret}: 1\n`).some(({ title }) => title === 'Remove "…"'));
+    });
+
     it('write the nearest key, value and pattern', () => {
         assert.equal(fixed('modle: tiny\n', 'Change to model'), 'model: tiny\n');
         assert.equal(fixed(whole('  default: GPTQ-W4A16'), 'Change to gptq-w4a16'), whole('  default: gptq-w4a16'));

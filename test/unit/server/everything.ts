@@ -36,7 +36,7 @@ export function askEverything(text: string, near: number, known: Facts): void {
         lenses: codeLenses(URI, known),
         symbols: documentSymbols(parsed),
         folding: foldingRanges(parsed),
-        links: documentLinks(parsed, () => URI),
+        links: documentLinks(parsed, () => URI, { name: 'run', uri: URI }),
         format: format(parsed),
         onType: indentNewLine(parsed, offset),
         selection: selectionRange(parsed, offset),

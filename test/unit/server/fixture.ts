@@ -40,7 +40,7 @@ export function header(changes: Partial<CheckpointHeader> = {}): CheckpointHeade
     );
     return {
         folder: '/models/tiny', architecture: 'LlamaForCausalLM', dtype: 'bfloat16', parameters: 1_234_567, bytes: 2_469_134, blocks: 3,
-        maximumTokens: 512, quantization: null, linears: [...linears, { name: 'lm_head', block: null, outputs: 100, inputs: 64, bytes: 12_800 }], ...changes,
+        maximumTokens: 512, quantization: null, tiedHead: null, linears: [...linears, { name: 'lm_head', block: null, outputs: 100, inputs: 64, bytes: 12_800 }], ...changes,
     };
 }
 

@@ -24,15 +24,15 @@ describe('hover', () => {
         const shown = text('quantize: { default: gptq-w4|a16-g64 }')!;
         assert.match(shown, /GPTQ/i);
         assert.match(shown, /`W4A16` — 4-bit/);
-        assert.match(shown, /4\.25 bits for each weight in groups of 64/);
-        assert.match(text('candidates:\n  - rtn-w3a16|')!, /3\.125 bits for each weight in groups of 128/);
+        assert.match(shown, /4\.25 bits for each weight, in groups of 64/);
+        assert.match(text('candidates:\n  - rtn-w3a16|')!, /3\.125 bits for each weight, in groups of 128/);
     });
 
     it('says how scales are shared where there are no groups, or smaller ones', () => {
         assert.match(text('quantize: { default: fp8|_block }')!, /FP8.*`FP8_BLOCK` — E4M3 weights.*8 bits for each weight, one scale for each block of 128 × 128/s);
         assert.match(text('quantize: { default: fp|8 }')!, /one scale for the whole matrix/);
         assert.match(text('quantize: { default: smoothquant-fp8_dyn|amic }')!, /SmoothQuant.*8 bits for each weight, one scale for each output row/s);
-        assert.match(text('quantize: { default: rtn-nv|fp4a16 }')!, /4\.5 bits for each weight in groups of 16/);
+        assert.match(text('quantize: { default: rtn-nv|fp4a16 }')!, /4\.5 bits for each weight, in groups of 16/);
         assert.match(text('quantize: { default: awq-w4|a16-channel }')!, /AWQ.*4 bits for each weight, one scale for each output row/s);
     });
 
@@ -73,8 +73,8 @@ describe('hover', () => {
     });
 
     it('splits bits into codes, scales and zero points', () => {
-        assert.match(text('candidates: [{ method: gptq, scheme: W4A|16 }]')!, /4\.125 bits for each weight in groups of 128: 4 and 0\.125 for scales\./);
-        assert.match(text('candidates: [{ method: gptq, scheme: W4A16_AS|YM, group_size: 32 }]')!, /4\.625 bits for each weight in groups of 32: 4 and 0\.625 for scales and zero points\./);
+        assert.match(text('candidates: [{ method: gptq, scheme: W4A|16 }]')!, /4\.125 bits for each weight, in groups of 128: 4 and 0\.125 for scales\./);
+        assert.match(text('candidates: [{ method: gptq, scheme: W4A16_AS|YM, group_size: 32 }]')!, /4\.625 bits for each weight, in groups of 32: 4 and 0\.625 for scales and zero points\./);
         assert.match(text('candidates: [{ method: gptq, scheme: W4A16, group_si|ze: 32 }]')!, /4\.5 bits for each weight/);
     });
 
@@ -88,7 +88,7 @@ describe('hover', () => {
         const ran = 'model: tiny\ncandidates: [gptq-w4a16, rtn-w3a16]\n';
         const known = facts({ result: { result: { run: 'run-1', candidates: ['gptq-w4a16', 'rtn-w3a16'], layers } as never, ran } });
         const shown = text(`${ran}quantize: { rules: [{ layers: "*.up_proj|" }] }`, known)!;
-        assert.match(shown, /SQNR in dB, run run-1:\n\n\| candidate \| mean \| lowest \| of \|\n.*\n\| `gptq-w4a16` \| 31\.0 \| 30\.0 \| `model\.layers\.0\.mlp\.up_proj` \|\n\| `rtn-w3a16` \| 10\.0 \| 10\.0 \|/);
+        assert.match(shown, /SQNR in dB, run run-1:\n\n\| candidate \| mean \| lowest \| lowest in \|\n.*\n\| `gptq-w4a16` \| 31\.0 \| 30\.0 \| `model\.layers\.0\.mlp\.up_proj` \|\n\| `rtn-w3a16` \| 10\.0 \| 10\.0 \|/);
         assert.match(text(`${ran}calibration: { data: c.txt }\nquantize: { rules: [{ layers: "*.up_proj|" }] }`, known)!, /with other calibration data/);
         assert.doesNotMatch(text('model: other\nquantize: { rules: [{ layers: "*.up_proj|" }] }', known) ?? '', /SQNR/);
     });
@@ -110,5 +110,30 @@ describe('hover', () => {
         const budget = (limit: number): string => text(`model: tiny\ncandidates: [rtn-w4a16-g32]\nquantize: { default: none, budget: { min_sqnr: |${limit} } }`, known)!;
         assert.match(budget(20), /In run run-1 the smallest point of the front that kept 20 dB had 5 bits per weight, 2\.1 MB/);
         assert.match(budget(40), /no point of the front kept 40 dB; the best one kept 26\.0 dB/);
+    });
+
+    it('says of a file of texts what is in it, and how many sequences that can give', () => {
+        const file = { kind: 'file', realPath: '/c.jsonl', text: 'some', bytes: 12_600, fields: ['text', 'a`b'], lines: { count: 1234, isExact: true } } as const;
+        const known = (changes = {}): ReturnType<typeof facts> => facts({ files: new Map([['d/c.jsonl', { ...file, ...changes }]]) });
+        const marked = 'model: tiny\ncalibration: { data: d/c|.jsonl, samples: 8, sequence_length: 64 }\n';
+        assert.equal(
+            text(marked, known()),
+            '**`c.jsonl`** — 1,234 lines with `text`, `a b`, 12.6 kB\n\nAt most 200 sequences of 64 tokens, as every token stands for at least one byte; 8 are asked for.',
+        );
+        assert.match(text(marked, known({ lines: { count: 9, isExact: false }, fields: undefined }))!, /— about 9 lines, 12\.6 kB/);
+        assert.match(text(marked, known({ text: 'none', fields: ['content'] }))!, /has no text: the fields of its first line are content$/);
+        assert.match(text(marked, known({ kind: 'missing', text: undefined }))!, /^no file at "d\/c\.jsonl"$/);
+        assert.doesNotMatch(text(marked.replace('tiny', 'other'), known())!, /sequences/);
+        assert.match(text(marked, facts())!, /^\*\*data\*\*/);
+    });
+
+    it('says of a head that is the embedding that it stays', () => {
+        const tied = header({ tiedHead: 'lm_head', linears: header().linears.filter(({ name }) => name !== 'lm_head') });
+        const known = facts({ checkpoints: new Map([['tiny', { state: 'read', header: tied }]]) });
+        const sentence = /`lm_head` shares the weight of the embedding/;
+        assert.match(text('model: ti|ny', known)!, sentence);
+        assert.match(text('model: tiny\nquantize: { rules: [{ layers: lm_|head }] }', known)!, sentence);
+        assert.doesNotMatch(text('model: tiny\nquantize: { rules: [{ layers: "*.up_pr|oj" }] }', known)!, sentence);
+        assert.doesNotMatch(text('model: ti|ny')!, sentence);
     });
 });

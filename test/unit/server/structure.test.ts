@@ -40,4 +40,12 @@ describe('links', () => {
             ['x:checkpoint/tiny', 0, 7, 11], ['x:path/c.txt', 1, 22, 27], ['x:output/out', 3, 8, 11],
         ]);
     });
+
+    it('lead from the key of the output, or of what was measured, to the directory of the last run', () => {
+        const run = { name: 'one', uri: 'x:runs/one' };
+        const linked = (text: string): (string | undefined)[][] => documentLinks(recipe(text), () => undefined, run).map(({ target, tooltip, range }) => [target, tooltip, text.split('\n')[range.start.line]!.slice(range.start.character, range.end.character)]);
+        assert.deepEqual(linked('model: tiny\nquantize: { default: none }\noutput: out\n'), [['x:runs/one', 'Open the directory of run one', 'output']]);
+        assert.deepEqual(linked('model: tiny\nquantize: { default: none }\n'), [['x:runs/one', 'Open the directory of run one', 'quantize']]);
+        assert.deepEqual(linked('model: tiny\n'), []);
+    });
 });

@@ -43,3 +43,27 @@ describe('what the disk says of an output', () => {
         assert.equal(await look(), undefined);
     });
 });
+
+describe('what the disk says of a file of texts', () => {
+    const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'quant-texts-')));
+    after(() => rmSync(folder, { recursive: true, force: true }));
+    const look = async (name: string, content: string): ReturnType<typeof fileFact> => {
+        writeFileSync(path.join(folder, name), content);
+        return fileFact(path.join(folder, name));
+    };
+
+    it('is how many lines it has, the last one ended or not, and the fields of the first', async () => {
+        const line = '{"text": "a b", "source": "x"}\n';
+        const { lines, fields, text } = await look('a.jsonl', line.repeat(3));
+        assert.deepEqual({ lines, fields, text }, { lines: { count: 3, isExact: true }, fields: ['text', 'source'], text: 'some' });
+        assert.deepEqual((await look('b.jsonl', line.repeat(3).trimEnd())).lines, { count: 3, isExact: true });
+        assert.deepEqual((await look('c.txt', '')).lines, { count: 0, isExact: true });
+        assert.deepEqual((await look('d.txt', 'one line')).lines, { count: 1, isExact: true });
+    });
+
+    it('is counted beyond the part that is searched for text, and estimated where that would be long', async () => {
+        const line = `${'x'.repeat(1023)}\n`;
+        assert.deepEqual((await look('e.txt', line.repeat(3000))).lines, { count: 3000, isExact: true });
+        assert.deepEqual((await look('f.txt', line.repeat(40 * 1024))).lines, { count: 40 * 1024, isExact: false });
+    });
+});
