@@ -94,7 +94,7 @@ def note_bfloat16_only(work: Work) -> None:
 
 
 def note_not_scaled(work: Work) -> None:
-    """One problem for each way to quantize whose scale some layers could not have: of AWQ their clipping is left, of SmoothQuant nothing."""
+    """One problem for each way to quantize whose scale some layers could not have: of AWQ clipping is left, of SmoothQuant nothing."""
     asked: dict[tuple[Key, str], list[QuantizedLayer]] = {}
     for name, layer in work.quantized.items():
         asked.setdefault((rule_key(work.assignment[name].rule), layer.asked), []).append(layer)

@@ -22,9 +22,9 @@ from quant_engine.run_directory import IMPORTANCE
 from quant_engine.work import Work
 
 if TYPE_CHECKING:
-    from quant_engine.checkpoint import CheckpointWriter
     from torch import Tensor
 
+    from quant_engine.checkpoint import CheckpointWriter
     from quant_engine.uses import Use
     from quant_engine.walk import MeasuredLayer, QuantizedBlock, QuantizedLayer
 

@@ -49,8 +49,8 @@ class MeasuredBlock:
 
 @dataclass(frozen=True)
 class QuantizedBlock:
-    """layers: the quantized ones; layers that are kept do not appear. divisors: of linear layers that took over a scale of the layers behind
-    them, by name what their written outputs are divided by (out,)."""
+    """layers: the quantized ones; layers that are kept do not appear. divisors: of linear layers that took over a scale of the layers
+    behind them, by name what their written outputs are divided by (out,)."""
 
     block: int | None
     layers: list[QuantizedLayer]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,7 +76,8 @@ def test_errors_accumulate_as_in_transformers(ran: tuple[Path, Result]) -> None:
 SCALED = (
     "candidates=[]",
     "quantize.default=rtn-w8a16-g32",
-    'quantize.rules=[{ layers: "*.o_proj", use: awq-w8a16-g32 }, { layers: "*.down_proj", use: awq-w8a16-g32 }, { layers: lm_head, use: none }]',
+    'quantize.rules=[{ layers: "*.o_proj", use: awq-w8a16-g32 }, { layers: "*.down_proj", use: awq-w8a16-g32 }, '
+    "{ layers: lm_head, use: none }]",
 )
 
 
@@ -85,7 +87,7 @@ def factors(folder: Path, written: Path, name: str) -> Tensor:
     from transformers import AutoModelForCausalLM
 
     behind = name.replace("v_proj", "o_proj").replace("up_proj", "down_proj")
-    models = [AutoModelForCausalLM.from_pretrained(path) for path in (folder, written)]
+    models: list[Any] = [AutoModelForCausalLM.from_pretrained(path) for path in (folder, written)]
     with torch.no_grad():
         models[1](torch.zeros(1, 2, dtype=torch.int64))
     before, after = (model.get_submodule(behind).weight.detach().double() for model in models)

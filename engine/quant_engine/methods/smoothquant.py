@@ -53,8 +53,9 @@ _PAPER = Paper(
 def smoothquant(weight: Tensor, statistics: Statistics, weight_format: WeightFormat, arguments: SmoothquantArguments) -> Quantized:
     """Moves outliers from the inputs into the weights by a factor for each channel, so that both can be rounded to 8 bits.
 
-    weight: W (out × in), all layers that read the input. The factor is folded into the operation before them: a norm, the values before the
-    attention's output, the up projection before the down projection. Where there is none, the layer is rounded as it is and the run says so.
+    weight: W (out × in), all layers that read the input. The factor is folded into the operation before them: a norm, the values before
+    the attention's output, the up projection before the down projection. Where there is none, the layer is rounded as it is and the run
+    says so.
     """
     scale = None
     if statistics.fold is not None:
