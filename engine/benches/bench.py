@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import shutil
 import statistics
@@ -84,9 +85,18 @@ def quantize_engine(
     return measured, json.loads(measured.output)["seconds"]
 
 
-def perplexity(checkpoint: Path, tokens: Path, work: Path) -> float:
+def likelihoods(checkpoint: Path, tokens: Path, work: Path) -> list[float]:
+    """The mean negative log-likelihood of each sequence; all have the same number of tokens."""
     command = [sys.executable, str(HERE / "perplexity.py"), str(checkpoint), str(tokens)]
-    return float(run(command, work / "perplexity.log", ENVIRONMENT).output.split()[-1])
+    return json.loads(run(command, work / "perplexity.log", ENVIRONMENT).output.splitlines()[-1])
+
+
+def perplexities(ours: list[float], theirs: list[float], original: list[float]) -> str:
+    """A row with both perplexities, and their difference with its standard error: both saw the same sequences, so those are compared."""
+    before, here, there = (math.exp(statistics.fmean(one)) for one in (original, ours, theirs))
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    error = there * statistics.stdev(differences) / math.sqrt(len(differences))
+    return f"| held-out perplexity by transformers (original {before:.4f}) | {here:.4f} | {there:.4f} | {here - there:+.4f} ± {error:.4f} |"
 
 
 def readable(output: Path, work: Path) -> Path:
@@ -127,8 +137,7 @@ def against_rival(
         ratios = [pair[1] / pair[0] for pair in pairs]
         spread = f" ({min(ratios):.2f}–{max(ratios):.2f})" if rounds > 1 else ""
         print(f"| {title} | {ours_median:.2f} | {theirs_median:.2f} | {statistics.median(ratios):.2f}×{spread} |")
-    figures = [perplexity(path, held_out, work) for path in (checkpoint, work / "engine", readable(work / rival.name, work))]
-    print(f"| held-out perplexity by transformers (original {figures[0]:.4f}) | {figures[1]:.4f} | {figures[2]:.4f} | |")
+    print(perplexities(*(likelihoods(path, held_out, work) for path in (work / "engine", readable(work / rival.name, work), checkpoint))))
 
 
 def widened(work: Path, blocks: int, dtype: str = "bfloat16") -> Path:
