@@ -5,10 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from typing import Any
 
 
 @lru_cache(maxsize=1)
@@ -47,10 +44,3 @@ def keep_freed(largest: int = 64 << 20) -> None:
     if library is not None:
         library.mallopt(_MMAP_THRESHOLD, largest)
         library.mallopt(_TRIM_THRESHOLD, 4 * largest)
-
-
-def free(tensor: Tensor) -> None:
-    """The tensor has no elements afterwards. A part of a larger storage stays: others may live there."""
-    storage = tensor.untyped_storage()
-    if storage.resizable() and storage.nbytes() == tensor.nbytes:
-        storage.resize_(0)
