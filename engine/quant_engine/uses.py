@@ -6,6 +6,7 @@ The mapping models are made from the registered methods, so a method's arguments
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
@@ -109,7 +110,18 @@ class Use(BaseModel):
         elif group_size != usual:
             label += f"-g{group_size}"
         changed = self.arguments.model_dump(exclude_defaults=True)
-        return label + (f"({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else "")
+        return label + _in_parentheses(changed)
+
+
+def _in_parentheses(changed: Mapping[str, Any]) -> str:
+    """`(clip=False, rounding=gptq(damping=0.05))`"""
+
+    def said(value: Any) -> str:
+        if not isinstance(value, dict):
+            return str(value)
+        return value["method"] + _in_parentheses({key: one for key, one in value.items() if key != "method"})
+
+    return f"({', '.join(f'{key}={said(value)}' for key, value in changed.items())})" if changed else ""
 
 
 def short_name(method: str, scheme: str) -> str:

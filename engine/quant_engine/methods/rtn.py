@@ -45,18 +45,21 @@ def rtn(weight: Tensor, statistics: Statistics | None, weight_format: WeightForm
     """
     grid = find_grid(weight, weight_format, weight.dtype)
     if arguments.range == "mse":
-        grid = find_grid(weight, weight_format, weight.dtype, _search(weight, grid))
+        grid = find_grid(weight, weight_format, weight.dtype, search_range(weight, grid, weight.dtype))
     return Quantized(encode(weight, grid), grid, Report())
 
 
-def _search(weight: Tensor, whole: Grid) -> Tensor:
-    """The share of its range for each scale (shaped like the scales) that rounds best (the range search of GPTQ's reference code)."""
+def search_range(weight: Tensor, whole: Grid, dtype: torch.dtype, clip: Tensor | None = None) -> Tensor:
+    """The share of its range for each scale (shaped like the scales) that rounds best (the range search of GPTQ's reference code).
+
+    dtype, clip: as of `find_grid`, which made the grid `whole`.
+    """
     W = weight.to(compute_dtype(weight))
     best = torch.full(whole.scales.shape, float("inf"), dtype=W.dtype, device=W.device)
     share = torch.ones_like(best)
     for step in range(_STEPS):
         ratio = 1 - step / 100
-        grid = find_grid(weight, whole.weight_format, weight.dtype, ratio)
+        grid = find_grid(weight, whole.weight_format, dtype, ratio, clip)
         error = whole.gather((decode(encode(weight, grid), grid).to(W.dtype) - W).abs_().pow_(_EXPONENT))
         better = error < best
         best = torch.where(better, error, best)
