@@ -59,13 +59,13 @@ function linesFor(recipe: Recipe, { place, kind, flow }: Cursor): Lines[] {
 const MOST_CHOICES = 16;
 const OWN_ARGUMENTS = 2;
 
-/** Method, scheme, group size where there is a choice, and the first of its own arguments: they are declared by how much they matter. */
+/** Method, scheme and group size where there is a choice, and the first of its own arguments: they are declared by how much they matter. */
 function mainArguments(recipe: Recipe, property: string, name: string, schema: JsonSchema): string[] {
     const schemes = (schema.properties?.scheme?.enum ?? []).map(String);
     const usual = ['W4A16', 'W8A8', 'FP8_DYNAMIC'].find((scheme) => schemes.includes(scheme)) ?? schemes[0];
     const choices = [...new Set([...(usual === undefined ? [] : [usual]), ...schemes])].slice(0, MOST_CHOICES);
     let stop = 1;
-    const keys = [`${property}: ${name}`, `scheme: \${${stop++}|${choices.join(',')}|}`];
+    const keys = [`${property}: ${name}`, ...(choices.length > 0 ? [`scheme: \${${stop++}|${choices.join(',')}|}`] : [])];
     const format = usual === undefined ? undefined : recipe.schema.schemes[usual];
     if (format?.regroupable && format.group_size !== null && schema.properties?.group_size) keys.push(`group_size: \${${stop++}:${format.group_size}}`);
     const own = Object.entries(schema.properties ?? {}).filter(([key]) => ![property, 'scheme', 'group_size'].includes(key)).slice(0, OWN_ARGUMENTS);

@@ -4,7 +4,7 @@ export type Code =
     | 'yaml-syntax' | 'duplicate-key' | 'unknown-key' | 'missing-key' | 'exclusive-keys' | 'wrong-type' | 'unknown-value' | 'out-of-range'
     | 'model-missing' | 'model-broken' | 'model-not-safetensors' | 'model-unsupported' | 'model-quantized'
     | 'data-missing' | 'data-empty' | 'data-broken' | 'budget-unreachable' | 'sequence-too-long' | 'no-layer-matches' | 'rule-shadowed'
-    | 'group-size' | 'fused-layers' | 'duplicate-candidate' | 'nothing-to-quantize' | 'output-format' | 'argument-format'
+    | 'group-size' | 'fused-layers' | 'duplicate-candidate' | 'nothing-to-quantize' | 'output-format' | 'argument-format' | 'argument-scheme'
     | 'output-exists' | 'output-unwritable' | 'output-is-model' | 'calibration-missing'
     | 'layers-repeated' | 'method-scheme' | 'budget-idle' | 'data-short' | 'data-folder' | 'disk-space' | 'deprecated-key' | 'secret'
     | 'bfloat16-only' | 'tokenizer' | 'experts-mixed';

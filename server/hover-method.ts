@@ -16,7 +16,9 @@ export function aboutMethod(recipe: Recipe, place: Place, name: string, withArgu
     const own = Object.entries(variant?.properties ?? {}).filter(([key]) => key !== 'method' && key !== 'scheme');
     const list = own.map(([key]) => `\`${key}\``).join(', ');
     const args = withArguments ? own.map(([key, schema]) => argumentLine(recipe, key, schema)).join('\n') : list && l10n.t('Arguments of the long form: {0}.', list);
-    const calibration = facts && !facts.needs_calibration ? l10n.t('Needs no calibration data.') : '';
+    // What rounds for another method needs what that one needs.
+    const isWhole = variant?.properties?.scheme !== undefined;
+    const calibration = isWhole && facts && !facts.needs_calibration ? l10n.t('Needs no calibration data.') : '';
     return [text, calibration, paper, args].filter(Boolean).join('\n\n');
 }
 

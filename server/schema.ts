@@ -37,6 +37,8 @@ export interface JsonSchema {
     readonly 'x-at-most-one'?: readonly (readonly string[])[];
     /** Of an argument: value → the output formats of which it takes one. */
     readonly 'x-needs-output'?: Readonly<Record<string, readonly string[]>>;
+    /** Of an argument: value → the schemes of which it takes one. */
+    readonly 'x-needs-scheme'?: Readonly<Record<string, readonly string[]>>;
     /** Architectures that the engine can walk. */
     readonly 'x-architectures'?: Readonly<Record<string, Family>>;
     readonly 'x-group-sizes'?: readonly number[];

@@ -31,9 +31,25 @@ export function outputFormat(recipe: Recipe): string {
     return isKnown && typeof place.value === 'string' ? place.value : 'compressed-tensors';
 }
 
-/** The output formats of which an argument's value takes one; undefined: it takes any. */
-export function neededOutputs({ slot, text }: Place): readonly string[] | undefined {
-    return slot?.alternatives.flatMap(({ schema }) => (schema['x-needs-output']?.[text] ? [schema['x-needs-output'][text]] : []))[0];
+/** A value of an argument that goes together with some names of another key only. */
+export interface Need {
+    readonly place: Place;
+    /** The argument's key, behind those that lead to it from the way to quantize. */
+    readonly argument: string;
+    readonly names: readonly string[];
+}
+
+/** What values of a use's arguments need, those of arguments of arguments too. */
+export function needsOf(use: Place, keyword: 'x-needs-output' | 'x-needs-scheme'): Need[] {
+    return needsBelow(use, '');
+
+    function needsBelow(place: Place, before: string): Need[] {
+        return place.children.flatMap((child): Need[] => {
+            const argument = before + (child.key?.name ?? '');
+            const names = child.kind === 'text' ? child.slot?.alternatives.flatMap(({ schema }) => (schema[keyword]?.[child.text] ? [schema[keyword][child.text]] : []))[0] : undefined;
+            return [...(names ? [{ place: child, argument, names }] : []), ...needsBelow(child, `${argument}.`)];
+        });
+    }
 }
 
 /** What is stored of a scheme's layers; GPTQ's layouts have more than the scheme asks for. */
@@ -72,7 +88,7 @@ export function readUse(recipe: Recipe, place: Place | undefined): Use | undefin
         format,
         groupSize: isDefault ? format?.group_size : written,
         sizePlace: isDefault ? scheme : size,
-        ordersGroups: place.children.some((child) => neededOutputs(child) !== undefined),
+        ordersGroups: needsOf(place, 'x-needs-output').length > 0,
     };
 }
 
@@ -81,8 +97,22 @@ export function identityOf(recipe: Recipe, place: Place): string | undefined {
     const use = readUse(recipe, place);
     if (!use || use.groupSize === undefined) return undefined;
     const own = place.children.filter(({ key }) => !['method', 'scheme', 'group_size'].includes(key?.name ?? ''));
-    const changed = own.filter((child) => !isDeepStrictEqual(plainValue(child), child.slot?.default)).map((child) => [child.key?.name ?? '', plainValue(child)]);
-    return JSON.stringify([use.method, use.scheme, use.groupSize, changed.sort(([a], [b]) => String(a).localeCompare(String(b)))]);
+    return JSON.stringify([use.method, use.scheme, use.groupSize, changedValues(own)]);
+}
+
+/** Keys and values that differ from their defaults, in an order of their own. */
+function changedValues(places: readonly Place[]): [string, unknown][] {
+    const values = places.map((place): [string, unknown, unknown] => [place.key?.name ?? '', shortest(place), place.slot?.default]);
+    return values.filter(([, value, usual]) => !isDeepStrictEqual(value, usual)).map(([name, value]): [string, unknown] => [name, value]).sort(([a], [b]) => a.localeCompare(b));
+}
+
+/** Of a mapping that only names its kind, that name, where it may stand alone. */
+function shortest(place: Place): unknown {
+    if (place.kind !== 'mapping') return plainValue(place);
+    const changed = changedValues(place.children);
+    const [[, only] = []] = changed;
+    const isNamed = place.slot?.alternatives.some(({ schema }) => schema.enum?.includes(only));
+    return changed.length === 1 && isNamed ? only : changed;
 }
 
 /** The short forms that name what a slot's mappings allow. */

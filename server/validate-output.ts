@@ -4,7 +4,8 @@ import type { Decisions } from './decisions';
 import { errorAt, type Finding, type WrongPlaces } from './finding';
 import { rulePlaces, usePlaces } from './layers';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
-import { neededOutputs, outputFormat, readUse } from './uses';
+import { listedValues } from './schema';
+import { needsOf, outputFormat, readUse, type Need } from './uses';
 
 /** Schemes that the output's format does not have, and values of arguments that take another format: as far as the recipe alone tells. */
 export function unstorableFindings(recipe: Recipe, wrong: WrongPlaces): Finding[] {
@@ -15,15 +16,30 @@ export function unstorableFindings(recipe: Recipe, wrong: WrongPlaces): Finding[
         if (!use) return [];
         const refused = use.format && !use.format.outputs.includes(output);
         const findings = refused ? [errorAt('output-format', schemePlace(place), l10n.t('{0} cannot be stored in GPTQ\'s format, which has integer weights of 2, 3, 4 or 8 bits and inputs as they are', use.scheme))] : [];
-        const misplaced = place.children.flatMap((child): Finding[] => {
-            const needed = neededOutputs(child);
-            if (!needed || needed.includes(output)) return [];
-            const formats = needed.reduce((before, format) => l10n.t('{0} or {1}', before, format));
-            const message = l10n.t('{0} "{1}" needs the output format {2}, and this recipe\'s is {3}', child.key?.name ?? '', child.text, formats, output);
-            return [errorAt('argument-format', child, message, [String(child.slot?.default)])];
-        });
+        const misplaced = needsOf(place, 'x-needs-output').filter(({ names }) => !names.includes(output)).map((need) => misplacedAt('argument-format', need,
+            l10n.t('{0} "{1}" needs the output format {2}, and this recipe\'s is {3}', need.argument, need.place.text, alternatives(need.names), output)));
         return [...findings, ...misplaced];
     });
+}
+
+/** Values of arguments that take another scheme. */
+export function misplacedArgumentFindings(recipe: Recipe): Finding[] {
+    return usePlaces(recipe).flatMap((place): Finding[] => {
+        const scheme = childNamed(place, 'scheme');
+        const known = (scheme?.slot?.alternatives ?? []).flatMap((alternative) => listedValues(alternative).map(({ value }) => String(value)));
+        if (!scheme || !place.shape || !known.includes(scheme.text)) return [];
+        return needsOf(place, 'x-needs-scheme').filter(({ names }) => !names.includes(scheme.text)).map((need) => misplacedAt('argument-scheme', need,
+            l10n.t('{0} "{1}" needs the scheme {2}, and this one is {3}', need.argument, need.place.text, alternatives(need.names.filter((name) => known.includes(name))), scheme.text)));
+    });
+}
+
+function misplacedAt(code: 'argument-format' | 'argument-scheme', { place }: Need, message: string): Finding {
+    const usual = place.slot?.default;
+    return errorAt(code, place, message, typeof usual === 'string' ? [usual] : []);
+}
+
+function alternatives(names: readonly string[]): string {
+    return names.reduce((before, name) => l10n.t('{0} or {1}', before, name));
 }
 
 /** Of each way to quantize the first layer whose shape the output's format cannot hold. */

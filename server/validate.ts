@@ -6,7 +6,7 @@ import { soundPart } from './sound';
 import { calibrationFindings } from './validate-calibration';
 import { candidateFindings } from './validate-candidates';
 import { withMethods } from './validate-methods';
-import { unstorableFindings } from './validate-output';
+import { misplacedArgumentFindings, unstorableFindings } from './validate-output';
 import { worldFindings } from './validate-world';
 import { schemaFindings } from './validate-schema';
 import { withSecrets } from './validate-secrets';
@@ -15,7 +15,7 @@ import { fixedGroupFindings } from './validate-sizes';
 /** Everything that docs/diagnostics.md knows about a recipe, as far as its text can be read and the facts go, in document order. */
 export function validate(recipe: Recipe, facts: Facts): Finding[] {
     const sound = soundPart(recipe);
-    const schema = [...withMethods(sound.recipe, schemaFindings(sound.recipe)), ...fixedGroupFindings(sound.recipe)];
+    const schema = [...withMethods(sound.recipe, schemaFindings(sound.recipe)), ...fixedGroupFindings(sound.recipe), ...misplacedArgumentFindings(sound.recipe)];
     const wrong = new WrongPlaces(schema);
     const own = [candidateFindings, unstorableFindings, calibrationFindings].flatMap((find) => find(sound.recipe, wrong));
     const world = [...own, ...worldFindings(sound.recipe, facts, wrong)];

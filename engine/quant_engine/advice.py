@@ -38,6 +38,7 @@ ADVICE = {
     "group-size": "Choose a size that fits, a scheme with one scale for each channel, or a rule for that layer.",
     "output-format": "Write output_format: compressed-tensors, another scheme, or a rule that keeps the layers that it names.",
     "argument-format": "Write one of these as output_format, or another value here.",
+    "argument-scheme": "Take one of these schemes, or another value here.",
     "experts-mixed": "Give all experts one scheme and group size, by the default or by one rule for *.experts.*.",
     "bfloat16-only": "Load the result with dtype=torch.bfloat16, take a bfloat16 checkpoint, or another scheme.",
     "output-exists": "Choose another folder, or remove that one.",

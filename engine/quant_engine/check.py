@@ -21,7 +21,7 @@ from quant_engine.check_calibration import missing_calibration
 from quant_engine.check_files import FileCheck
 from quant_engine.check_output import unstorable
 from quant_engine.check_secrets import without_secrets, without_tokens
-from quant_engine.check_uses import fixed_groups, repeated_candidates, with_methods
+from quant_engine.check_uses import fixed_groups, misplaced_arguments, repeated_candidates, with_methods
 from quant_engine.errors import QuantError
 from quant_engine.overrides import apply_overrides, given
 from quant_engine.protocol import Diagnostic
@@ -106,12 +106,12 @@ def check(
     apply_overrides(source, list(overrides))
     structure = StructureCheck(recipe_schema(), source)
     findings = with_methods(source.root, structure.findings)
-    for key, finding in fixed_groups(source.root):
+    values = RightValues(source, structure.wrong)
+    for key, finding in [*fixed_groups(source.root), *misplaced_arguments(values, structure.needs)]:
         structure.wrong.add(key)
         findings.append(finding)
-    values = RightValues(source, structure.wrong)
     findings += repeated_candidates(values)
-    findings += unstorable(values)
+    findings += unstorable(values, structure.needs)
     findings += missing_calibration(values)
     files = FileCheck(values, path.parent, free or preflight.free_bytes, kept)
     findings += files.check(runs or path.parent / "runs", ignore_output)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from quant_engine.methods.registry import needed_outputs
+from quant_engine.methods.registry import NEEDS_OUTPUT
 from quant_engine.output_format import scheme_refusal
 from quant_engine.right_values import RightValues
-from quant_engine.structure import Finding
+from quant_engine.structure import Finding, Need
 from quant_engine.uses import Use
-from quant_engine.yaml_source import Mapping
 
 
-def unstorable(values: RightValues) -> Iterator[Finding]:
-    """Schemes that the format does not have, and values of arguments that take another format."""
+def unstorable(values: RightValues, needs: Sequence[Need]) -> Iterator[Finding]:
+    """Schemes that the format does not have, and values of arguments that take another format; needs: of the whole recipe."""
     output = values.output_format
     for key in values.use_places():
         use = values.use(key)
@@ -22,11 +21,8 @@ def unstorable(values: RightValues) -> Iterator[Finding]:
         refusal = scheme_refusal(use, output)
         if refusal:
             yield Finding("output-format", refusal, values.scheme_span(key))
-        node = values.node(key)
-        for entry in node.entries if isinstance(node, Mapping) else ():
-            name = entry.key.text
-            value = getattr(use, name)
-            needed = needed_outputs(type(use), name, value)
-            if needed and output not in needed:
-                message = f'{name} "{value}" needs the output format {" or ".join(needed)}, and this recipe\'s is {output}'
-                yield Finding("argument-format", message, entry.value.span)
+        for need in needs:
+            if need.keyword == NEEDS_OUTPUT and need.key[: len(key)] == key and output not in need.names:
+                name, known = ".".join(map(str, need.key[len(key) :])), " or ".join(need.names)
+                message = f'{name} "{need.value.text}" needs the output format {known}, and this recipe\'s is {output}'
+                yield Finding("argument-format", message, need.value.span)

@@ -1,15 +1,16 @@
-"""What the schema cannot say of ways to quantize: a method without that scheme, a group size beside a scheme that has its own, a candidate
-that is listed twice."""
+"""What the schema cannot say of ways to quantize: a method without that scheme, an argument that does not go with it, a group size beside a
+scheme that has its own, a candidate that is listed twice."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.methods import METHODS
+from quant_engine.methods.registry import NEEDS_SCHEME
 from quant_engine.right_values import RightValues
-from quant_engine.structure import Finding
+from quant_engine.structure import Finding, Need
 from quant_engine.uses import Use
 from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar, Span
 
@@ -32,6 +33,21 @@ def fixed_groups(node: Node | None, key: Key = ()) -> Iterator[tuple[Key, Findin
             yield (*key, "group_size"), Finding("unknown-value", message, size.value.span, advice=advice)
     for entry in node.entries:
         yield from fixed_groups(entry.value, (*key, entry.key.text))
+
+
+def misplaced_arguments(values: RightValues, needs: Sequence[Need]) -> Iterator[tuple[Key, Finding]]:
+    """(key path, finding) of every value of an argument that takes another scheme; needs: of the whole recipe."""
+    for key in values.use_places():
+        method, scheme = values.scalar((*key, "method"), str), values.scalar((*key, "scheme"), str)
+        known = METHODS[method[0]].schemes if method and method[0] in METHODS else ()
+        if scheme is None or scheme[0] not in known:
+            continue
+        for need in needs:
+            if need.keyword == NEEDS_SCHEME and need.key[: len(key)] == key and scheme[0] not in need.names:
+                name = ".".join(map(str, need.key[len(key) :]))
+                others = " or ".join(other for other in need.names if other in known)
+                message = f'{name} "{need.value.text}" needs the scheme {others}, and this one is {scheme[0]}'
+                yield need.key, Finding("argument-scheme", message, need.value.span)
 
 
 def with_methods(root: Node | None, findings: list[Finding]) -> list[Finding]:

@@ -37,6 +37,17 @@ class Finding:
     """What to do, when the place knows better than quant_engine.advice."""
 
 
+@dataclass(frozen=True)
+class Need:
+    """A value that goes together with some names of another key only; what that key says is not looked at here."""
+
+    key: Key
+    keyword: str
+    """As the schema calls it: `x-needs-output`."""
+    names: list[str]
+    value: Scalar
+
+
 def kind_of(node: Node) -> str:
     """The JSON Schema type of a node; infinities and not-a-number have none and are named `special`."""
     if isinstance(node, Mapping):
@@ -63,6 +74,7 @@ def _accepts(schema: dict[str, Any], kind: str) -> bool:
 MERGE = "<<"
 """The key that merges mappings in YAML 1.1, and is one like any other in 1.2."""
 _NO_MERGE = '"<<" merges nothing: it is a key like any other in YAML 1.2; write the keys themselves'
+_NEEDS = "x-needs-"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 """What is a number but for its quotes."""
 
@@ -80,6 +92,7 @@ class StructureCheck:
         self.findings: list[Finding] = []
         self.wrong: set[Key] = set()
         """Key paths of the values that have an error of their own."""
+        self.needs: list[Need] = []
         root = source.root or Mapping([], [], source.first_line)
         self._check(root, schema, (), source.first_line)
 
@@ -156,6 +169,7 @@ class StructureCheck:
             if name in properties:
                 self._check(entry.value, properties[name], (*key, name), entry.key.span)
                 self._deprecated(name, properties[name], entry.key.span)
+                self._needing(entry.value, properties[name], (*key, name))
             elif schema.get("additionalProperties") is False:
                 message = _NO_MERGE if name == MERGE else f'unknown key "{name}"; {suggestion(name, [*properties])}'
                 self._add((*key, name), "unknown-key", message, entry.key.span)
@@ -176,6 +190,11 @@ class StructureCheck:
             better = schema.get("x-replaced-by")
             message = f'"{name}" is deprecated' + (f'; write "{better}"' if better else "")
             self.findings.append(Finding("deprecated-key", message, span, "warning"))
+
+    def _needing(self, node: Node, schema: dict[str, Any], key: Key) -> None:
+        if isinstance(node, Scalar) and isinstance(node.value, str):
+            found = {keyword: values for keyword, values in schema.items() if keyword.startswith(_NEEDS)}
+            self.needs += [Need(key, keyword, values[node.value], node) for keyword, values in found.items() if node.value in values]
 
     def _at_most_one(self, node: Mapping, names: list[str], key: Key) -> None:
         """Of keys that exclude each other every further one is marked."""

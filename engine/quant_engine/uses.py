@@ -16,7 +16,7 @@ from typing_extensions import TypeAliasType
 
 from quant_engine.formats.scheme import COMPRESSED, DEFAULT_GROUP_SIZE, GROUP_SIZES, SCHEMES, InputFormat, OutputFormat, WeightFormat
 from quant_engine.methods import METHODS, Method
-from quant_engine.methods.registry import Arguments
+from quant_engine.methods.registry import NEEDS_SCHEME, Arguments, needed
 
 KEEP = "none"
 GroupSize = Literal["channel"] | Annotated[int, Field(ge=8, le=65536)]
@@ -91,6 +91,13 @@ class Use(BaseModel):
     def _fixed_groups(self) -> Use:
         if self.group_size is not None and not SCHEMES[self.scheme].regroupable:
             raise ValueError(f"{self.scheme} has no group size to choose: remove group_size")
+        return self
+
+    @model_validator(mode="after")
+    def _fitting_arguments(self) -> Use:
+        for value, schemes in needed(self, NEEDS_SCHEME):
+            if self.scheme not in schemes:
+                raise ValueError(f"{value} does not go with {self.scheme}")
         return self
 
     @property

@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.methods import METHODS, Method
-from quant_engine.methods.registry import needed_outputs
+from quant_engine.methods.registry import NEEDS_OUTPUT, needed
+from quant_engine.methods.rounding import Rounding
 from quant_engine.uses import USE_MODELS, Use
 
 
@@ -26,12 +27,16 @@ def uses_of(method: Method, width: int) -> list[dict[str, Any]]:
         if kind not in found and parsed(use).fits(width):
             found[kind] = use
     first = next(iter(found.values()))
-    others = []
-    for name, info in method.arguments.model_fields.items():
-        values = [False, True] if info.annotation is bool else get_args(info.annotation) if get_origin(info.annotation) is Literal else []
-        usual = [value for value in values if value != info.default and not needed_outputs(method.arguments, name, value)]
-        others += [{**first, name: value} for value in usual]
+    others = [{**first, name: value} for name, info in method.arguments.model_fields.items() for value in values_of(info.annotation) if value != info.default]
+    others = [use for use in others if not [*needed(parsed(use), NEEDS_OUTPUT)]]
     return [*found.values(), *others]
+
+
+def values_of(annotation: Any) -> list[Any]:
+    if annotation is Rounding:
+        short: list[Any] = ["rtn", "gptq", "hqq"]
+        return [*short, {"method": "rtn", "range": "mse"}, {"method": "gptq", "damping": 0.05, "groups": "dynamic"}, {"method": "hqq", "norm": 0.5}]
+    return [False, True] if annotation is bool else [*get_args(annotation)] if get_origin(annotation) is Literal else []
 
 
 def parsed(use: dict[str, Any]) -> Use:

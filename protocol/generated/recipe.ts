@@ -241,9 +241,64 @@ export interface AwqUse {
      */
     clip?: boolean;
     /**
-     * How the scaled weights are rounded: `rtn` or `gptq`. Default: rtn.
+     * How the scaled weights are rounded: `rtn`, `gptq` or `hqq`, or one of them with its own arguments, such as `{ method: gptq, damping: 0.05 }`. Default: rtn.
      */
-    rounding?: 'rtn' | 'gptq';
+    rounding?: ('rtn' | 'gptq' | 'hqq') | (RtnRounding | GptqRounding | HqqRounding);
+}
+/**
+ * Rounds every weight to the nearest point of its group's grid. No calibration; the baseline of all others.
+ */
+export interface RtnRounding {
+    /**
+     * **Round to nearest**. Rounds every weight to the nearest point of its group's grid. No calibration; the baseline of all others.
+     */
+    method: 'rtn';
+    /**
+     * `minmax`: each group's grid covers its whole range. `mse`: ranges shrunk to 99, 98 … 21 % are tried for each group too, and the one with the least Σ|ŵ − w|^2.4 is taken. Default: minmax.
+     */
+    range?: 'minmax' | 'mse';
+}
+/**
+ * Quantizes column by column and makes up for each column's error in the columns after it, by second-order statistics of the inputs.
+ */
+export interface GptqRounding {
+    /**
+     * **GPTQ**. Quantizes column by column and makes up for each column's error in the columns after it, by second-order statistics of the inputs.
+     */
+    method: 'gptq';
+    /**
+     * Added to the Gram matrix's diagonal, relative to its mean, before it is inverted. Doubled as often as the factorisation fails; what was used is recorded for each layer. Default: 0.01.
+     */
+    damping?: number;
+    /**
+     * `weight`: columns with the largest scaled inputs are quantized first. `none`: left to right. Default: weight.
+     */
+    actorder?: 'weight' | 'none';
+    /**
+     * `static`: each group's scale is found before anything is quantized. `dynamic`: when its first column is reached, from the weights as they are then; with actorder `weight` the columns of a group then stay together, groups with the largest activations first. Default: static.
+     */
+    groups?: 'static' | 'dynamic';
+    /**
+     * Columns after which the remaining ones are updated; changes speed, not the result. Default: 128.
+     */
+    block_size?: number;
+}
+/**
+ * Fits each group's scale and zero point to the weights, so that most weights are met closely and outliers count less. No calibration.
+ */
+export interface HqqRounding {
+    /**
+     * **HQQ**. Fits each group's scale and zero point to the weights, so that most weights are met closely and outliers count less. No calibration.
+     */
+    method: 'hqq';
+    /**
+     * The exponent p of Σ|w − ŵ|^p, which is made small: the smaller it is, the less outliers count. Default: 0.7.
+     */
+    norm?: number;
+    /**
+     * How often the grid is fitted again. Default: 40.
+     */
+    iterations?: number;
 }
 /**
  * Moves outliers from the inputs into the weights by a factor for each channel, so that both can be rounded to 8 bits.
@@ -270,9 +325,9 @@ export interface SmoothquantUse {
      */
     statistic?: 'absmax' | 'range';
     /**
-     * How the scaled weights are rounded: `rtn` or `gptq`. Default: rtn.
+     * How the scaled weights are rounded: `rtn`, `gptq` or `hqq`, or one of them with its own arguments, such as `{ method: gptq, damping: 0.05 }`. Default: rtn.
      */
-    rounding?: 'rtn' | 'gptq';
+    rounding?: ('rtn' | 'gptq' | 'hqq') | (RtnRounding | GptqRounding | HqqRounding);
 }
 /**
  * Stores weights as 8-bit floating-point numbers and rounds inputs to them at run time; half the size, nearly the original's quality.

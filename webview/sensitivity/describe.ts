@@ -8,9 +8,9 @@ export function columnTitle(column: string): string {
     return column === WRITTEN ? t('As written') : column;
 }
 
-/** Where a label may wrap: `awq-`, `w4a16`, `(rounding=`, `gptq)`. */
+/** Where a label may wrap: `awq-`, `w4a16`, `(rounding=`, `gptq`, `(damping=`, `1e-05))`; a hyphen inside the parentheses is a sign. */
 export function partsOf(label: string): string[] {
-    return label.split(/(?<=[-=,])|(?=\()/);
+    return label.split(/(?<=^[^(]*-|[=,])|(?=\()/);
 }
 
 /** The number in a cell, or the sign that stands for its state; empty where nothing was measured. */

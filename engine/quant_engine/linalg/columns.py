@@ -29,22 +29,25 @@ _RUN = 8
 
 @dataclass
 class Levels:
-    """A grid as the loop reads it: steps and zero points by group, (groups × rows); width: columns of a group."""
+    """A grid as the loop reads it: steps and zero points by group, (groups × rows); width: columns of a group; clip: what of its range each
+    group keeps when it is found again, as of `find_grid`."""
 
     grid: Grid
     width: int
     steps: Tensor
     zeros: Tensor | None
+    clip: Tensor | None = None
 
     @classmethod
-    def of(cls, grid: Grid, rows: int, columns: int, dtype: torch.dtype) -> Levels:
+    def of(cls, grid: Grid, rows: int, columns: int, dtype: torch.dtype, clip: Tensor | None = None) -> Levels:
         zeros = None if grid.zeros is None else grid.zeros.t().to(dtype).contiguous()
-        return cls(grid, grid.width(columns), grid.steps(rows, dtype).t().contiguous(), zeros)
+        return cls(grid, grid.width(columns), grid.steps(rows, dtype).t().contiguous(), zeros, clip)
 
     def renew(self, group: int, weights: Tensor) -> None:
         """Find one group again for its weights (rows × width), here and in the grid."""
         grid = self.grid
-        found = find_grid(weights, grid.weight_format, grid.scales.dtype, factor=grid.factor)
+        clip = None if self.clip is None else self.clip[:, group : group + 1]
+        found = find_grid(weights, grid.weight_format, grid.scales.dtype, clip=clip, factor=grid.factor)
         grid.scales[:, group] = found.scales[:, 0]
         self.steps[group] = found.steps(len(weights), self.steps.dtype)[:, 0]
         if grid.zeros is not None and found.zeros is not None and self.zeros is not None:
@@ -57,11 +60,14 @@ QuantizeBlock = Callable[["Tensor", "Tensor", Levels, "Tensor", int, int], "tupl
 block → rounded values on the grid and errors e of the block's columns, both (columns of the block × rows)."""
 
 
-def quantize_columns(W: Tensor, found: Factor, grid: Grid, block_size: int, dynamic: bool = False) -> tuple[Tensor, Tensor]:
+def quantize_columns(
+    W: Tensor, found: Factor, grid: Grid, block_size: int, dynamic: bool = False, clip: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Codes (out × in) of W (out × in) and each row's Σ e²/2 (float64). The errors of a block of columns reach all later ones at its end.
 
-    dynamic: the grid's groups, which the order keeps together, are found again in place as the loop reaches them. All errors so far count,
-    where the reference leaves out those of the block that the loop stands in: block_size must not change the result.
+    dynamic: the grid's groups, which the order keeps together, are found again in place as the loop reaches them, with the same clip (out ×
+    groups). All errors so far count, where the reference leaves out those of the block that the loop stands in: block_size must not change
+    the result.
     """
     rows, columns = W.shape
     weight_format = grid.weight_format
@@ -70,7 +76,7 @@ def quantize_columns(W: Tensor, found: Factor, grid: Grid, block_size: int, dyna
     Wt = W.t().contiguous()
     if found.order is not None:
         Wt, group_of = Wt[found.order], group_of[found.order]
-    levels = Levels.of(grid, rows, columns, W.dtype)
+    levels = Levels.of(grid, rows, columns, W.dtype, clip)
     quantize_block = partial(block_in_torch, dynamic=True) if dynamic else _loop(W, grid)
     codes = store(torch.empty(columns, rows, dtype=W.dtype, device=W.device), weight_format)
     losses = torch.zeros(rows, dtype=torch.float64, device=W.device)

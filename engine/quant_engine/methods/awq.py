@@ -11,7 +11,7 @@ from quant_engine.formats.grid import decode, encode, find_grid
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.lazy import torch
 from quant_engine.methods.registry import Arguments, Paper, method
-from quant_engine.methods.rounding import ROUNDING, Rounding, round_scaled
+from quant_engine.methods.rounding import Rounding, round_scaled, rounding_field
 from quant_engine.methods.types import Quantized
 from quant_engine.sensitivity import compared_energy
 
@@ -37,7 +37,7 @@ class AwqArguments(Arguments):
         default=True,
         description="Search, for each group, how much of its range to cut off; queries and keys are left whole. Default: true.",
     )
-    rounding: Rounding = Field(default="rtn", description=ROUNDING)
+    rounding: Rounding = rounding_field()
 
 
 _PAPER = Paper(

@@ -91,7 +91,7 @@ def gptq_on_grid(
     dtype: torch.dtype,
     clip: Tensor | None = None,
 ) -> Quantized:
-    """GPTQ with scales in `dtype` on ranges that are clipped as `find_grid` says (out × groups); dynamic groups know no clipping."""
+    """GPTQ with scales in `dtype` on ranges that are clipped as `find_grid` says (out × groups)."""
     dynamic = arguments.groups == "dynamic" and weight_format.strategy in ("group", "tensor_group")
     width = weight_format.group_size if dynamic and arguments.actorder == "weight" else None
     found = factor(statistics, arguments.damping, arguments.actorder != "none", width)
@@ -106,7 +106,7 @@ def gptq_on_grid(
         grid = replace(grid, order=_groups_in(found.order, grid.width(W.shape[1])))
     else:
         grid = find_grid(W, weight_format, dtype, clip=clip)
-    codes, losses = quantize_columns(W, found, grid, arguments.block_size, dynamic)
+    codes, losses = quantize_columns(W, found, grid, arguments.block_size, dynamic, clip)
     # The factor is relative to the mean diagonal of G; H = 2G.
     report = Report(damping=found.damping, damping_tried=found.tried, row_losses=losses * (2 * found.mean_diagonal))
     return Quantized(codes, grid, report)

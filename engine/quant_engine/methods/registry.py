@@ -11,7 +11,7 @@ registration.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 NEEDS_OUTPUT = "x-needs-output"
 """In an argument's schema: value → the output formats that it takes one of."""
+NEEDS_SCHEME = "x-needs-scheme"
+"""In an argument's schema: value → the schemes that it takes one of; those that its method does not have may be among them."""
 
 
 class Arguments(BaseModel):
@@ -40,12 +42,17 @@ class Arguments(BaseModel):
         return False
 
 
-def needed_outputs(model: type[BaseModel], name: str, value: object) -> list[str]:
-    """The output formats of which that value of an argument takes one; empty: it takes any."""
-    info = model.model_fields.get(name)
-    extra = info.json_schema_extra if info else None
-    needed: Any = extra.get(NEEDS_OUTPUT) if isinstance(extra, dict) else None
-    return (needed or {}).get(value, [])
+def needed(model: BaseModel, keyword: str) -> Iterator[tuple[str, list[str]]]:
+    """(value, names that it takes one of) of the arguments' values that have such a need, NEEDS_OUTPUT or NEEDS_SCHEME; also of arguments
+    of arguments."""
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from needed(value, keyword)
+        elif isinstance(value, str) and isinstance(info.json_schema_extra, dict):
+            needs: Any = info.json_schema_extra.get(keyword, {})
+            if value in needs:
+                yield value, needs[value]
 
 
 QuantizeFunction = Callable[["Tensor", "Statistics", WeightFormat, Any], "Quantized"]

@@ -10,7 +10,7 @@ from quant_engine.formats.numbers import largest
 from quant_engine.formats.scheme import SCHEMES
 from quant_engine.lazy import torch
 from quant_engine.methods.registry import Arguments, Paper, method
-from quant_engine.methods.rounding import ROUNDING, Rounding, round_scaled
+from quant_engine.methods.rounding import Rounding, round_scaled, rounding_field
 from quant_engine.methods.types import Quantized
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SmoothquantArguments(Arguments):
             "llm-compressor. Default: absmax."
         ),
     )
-    rounding: Rounding = Field(default="rtn", description=ROUNDING)
+    rounding: Rounding = rounding_field()
 
 
 _PAPER = Paper(

@@ -60,7 +60,7 @@ function readChoices(schema: SchemaNode): MethodChoice[] {
 }
 
 function aboutMethod(schema: SchemaNode, method: string): { title: string; about: string } {
-    const model = Object.values(schema.$defs ?? {}).find((node) => node.properties?.method?.const === method);
+    const model = Object.values(schema.$defs ?? {}).find(({ properties }) => properties?.method?.const === method && properties.scheme);
     const { title, description = '' } = model?.properties?.method ?? {};
     const [, bold, about] = /^\*\*(.+?)\*\*\. (.+)$/s.exec(description) ?? [];
     return { title: title ?? bold ?? method, about: about ?? description };
