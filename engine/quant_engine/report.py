@@ -118,8 +118,9 @@ def _of_weights(result: Result) -> bool:
 
 
 def _stacked(label: str) -> str:
-    """`gptq-w4a16-g64` under one another, so that a column is as narrow as its numbers."""
-    return label.replace("-", "\n").replace("(", "\n(")
+    """`gptq-w4a16-g64` under one another, so that a column is as narrow as its numbers; so are the arguments behind it."""
+    name, bracket, arguments = label.partition("(")
+    return name.replace("-", "\n") + (bracket + arguments).replace("(", "\n(").replace(", ", ",\n")
 
 
 def _name(layer: LayerResult) -> Text:

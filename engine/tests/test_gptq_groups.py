@@ -35,9 +35,9 @@ def order_of(diagonal: Tensor, size: int) -> list[int]:
     return [column for group in sorted(groups, key=lambda group: -values[group[0]]) for column in group]
 
 
-def twin(weight: Tensor, gram: Tensor, kind: WeightFormat, ordered: bool) -> Tensor:
-    """Algorithm 1 in float64, one column and one row of updates at a time, each group's grid from the weights as they then are; what the
-    codes stand for. The grids of single groups are the engine's, which are compared with compressed-tensors elsewhere."""
+def twin(weight: Tensor, gram: Tensor, kind: WeightFormat, ordered: bool, clip: Tensor | None = None) -> Tensor:
+    """Algorithm 1 in float64, one column and one row of updates at a time, each group's grid from the weights as they then are, without what
+    lies beyond a share `clip` (out × groups) of the largest; what the codes stand for. The grids of single groups are the engine's, which are compared with compressed-tensors elsewhere."""
     W, columns, size = weight.double(), weight.shape[1], kind.group_size or weight.shape[1]
     order = torch.tensor(order_of(gram.diagonal(), size)) if ordered else torch.arange(columns)
     H = 2 * gram.double()
@@ -49,7 +49,11 @@ def twin(weight: Tensor, gram: Tensor, kind: WeightFormat, ordered: bool) -> Ten
     steps = zeros = torch.empty(0)
     for j in range(columns):
         if j % size == 0:
-            grid = find_grid(W[:, j : j + size], kind, torch.float32, factor=whole.factor)
+            group = W[:, j : j + size]
+            if clip is not None:
+                limit = group.abs().amax(1, keepdim=True) * clip[:, order[j] // size].double().unsqueeze(1)
+                group = group.clamp(-limit, limit)
+            grid = find_grid(group, kind, torch.float32, factor=whole.factor)
             steps = grid.steps(len(W), torch.float64)
             zeros = torch.zeros_like(steps) if grid.zeros is None else grid.zeros.double()
         scaled = W[:, j : j + 1] / steps + zeros

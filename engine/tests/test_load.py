@@ -11,18 +11,18 @@ import tiny
 from quant_engine.architectures.decoder import open_model
 from quant_engine.checkpoint import Checkpoint, CheckpointWriter, config_layers, list_linears, quantization_config
 from quant_engine.formats.scheme import SCHEMES
-from quant_engine.uses import Use, parse_short
+from quant_engine.uses import Use, resolve
 from quant_engine.walk import quantize
 from test_architectures import walk_logits
 
 BATCHES = tiny.tokens(2, sequences=1)
 
 
-def written(source: Checkpoint, folder: Path, choose: Callable[[str], str | None], max_shard: int = 10**9) -> Checkpoint:
+def written(source: Checkpoint, folder: Path, choose: Callable[[str], str | Use | None], max_shard: int = 10**9) -> Checkpoint:
     chosen: dict[str, Use | None] = {}
     for linear in list_linears(source):
         name = choose(linear.name)
-        chosen[linear.name] = parse_short(name) if name else None
+        chosen[linear.name] = resolve(name) if name else None
     writer = CheckpointWriter(folder / "output", source, folder / "state")
     for _ in quantize(open_model(source), BATCHES, chosen, writer):
         pass

@@ -280,3 +280,35 @@ describe('completion elsewhere', () => {
         it(`offers nothing in ${JSON.stringify(marked)}`, () => assert.deepEqual(labels(marked, facts()), []));
     }
 });
+
+describe('completion of the rounding behind a scale', () => {
+    const flow = (inner: string): string => `candidates: [{ method: awq, scheme: W4A16, rounding: ${inner} }]`;
+    const block = (inner: string): string => `quantize:\n  default:\n    method: awq\n    scheme: W4A16\n    rounding:\n      ${inner}\n`;
+
+    it('offers methods by their names and as mappings', () => {
+        const offered = labels(flow('|'));
+        for (const name of ['rtn', 'gptq', 'hqq']) for (const label of [name, `{ method: ${name} }`, `${name} with its arguments`]) assert.ok(offered.includes(label), label);
+        assert.deepEqual(offered.filter((label) => /smoothquant|w4a16/i.test(label)), []);
+        assert.match(JSON.stringify(item(flow('|'), 'hqq').documentation), /HQQ\. Fits each group/);
+    });
+
+    it('offers the arguments of the method that is written, in braces and on lines', () => {
+        for (const marked of [flow('{ method: gptq, damping: 0.1, | }'), block('method: gptq\n      damping: 0.1\n      |')]) {
+            assert.deepEqual(labels(marked), ['actorder', 'groups', 'block_size'], marked);
+        }
+        for (const marked of [flow('{ method: hqq, | }'), block('method: hqq\n      |')]) assert.deepEqual(labels(marked), ['norm', 'iterations'], marked);
+        assert.deepEqual(labels(flow('{ | }')).filter((label) => !label.endsWith('arguments'))[0], 'method');
+    });
+
+    it('offers their values', () => {
+        for (const marked of [flow('{ method: | }'), block('method: |')]) assert.deepEqual(labels(marked), ['rtn', 'gptq', 'hqq'], marked);
+        for (const marked of [flow('{ method: gptq, actorder: | }'), block('method: gptq\n      actorder: |')]) assert.deepEqual(labels(marked), ['weight', 'none'], marked);
+        for (const marked of [flow('{ method: rtn, range: | }'), block('method: rtn\n      range: |')]) assert.deepEqual(labels(marked), ['minmax', 'mse'], marked);
+        assert.deepEqual(labels(flow('{ method: gptq, damping: | }')), ['0.01']);
+    });
+
+    it('fills in a method with its arguments, which have no scheme', () => {
+        assert.ok(accepted(flow('|'), 'gptq with its arguments').includes('rounding: { method: gptq, damping: ${1:0.01}, actorder: ${2|weight,none|} } }'));
+        assert.ok(accepted(block('|'), 'hqq with its arguments').includes('    rounding:\n      method: hqq\nnorm: ${1:0.7}\niterations: ${2:40}\n'));
+    });
+});

@@ -72,6 +72,18 @@ describe('hover', () => {
         for (const [name, { paper }] of Object.entries(cursor('|').recipe.schema.methods)) assert.match(paper?.url ?? '', /^https:\/\//, name);
     });
 
+    it('says of a rounding and of its arguments what they do', () => {
+        for (const before of ['candidates: [{ method: awq, scheme: W4A16, rounding: { method: ', 'quantize:\n  default:\n    method: awq\n    rounding:\n      method: ']) {
+            const shown = text(`${before}hq|q`)!;
+            assert.match(shown, /\*\*HQQ\*\*\. Fits each group/);
+            assert.match(shown, /^- `norm`/m);
+            assert.doesNotMatch(shown, /Needs no calibration data|group_size/, 'that is said of what has the scheme');
+        }
+        assert.match(text('candidates: [{ method: awq, scheme: W4A16, rounding: { method: gptq, dam|ping: 0.1 } }]')!, /\*\*damping\*\*[^]*Range: above 0 to 1\./);
+        assert.match(text('candidates: [{ method: awq, scheme: W4A16, rounding: h|qq }]')!, /^`hqq` — HQQ\. Fits each group/);
+        assert.match(text('candidates: [{ method: awq, scheme: W4A16, round|ing: rtn }]')!, /Values: `rtn`, `gptq`, `hqq`\./);
+    });
+
     it('splits bits into codes, scales and zero points', () => {
         assert.match(text('candidates: [{ method: gptq, scheme: W4A|16 }]')!, /4\.125 bits for each weight, in groups of 128: 4 and 0\.125 for scales\./);
         assert.match(text('candidates: [{ method: gptq, scheme: W4A16_AS|YM, group_size: 32 }]')!, /4\.625 bits for each weight, in groups of 32: 4 and 0\.625 for scales and zero points\./);

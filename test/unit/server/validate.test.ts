@@ -148,6 +148,25 @@ describe('validation', () => {
         assert.deepEqual(found(`${text} output_format: gptq_v2\n`).map((one) => one.split(':')[0]), ['yaml-syntax']);
     });
 
+    it('marks an argument that takes another scheme, also within another argument', () => {
+        const use = (scheme: string, rounding: string): string => whole(`  default: { method: smoothquant, scheme: ${scheme}, rounding: ${rounding} }`);
+        assert.deepEqual(found(use('FP8_DYNAMIC', 'hqq')), ['argument-scheme: hqq']);
+        assert.deepEqual(validate(recipe(use('FP8_DYNAMIC', 'hqq')), facts())[0]?.replacements, ['rtn']);
+        assert.deepEqual(found(use('MXFP4', '{ norm: 0.5, method: hqq }')), ['argument-scheme: hqq']);
+        assert.deepEqual(validate(recipe(use('MXFP4', '{ method: hqq }')), facts())[0]?.replacements, []);
+        for (const right of [use('W8A8', 'hqq'), use('W8A8', '{ method: hqq, norm: 0.5 }'), use('FP8_DYNAMIC', 'gptq')]) assert.deepEqual(found(right), [], right);
+    });
+
+    it('knows needs of arguments from the schema alone', () => {
+        const changed = JSON.parse(JSON.stringify(schemaDocument)) as { $defs: Record<string, { properties: Record<string, object> }> };
+        Object.assign(changed.$defs['GptqRounding']!.properties['groups']!, { 'x-needs-output': { dynamic: ['gptq'] }, 'x-needs-scheme': { dynamic: ['W8A16'] } });
+        const text = whole('  default: { method: awq, scheme: W4A16, group_size: 32, rounding: { method: gptq, groups: dynamic } }');
+        const findings = validate(parseRecipe(text, new RecipeSchema(changed)), facts());
+        assert.deepEqual(findings.map(({ code }) => code), ['argument-scheme']);
+        const wide = validate(parseRecipe(text.replace('W4A16', 'W8A16'), new RecipeSchema(changed)), facts());
+        assert.deepEqual(wide.map(({ message }) => message), ['rounding.groups "dynamic" needs the output format gptq, and this recipe\'s is compressed-tensors']);
+    });
+
     it('refuses a budget that no choice can meet', () => {
         const candidates = 'candidates: [gptq-w4a16-g32, gptq-w8a16-g32]\n';
         assert.match(messages(whole('  default: none\n  budget: { bits_per_weight: 4 }', candidates))[0]!, /needs only 4 bits per weight; the smallest needs 4\.500, the largest 8\.500$/);

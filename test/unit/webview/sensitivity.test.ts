@@ -85,6 +85,9 @@ describe('the panel model', () => {
     it('lets a label wrap between its parts and nowhere else', () => {
         assert.deepEqual(partsOf('awq-w4a16-g64(clip=False, rounding=gptq)'), ['awq-', 'w4a16-', 'g64', '(clip=', 'False,', ' rounding=', 'gptq)']);
         assert.deepEqual(partsOf('fp8_dynamic'), ['fp8_dynamic']);
+        assert.deepEqual(partsOf('awq-w4a16(clip=False, rounding=gptq(damping=1e-05, actorder=none))'), [
+            'awq-', 'w4a16', '(clip=', 'False,', ' rounding=', 'gptq', '(damping=', '1e-05,', ' actorder=', 'none))',
+        ]);
     });
 
     it('turns dB into the share of noise', () => {
