@@ -27,15 +27,16 @@ def uses_of(method: Method, width: int) -> list[dict[str, Any]]:
         if kind not in found and parsed(use).fits(width):
             found[kind] = use
     first = next(iter(found.values()))
-    others = [{**first, name: value} for name, info in method.arguments.model_fields.items() for value in values_of(info.annotation) if value != info.default]
+    fields = method.arguments.model_fields
+    others = [{**first, name: value} for name, info in fields.items() for value in values_of(info.annotation) if value != info.default]
     others = [use for use in others if not [*needed(parsed(use), NEEDS_OUTPUT)]]
     return [*found.values(), *others]
 
 
 def values_of(annotation: Any) -> list[Any]:
     if annotation is Rounding:
-        short: list[Any] = ["rtn", "gptq", "hqq"]
-        return [*short, {"method": "rtn", "range": "mse"}, {"method": "gptq", "damping": 0.05, "groups": "dynamic"}, {"method": "hqq", "norm": 0.5}]
+        gptq = {"method": "gptq", "damping": 0.05, "groups": "dynamic"}
+        return ["rtn", "gptq", "hqq", {"method": "rtn", "range": "mse"}, gptq, {"method": "hqq", "norm": 0.5}]
     return [False, True] if annotation is bool else [*get_args(annotation)] if get_origin(annotation) is Literal else []
 
 
