@@ -182,6 +182,9 @@ def test_methods_show_schemes_arguments_defaults_and_help() -> None:
     text = quant_engine("methods", "gptq").stdout
     assert text.startswith("gptq  ") and "W4A16" in text
     assert not re.search(r"^rtn\b", text, re.MULTILINE)
+    nested = quant_engine("methods", "awq").stdout
+    assert re.findall(r"^    method: (\w+)$", nested, re.MULTILINE) == ["rtn", "gptq", "hqq"]
+    assert "\n      damping  Added to" in nested and "\n      norm  The exponent" in nested
     listed = {entry["name"]: entry for entry in json.loads(quant_engine("methods", "--json").stdout)}
     assert {"gptq", "rtn"} <= listed.keys()
     for argument in listed["gptq"]["arguments"]:

@@ -37,8 +37,8 @@ def order_of(diagonal: Tensor, size: int) -> list[int]:
 
 def twin(weight: Tensor, gram: Tensor, kind: WeightFormat, ordered: bool, clip: Tensor | None = None) -> Tensor:
     """Algorithm 1 in float64, one column and one row of updates at a time, each group's grid from the weights as they then are, without
-    what lies beyond a share `clip` (out × groups) of the largest; what the codes stand for. The grids of single groups are the engine's, which
-    are compared with compressed-tensors elsewhere."""
+    what lies beyond a share `clip` (out × groups) of the largest; what the codes stand for. The grids of single groups are the engine's,
+    which are compared with compressed-tensors elsewhere."""
     W, columns, size = weight.double(), weight.shape[1], kind.group_size or weight.shape[1]
     order = torch.tensor(order_of(gram.diagonal(), size)) if ordered else torch.arange(columns)
     H = 2 * gram.double()
