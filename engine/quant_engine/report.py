@@ -183,7 +183,8 @@ def _decibel(measurement: Measurement | Accumulated | None) -> str:
 
 
 def _candidate(layer: _Layer, label: str) -> Text:
-    chosen = label == (layer.applied or layer.asked)
+    # A layer without its method's scale is another method's by what was applied, and still what this candidate was measured as.
+    chosen = label == ((layer.applied if layer.fallback else None) or layer.asked)
     text = _decibel(layer.candidates.get(label))
     if layer.candidates.get(label) and layer.candidates[label].fallback:
         text += "!"
