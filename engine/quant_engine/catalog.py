@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticUndefined
 
 from quant_engine.errors import QuantError
+from quant_engine.formats.scheme import GROUP_SIZES, SCHEMES
 from quant_engine.methods import METHODS, Method
 from quant_engine.nearest import suggestion
+from quant_engine.uses import SHORT_USES
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+_SUFFIXES = [*(f"-g{size}" for size in GROUP_SIZES), "-channel"]
 
 
 def catalog(name: str | None) -> list[dict[str, Any]]:
@@ -33,14 +40,22 @@ def _entry(method: Method) -> dict[str, Any]:
         "name": method.name,
         "title": method.title,
         "summary": method.summary,
+        "paper": asdict(method.paper) if method.paper else None,
         "needs_calibration": method.needs_calibration,
         "schemes": list(method.schemes),
+        "labels": [
+            {"label": label, "scheme": scheme, "suffixes": _SUFFIXES if SCHEMES[scheme].regroupable else []}
+            for label, (name, scheme) in SHORT_USES.items()
+            if name == method.name
+        ],
         "arguments": [
             {
                 "name": name,
+                "type": _type(properties[name]),
+                "range": _range(properties[name]),
                 "default": None if info.default is PydanticUndefined else info.default,
                 "help": info.description,
-                "schema": properties.get(name, {}),
+                "schema": properties[name],
             }
             for name, info in method.arguments.model_fields.items()
         ],
@@ -66,6 +81,20 @@ def _choices(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def _type(schema: dict[str, Any]) -> str:
+    """`string or object` of an argument that is a word or a mapping."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_type(option) for option in schema["anyOf"]))
+    return schema.get("type", "object" if "oneOf" in schema else "string" if "const" in schema else "any")
+
+
+def _range(schema: dict[str, Any]) -> str | None:
+    """The values that an argument takes, in words; None: all of its type."""
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    return ", ".join(f"{words} {schema[key]:g}" for key, words in _BOUNDS.items() if key in schema) or None
+
+
 def describe(console: Console, entries: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
@@ -76,18 +105,34 @@ def describe(console: Console, entries: list[dict[str, Any]]) -> None:
             line.pad_left(columns)
         return Text("\n").join(lines)
 
-    def explained(name: str, text: str, default: Any) -> Text:
+    def explained(name: str, schema: dict[str, Any], default: Any) -> Text:
+        text = schema["description"]
         stated = "" if "Default:" in text else f" Default: {json.dumps(default)}."
-        return Text.assemble((name, "bold"), f"  {text}{stated}")
+        kind = ", ".join(filter(None, (_type(schema), _range(schema))))
+        return Text.assemble((name, "bold"), f" ({kind})  {text}{stated}")
 
     for entry in entries:
         console.print(Text.assemble((entry["name"], "bold"), f"  {entry['title']}"))
         console.print(indented(Text(entry["summary"])))
-        console.print(indented(Text(f"schemes: {', '.join(entry['schemes'])}")))
+        if entry["paper"]:
+            console.print(indented(Text(f"paper: {entry['paper']['title']}, {entry['paper']['url']}")))
+        console.print(indented(Text(f"calibration data: {'needed' if entry['needs_calibration'] else 'not needed by the method'}")))
+        for line in _labels(entry["labels"]):
+            console.print(indented(Text(line)))
         for argument in entry["arguments"]:
-            console.print(indented(explained(argument["name"], argument["help"], argument["default"])))
+            console.print(indented(explained(argument["name"], argument["schema"], argument["default"])))
             for name, own in _choices(argument["schema"]).items():
                 console.print(indented(Text.assemble(("method: ", "dim"), (name, "bold")), 4))
                 for key, schema in own.items():
-                    console.print(indented(explained(key, schema["description"], schema.get("default")), 6))
+                    console.print(indented(explained(key, schema, schema.get("default")), 6))
         console.print()
+
+
+def _labels(labels: list[dict[str, Any]]) -> Iterator[str]:
+    """What a recipe may write for the method's schemes, those that take a suffix before the others."""
+    grouped = [one["label"] for one in labels if one["suffixes"]]
+    fixed = [one["label"] for one in labels if not one["suffixes"]]
+    if grouped:
+        yield f"labels: {', '.join(grouped)}, each also with {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}"
+    if fixed:
+        yield f"labels without a suffix: {', '.join(fixed)}"

@@ -1,5 +1,5 @@
-"""What the schema cannot say of ways to quantize: a method without that scheme, an argument that does not go with it, a group size beside a
-scheme that has its own, a candidate that is listed twice."""
+"""What the schema cannot say of ways to quantize: a method without that scheme, a scheme without a method, an argument that does not go
+with its scheme, a group size beside a scheme that has its own, a candidate that is listed twice."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from quant_engine.methods import METHODS
 from quant_engine.methods.registry import NEEDS_SCHEME
 from quant_engine.right_values import RightValues
 from quant_engine.structure import Finding, Need
-from quant_engine.uses import Use
+from quant_engine.uses import SHORT_USES, Use
 from quant_engine.yaml_source import Key, Listing, Mapping, Node, Scalar, Span
 
 _SHORT = re.compile(r"([a-z0-9]+)-([a-z0-9_]+?)(?:-g[0-9]+|-channel)?")
+_SCHEME = re.compile(r"([A-Za-z0-9_]+)(-g[0-9]+|-channel)?")
 
 
 def fixed_groups(node: Node | None, key: Key = ()) -> Iterator[tuple[Key, Finding]]:
@@ -51,8 +52,8 @@ def misplaced_arguments(values: RightValues, needs: Sequence[Need]) -> Iterator[
 
 
 def with_methods(root: Node | None, findings: list[Finding]) -> list[Finding]:
-    """The same findings; an unknown value that is a method with a scheme that others have says so."""
-    unfit = {finding.span: finding for finding in _misfits(root)}
+    """The same findings; an unknown value that is a method with a scheme that others have, or a scheme without a method, says so."""
+    unfit = {finding.span: finding for finding in (*_misfits(root), *_schemes_alone(root))}
     return [unfit.get(finding.span, finding) if finding.code == "unknown-value" else finding for finding in findings]
 
 
@@ -74,6 +75,23 @@ def _misfit(method: str, scheme: str, span: Span) -> Iterator[Finding]:
     if method in METHODS and scheme in SCHEMES and scheme not in METHODS[method].schemes:
         others = ", ".join(other.name for other in METHODS.values() if scheme in other.schemes)
         yield Finding("method-scheme", f"{method} has no scheme {scheme}; methods that have it: {others}", span)
+
+
+def _schemes_alone(node: Node | None, is_use: bool = False) -> Iterator[Finding]:
+    """is_use: whether a way to quantize stands where the node is."""
+    if isinstance(node, Listing):
+        for item in node.items:
+            yield from _schemes_alone(item, is_use)
+    elif isinstance(node, Mapping):
+        for entry in node.entries:
+            yield from _schemes_alone(entry.value, entry.key.text in ("candidates", "default", "use"))
+    elif is_use and isinstance(node, Scalar) and isinstance(node.value, str) and (written := _SCHEME.fullmatch(node.text)):
+        scheme, size = written[1].upper(), written[2] or ""
+        if scheme in SCHEMES and scheme.lower() not in SHORT_USES:
+            forms = [form + (size if SCHEMES[scheme].regroupable else "") for form, (_, own) in SHORT_USES.items() if own == scheme]
+            message = f'"{node.text}" is a scheme without a method; write one of: {", ".join(forms)}'
+            advice = "Write the method before the scheme; quant-engine methods says what each one does."
+            yield Finding("method-scheme", message, node.span, advice=advice)
 
 
 def repeated_candidates(values: RightValues) -> Iterator[Finding]:

@@ -168,15 +168,22 @@ def inspect(checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder
 def show(
     run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")], json: Json = False
 ) -> None:
-    """What a run did, layer by layer."""
+    """What a run did, layer by layer; of one that is not finished, the layers of its finished blocks."""
     from quant_engine.run_directory import read_result
+    from quant_engine.unfinished import Unfinished, print_unfinished, read_unfinished
 
-    def display(result: Result) -> None:
+    def find() -> Result | Unfinished:
+        return read_unfinished(run_directory) or read_result(run_directory)
+
+    def display(found: Result | Unfinished) -> None:
         from quant_engine.report import console, print_result
 
-        print_result(console(), result, run_directory.resolve())
+        if isinstance(found, Unfinished):
+            print_unfinished(console(), found, run_directory.resolve())
+        else:
+            print_result(console(), found, run_directory.resolve())
 
-    answer(lambda: read_result(run_directory), display, json)
+    answer(find, display, json)
 
 
 @app.command("recipe")

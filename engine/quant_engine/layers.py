@@ -16,7 +16,8 @@ from quant_engine.methods import METHODS
 from quant_engine.output_format import layer_tensors, noted
 from quant_engine.result import Measurement
 from quant_engine.sensitivity import energies, measurement, total
-from quant_engine.stack import Layer, SharedScale, Stack, input_quantizer, instead
+from quant_engine.stack import Layer, SharedScale, Stack, fused_largest, input_quantizer
+from quant_engine.unscaled import applied_label
 from quant_engine.uses import Use
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def measure_group(
     fold: finds what can take over a scale of the layers' input. importance: by layer name what the noise energy of each output costs in
     nats for each token (out,), where that was measured. Raises QuantError(code="not-finite").
     """
-    stack = Stack(layers)
+    stack = Stack(layers, fused_largest(layers) if any(_shares_factor(use) for use in candidates) else None)
     signals = energies(stack.weight, statistics.gram, stack.sizes)
     _refuse_not_finite(layers, statistics)
     target = fold([layer.name for layer in layers])
@@ -128,12 +129,14 @@ def quantize_group(
     statistics.fold = target.take if target else None
     uses = dict.fromkeys(assignment.get(layer.name) for layer in layers)
     shared = SharedScale()
+    # Before the first of them gets other weights.
+    largest = fused_largest(layer for layer in layers if _shares_factor(assignment.get(layer.name)))
     done: dict[str, QuantizedLayer] = {}
     # A method that looks for a scale comes first: what the others get of the input is scaled by it too.
     for use in sorted((use for use in uses if use is not None), key=lambda use: not METHODS[use.method].scales_inputs):
         members = [layer for layer in layers if assignment.get(layer.name) == use]
         tick(_doing(members, use))
-        stack = Stack(members)
+        stack = Stack(members, largest)
         parts = shared.quantize(stack, use, statistics)
         if not done:
             # A method that asked for the Gram matrix has it shown for nothing.
@@ -153,6 +156,11 @@ def quantize_group(
         if divisors is not None:
             divisors |= target.divisors(shared.scale)
     return [done[layer.name] for layer in layers if layer.name in done]
+
+
+def _shares_factor(use: Use | None) -> bool:
+    """Whether layers that are served as one have one factor (NVFP4)."""
+    return use is not None and use.weight_format.scale == "float8"
 
 
 def store_layer(layer: Layer, part: Quantized, quantizer: InputQuantizer | None, tensors: dict[str, Tensor]) -> None:
@@ -176,7 +184,7 @@ def record(
         tokens=tokens,
         signal=signal,
         asked=use.label,
-        applied=instead(use, report.applied).label if report.applied else use.label,
+        applied=applied_label(name, use, report),
         fallback=report.fallback,
         note=report.note,
         damping=report.damping,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from quant_engine import events
 from quant_engine.check_dtypes import loads_as_bfloat16
 from quant_engine.formats.scheme import COMPRESSED
 from quant_engine.methods import METHODS
 from quant_engine.methods.rounding import NOT_SCALED
+from quant_engine.unscaled import all_unscaled, is_unscaled
 
 if TYPE_CHECKING:
     from quant_engine.assignment.units import Unit
@@ -94,16 +97,30 @@ def note_bfloat16_only(work: Work) -> None:
 
 
 def note_not_scaled(work: Work) -> None:
-    """One problem for each way to quantize whose scale some layers could not have: of AWQ clipping is left, of SmoothQuant nothing."""
+    """Ways to quantize whose scale some layers could not have: of AWQ clipping is left, of SmoothQuant nothing.
+
+    Where some were scaled, as the method's definition has it, one problem tells of the others. Where none was, another method than the
+    one asked for was applied: each layer is a fallback.
+    """
     asked: dict[tuple[Key, str], list[QuantizedLayer]] = {}
     for name, layer in work.quantized.items():
         asked.setdefault((rule_key(work.assignment[name].rule), layer.asked), []).append(layer)
     for (key, label), layers in asked.items():
-        plain = [layer.name for layer in layers if layer.note is not None and NOT_SCALED in layer.note]
-        if plain:
+        plain = [layer.name for layer in layers if is_unscaled(layer)]
+        if all_unscaled(layers):
+            for layer in layers:
+                _fall_back(work, layer)
+        elif plain:
             first, more = plain[0], f" and {len(plain) - 1} more" if len(plain) > 1 else ""
             message = f"{len(plain)} of the {len(layers)} layers of {label} were {NOT_SCALED}: {first}{more}"
             work.problem("warning", "not-scaled", message, key, first)
+
+
+def _fall_back(work: Work, layer: QuantizedLayer) -> None:
+    if layer.fallback is None:
+        work.quantized[layer.name] = replace(layer, fallback=NOT_SCALED)
+        said = {"layer": layer.name, "asked": layer.asked, "applied": layer.applied}
+        work.directory.event(events.Fallback, **said, reason=NOT_SCALED)
 
 
 def note_fallbacks(work: Work) -> None:

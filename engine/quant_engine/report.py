@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich import box
 from rich.console import Console
@@ -20,6 +21,9 @@ from quant_engine.preflight import format_bytes
 if TYPE_CHECKING:
     from quant_engine.protocol import Checkpoint, Conversion, Quantization
     from quant_engine.result import Accumulated, LayerResult, Measurement, ParetoFront, Problem, Result, Score
+    from quant_engine.unfinished import UnfinishedLayer
+
+    _Layer = LayerResult | UnfinishedLayer
 
 _PIPE_WIDTH = 120
 _FRONT_ROWS = 8
@@ -33,11 +37,7 @@ def console() -> Console:
 
 def print_result(out: Console, result: Result, folder: Path) -> None:
     """Layer tables, sizes and scores, where everything is, problems."""
-    for table in layer_tables(result, out):
-        # Printed apart, a title is not wrapped to the width of its table.
-        out.print(Text(str(table.title), style="bold"))
-        table.title = None
-        out.print(table)
+    print_tables(out, result)
     if result.pareto is not None:
         against = "predicted KL divergence" if result.pareto.objective == "importance" else "predicted loss"
         table = front_table(result.pareto)
@@ -63,7 +63,28 @@ def print_result(out: Console, result: Result, folder: Path) -> None:
         )
 
 
-def layer_tables(result: Result, out: Console) -> list[Table]:
+class Layers(Protocol):
+    """What the tables of layers need of a result."""
+
+    @property
+    def action(self) -> str: ...
+    @property
+    def output(self) -> str | None: ...
+    @property
+    def candidates(self) -> Sequence[str]: ...
+    @property
+    def layers(self) -> Sequence[LayerResult | UnfinishedLayer]: ...
+
+
+def print_tables(out: Console, result: Layers) -> None:
+    for table in layer_tables(result, out):
+        # Printed apart, a title is not wrapped to the width of its table.
+        out.print(Text(str(table.title), style="bold"))
+        table.title = None
+        out.print(table)
+
+
+def layer_tables(result: Layers, out: Console) -> list[Table]:
     """One table when it fits; else the candidates (in as many parts as needed) and then what was done."""
     done = result.action == "run"
     whole = _table(result, result.candidates, done)
@@ -84,14 +105,18 @@ def _fits(table: Table, out: Console) -> bool:
     return Width.get(out, out.options.update(max_width=10_000), table).maximum <= out.width
 
 
-def _table(result: Result, candidates: Sequence[str], done: bool) -> Table:
+def _table(result: Layers, candidates: Sequence[str], done: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     of = "the weights alone with each candidate" if _of_weights(result) else "the candidates"
-    parts = [f"SQNR of {of} in dB{' (* = applied)' if done or result.output else ''}"] if candidates else []
+    signs = ["* = applied"] if done or result.output else []
+    signs += ["alone = inputs as they are"] if any(_has_alone(result, label) for label in candidates) else []
+    explained = f" ({', '.join(signs)})" if signs else ""
+    parts = [f"SQNR of {of} in dB{explained}"] if candidates else []
     table.title = "; ".join(parts + (["what was done"] if done else []))
     table.add_column("block\nlayer", no_wrap=True, vertical="bottom")
-    for label in candidates:
-        table.add_column(_stacked(label), justify="right", no_wrap=True, vertical="bottom")
+    columns = _columns(result, candidates)
+    for heading in columns:
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
     if done:
         table.add_column("applied", no_wrap=True)
         table.add_column("weights\ndB" if _of_weights(result) else "achieved\ndB", justify="right", no_wrap=True)
@@ -101,17 +126,36 @@ def _table(result: Result, candidates: Sequence[str], done: bool) -> Table:
         table.add_column("bits", justify="right", no_wrap=True)
     layers = [layer for layer in result.layers if done or layer.candidates]
     for layer, following in zip(layers, [*layers[1:], *layers[-1:]], strict=True):
-        cells = [_candidate(layer, label) for label in candidates]
+        cells = [cell(layer) for cell in columns.values()]
         cells += _done(layer, _has_accumulated(result)) if done else []
         table.add_row(_name(layer), *cells, end_section=following.block != layer.block)
     return table
 
 
-def _has_accumulated(result: Result) -> bool:
+def _columns(result: Layers, candidates: Sequence[str]) -> dict[str, Callable[[_Layer], Text]]:
+    """Heading → what stands there of a layer: each candidate, and beside one that rounds inputs what its weights alone do."""
+    columns: dict[str, Callable[[_Layer], Text]] = {}
+    for label in candidates:
+        columns[_stacked(label)] = partial(_candidate, label=label)
+        if _has_alone(result, label):
+            columns[f"{_stacked(label)}\nalone"] = partial(_alone, label=label)
+    return columns
+
+
+def _has_alone(result: Layers, label: str) -> bool:
+    return any(label in layer.candidates and layer.candidates[label].weight_only_db is not None for layer in result.layers)
+
+
+def _alone(layer: _Layer, label: str) -> Text:
+    found = layer.candidates.get(label)
+    return Text("" if found is None or found.weight_only_db is None else f"{found.weight_only_db:.1f}", style="dim")
+
+
+def _has_accumulated(result: Layers) -> bool:
     return any(layer.accumulated is not None for layer in result.layers)
 
 
-def _of_weights(result: Result) -> bool:
+def _of_weights(result: Layers) -> bool:
     """Whether nothing is known of outputs, for want of calibration data."""
     measured = (one for layer in result.layers for one in (layer.achieved, *layer.candidates.values()))
     return any(one is not None and one.of == "weights" for one in measured)
@@ -123,7 +167,7 @@ def _stacked(label: str) -> str:
     return name.replace("-", "\n") + (bracket + arguments).replace("(", "\n(").replace(", ", ",\n")
 
 
-def _name(layer: LayerResult) -> Text:
+def _name(layer: _Layer) -> Text:
     """`0 self_attn.q_proj`: the block's number and what follows it."""
     parts = layer.name.split(".")
     tail = parts[parts.index(str(layer.block)) + 1 :] if layer.block is not None else parts
@@ -139,15 +183,16 @@ def _decibel(measurement: Measurement | Accumulated | None) -> str:
     return "no signal" if measurement.sqnr_db is None else f"{measurement.sqnr_db:.1f}"
 
 
-def _candidate(layer: LayerResult, label: str) -> Text:
-    chosen = label == (layer.applied or layer.asked)
+def _candidate(layer: _Layer, label: str) -> Text:
+    # A layer without its method's scale is another method's by what was applied, and still what this candidate was measured as.
+    chosen = label == ((layer.applied if layer.fallback else None) or layer.asked)
     text = _decibel(layer.candidates.get(label))
     if layer.candidates.get(label) and layer.candidates[label].fallback:
         text += "!"
     return Text(text + ("*" if chosen else " "), style="bold" if chosen else "")
 
 
-def _done(layer: LayerResult, accumulated: bool) -> list[Text]:
+def _done(layer: _Layer, accumulated: bool) -> list[Text]:
     """accumulated: whether there is a column for it."""
     asked, applied = layer.asked or "kept", layer.applied or "kept"
     how = Text(applied, style="dim" if layer.applied is None else "")
@@ -179,7 +224,7 @@ def _layers_of_rules(front: ParetoFront) -> str:
     return "1 layer whose rule asks for no candidate" if count == 1 else f"{count} layers whose rules ask for no candidate"
 
 
-def summary_table(result: Result) -> Table:
+def summary_table(result: Layers) -> Table:
     sizes, scores = result.sizes, result.scores
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")

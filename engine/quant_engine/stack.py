@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from quant_engine.calibration import noise_of
 from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import InputQuantizer, calibrated_scale
+from quant_engine.formats.numbers import ordered_sizes
 from quant_engine.lazy import torch
 from quant_engine.methods import METHODS
 from quant_engine.methods.types import Quantized, Report
@@ -19,11 +20,12 @@ from quant_engine.uses import USE_MODELS, Use
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from quant_engine.formats.scheme import WeightFormat
     from quant_engine.methods.types import Noise, Statistics
 
 _ROWS = 32768
 """Rows that a method gets at once: bounds its working memory for an lm_head of a large vocabulary."""
-_MULTIPLIED = ("q_proj", "k_proj", "query", "key", "query_key_value", "qkv_proj")
+MULTIPLIED = ("q_proj", "k_proj", "query", "key", "query_key_value", "qkv_proj")
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,41 @@ class Layer:
     group: str
     module: nn.Module
     routed: bool = False
+    fused: str | None = None
+    """Layers with the same value are served as one."""
 
     @property
     def weight(self) -> Tensor:
         return self.module.weight  # type: ignore[return-value]
 
 
+def fused_largest(layers: Iterable[Layer]) -> dict[str, float]:
+    """Layer → the largest magnitude of all weights that are served as one with its own; layers that are served alone are not in it."""
+    sets: dict[str, list[Layer]] = {}
+    for layer in layers:
+        if layer.fused is not None:
+            sets.setdefault(layer.fused, []).append(layer)
+    found = {name: max(largest_of(member.weight) for member in members) for name, members in sets.items()}
+    return {member.name: found[name] for name, members in sets.items() for member in members}
+
+
+def largest_of(weight: Tensor) -> float:
+    """max|w|."""
+    return float(ordered_sizes(weight).amax().view(weight.dtype))
+
+
 class Stack:
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        """Raises QuantError(code="model-broken") for weights that are not finite."""
+    def __init__(self, layers: Sequence[Layer], largest: Mapping[str, float] | None = None) -> None:
+        """largest: as of `fused_largest`, for formats that such layers share a factor in. Raises QuantError(code="model-broken") for
+        weights that are not finite."""
         for layer in layers:
             if not bool(torch.isfinite(layer.weight).all()):
                 raise broken_weights(layer.name)
         self._routed = any(layer.routed for layer in layers)
+        self._largest = [(largest or {}).get(layer.name) for layer in layers]
         self.sizes = [layer.weight.shape[0] for layer in layers]
         self.weight = torch.cat([layer.weight for layer in layers]) if len(layers) > 1 else layers[0].weight
-        multiplied = [torch.full((len(layer.weight),), layer.name.rpartition(".")[2] in _MULTIPLIED) for layer in layers]
+        multiplied = [torch.full((len(layer.weight),), layer.name.rpartition(".")[2] in MULTIPLIED) for layer in layers]
         self._unclipped = torch.cat(multiplied).to(self.weight.device)
 
     def quantize(self, use: Use, statistics: Statistics, scale: Tensor | None = None) -> list[Quantized]:
@@ -64,12 +85,14 @@ class Stack:
             seen = replace(statistics.scaled(scale), unclipped=self._unclipped)
             weight = (weight.float() * scale).to(weight.dtype)
 
-        def quantized(rows: Tensor, mask: Tensor) -> Quantized:
-            done = method.quantize(rows, replace(seen, unclipped=mask), use.weight_format, use.arguments)
+        def quantized(rows: Tensor, mask: Tensor, kind: WeightFormat = use.weight_format) -> Quantized:
+            done = method.quantize(rows, replace(seen, unclipped=mask), kind, use.arguments)
             return done if scale is None else replace(done, scale=scale)
 
         if not use.weight_format.rows_are_independent:
-            return [quantized(*rows) for rows in zip(weight.split(self.sizes), self._unclipped.split(self.sizes), strict=True)]
+            # What a scale makes of the others' weights is not known here.
+            kinds = [use.weight_format.fused(None if scale is not None else largest) for largest in self._largest]
+            return [quantized(*rows) for rows in zip(weight.split(self.sizes), self._unclipped.split(self.sizes), kinds, strict=True)]
         # A scale is searched for all rows together.
         size = len(weight) if method.scales_inputs else _ROWS
         parts = [quantized(*rows) for rows in zip(weight.split(size), self._unclipped.split(size), strict=True)]

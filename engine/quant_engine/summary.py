@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def summarize(work: Work) -> Result:
     """The run's summary; of a sensitivity run `asked` is what the recipe would do and nothing is applied."""
-    layers = [_layer(work, linear, work.assignment[linear.name]) for linear in work.linears]
-    note_fallbacks(work)
     note_not_scaled(work)
+    note_fallbacks(work)
+    layers = [_layer(work, linear, work.assignment[linear.name]) for linear in work.linears]
     return Result(
         run=work.directory.record.run,
         action=work.action,

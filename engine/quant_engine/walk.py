@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from quant_engine.architectures.decoder import BlockInput, DecoderModel
 from quant_engine.architectures.liveness import Held
 from quant_engine.architectures.spread import Spread
+from quant_engine.assignment.units import served_as_one
 from quant_engine.calibration import statistics_of
 from quant_engine.layers import (
     Layer,
@@ -155,6 +156,7 @@ def _steps(
     stops = model.stops(index)
     is_large = sum(state.hidden.nbytes for state in states) >= _WORTH_RELEASING
     passes = [partial(spread.run, index, which, state) for which, state in enumerate(states)]
+    fused = served_as_one(model.linears, model.checkpoint.architecture)
     modules = [spread.everywhere(index, stop.module) for stop in stops]
     dead_from = model.dead_from(index, stops)
     held = [Held(state.hidden, dead_from) for state in states]
@@ -168,7 +170,8 @@ def _steps(
                     release_freed()
                 statistics = statistics_of(take(), take)
                 routed = stop.experts is not None
-                yield [Layer(name, f"{names[0]} input", model.module(name), routed) for name in names], statistics
+                group = f"{names[0]} input"
+                yield [Layer(name, group, model.module(name), routed, fused.get(name)) for name in names], statistics
                 # Nobody keeps the inputs: a block's widest ones are most of a walk's memory.
                 statistics.inputs = None
                 del statistics

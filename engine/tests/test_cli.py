@@ -15,6 +15,7 @@ from quant_engine.events import RunRecord
 from quant_engine.figures import bits, comparable_decimals, significant, significant_decimals
 from quant_engine.protocol import Checkpoint, CheckReport
 from quant_engine.result import Result
+from quant_engine.uses import parse_short
 from small_workspace import environment, files, make_workspace, quant_engine
 
 COMMANDS = ("run", "sensitivity", "check", "inspect", "show", "recipe", "convert", "methods", "doctor", "schema", "serve")
@@ -164,6 +165,26 @@ def test_sensitivity_prints_the_candidates_only(workspace: Path, tmp_path: Path)
     assert "SQNR of the candidates" in ran.stdout and "achieved" not in ran.stdout and "perplexity" not in ran.stdout
 
 
+def test_candidates_that_round_inputs_have_their_weights_beside_them(workspace: Path, tmp_path: Path) -> None:
+    options = ["--set", "candidates=[rtn-w4a16-g32, rtn-w8a8, gptq-nvfp4, fp8, rtn-w4a8-g32]", "--runs", tmp_path, "--id", "mine"]
+    assert quant_engine("sensitivity", "small.quant.yaml", *options, cwd=workspace).returncode == 0
+    result = Result.model_validate_json((tmp_path / "mine" / "result.json").read_text())
+    for width in (80, 120):
+        command = [sys.executable, "-m", "quant_engine", "show", str(tmp_path / "mine")]
+        shown = subprocess.run(command, env=environment(COLUMNS=str(width)), capture_output=True, text=True).stdout
+        assert "(alone = inputs as they are)" in shown
+        assert max(len(line) for line in shown.splitlines() if "directory" not in line) <= width
+        for layer in result.layers:
+            name = layer.name.removeprefix(f"model.layers.{layer.block}.")
+            number = "" if layer.block is None else str(layer.block)
+            rows = [line.split() for line in shown.splitlines() if re.match(rf"\s*{number} {re.escape(name)}\s", line)]
+            numbers = [one.rstrip("*!") for row in rows for one in row[1 if layer.block is None else 2 :]]
+            expected = []
+            for found in layer.candidates.values():
+                expected += [f"{found.sqnr_db:.1f}"] + ([] if found.weight_only_db is None else [f"{found.weight_only_db:.1f}"])
+            assert numbers == expected and len(expected) == 9
+
+
 def test_inspect_lists_the_modules(workspace: Path, done: subprocess.CompletedProcess[str]) -> None:
     text = quant_engine("inspect", workspace / "model").stdout
     assert "LlamaForCausalLM" in text and re.search(r"model\.layers\.0\.mlp\.down_proj +64 × 128 +bfloat16 +16 +quantizable", text)
@@ -178,19 +199,36 @@ def test_inspect_lists_the_modules(workspace: Path, done: subprocess.CompletedPr
             assert 8 * module.bytes == layer.achieved.bits_per_weight * module.parameters, layer.name
 
 
-def test_methods_show_schemes_arguments_defaults_and_help() -> None:
+def test_methods_show_labels_papers_and_each_argument_with_type_range_and_default() -> None:
     text = quant_engine("methods", "gptq").stdout
-    assert text.startswith("gptq  ") and "W4A16" in text
-    assert not re.search(r"^rtn\b", text, re.MULTILINE)
+    flat = " ".join(text.split())
+    assert text.startswith("gptq  ") and not re.search(r"^rtn\b", text, re.MULTILINE)
+    assert "paper: GPTQ: Accurate Post-Training Quantization" in flat and "https://arxiv.org/abs/2210.17323" in flat
+    assert "damping (number, above 0, at most 1) Added to the Gram" in flat
+    assert "actorder (string, weight | group | none) `weight`" in flat
     nested = quant_engine("methods", "awq").stdout
     assert re.findall(r"^    method: (\w+)$", nested, re.MULTILINE) == ["rtn", "gptq", "hqq"]
-    assert "\n      damping  Added to" in nested and "\n      norm  The exponent" in nested
+    assert "\n      damping (number, above 0, at most 1)  Added to" in nested and "\n      norm (number" in nested
     listed = {entry["name"]: entry for entry in json.loads(quant_engine("methods", "--json").stdout)}
     assert {"gptq", "rtn"} <= listed.keys()
     for argument in listed["gptq"]["arguments"]:
-        assert f"{argument['name']} {argument['help']}" in " ".join(text.split())
+        assert f"{argument['help']}" in flat and argument["type"] and argument["range"]
         assert f"Default: {argument['default']}" in argument["help"]
     assert not re.search(r" $", text, re.MULTILINE)
+
+
+def test_every_label_that_methods_lists_is_a_use_of_that_method() -> None:
+    text = " ".join(quant_engine("methods").stdout.split())
+    for entry in json.loads(quant_engine("methods", "--json").stdout):
+        assert [one["scheme"] for one in entry["labels"]] == entry["schemes"]
+        for one in entry["labels"]:
+            assert re.search(rf"\b{one['label']}\b", text)
+            for suffix in ("", *one["suffixes"]):
+                use = parse_short(one["label"] + suffix)
+                assert (use.method, use.scheme) == (entry["name"], one["scheme"])
+            if not one["suffixes"]:
+                with pytest.raises(ValueError, match="unknown method and scheme"):
+                    parse_short(one["label"] + "-channel")
 
 
 def test_a_terminal_gets_a_live_display(workspace: Path, tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ def fused_layers(linears: Iterable[LinearInfo], architecture: str) -> list[Unit]
     return [*sets, experts] if len(experts) > 1 else sets
 
 
+def served_as_one(linears: Iterable[LinearInfo], architecture: str) -> dict[str, str]:
+    """Layer → the first of those that serving engines run as one matrix with it. Experts, fused one by one, are not among them."""
+    found = (members for members in fused_layers(linears, architecture) if not members[0].is_expert)
+    return {member.name: members[0].name for members in found for member in members}
+
+
 def units_of(layers: Sequence[LinearInfo], fused: Iterable[Unit]) -> list[Unit]:
     """The layers in order, those of a fused set together where the first of them is; without what a rule took out of a
     set, the rest of it is still one unit."""

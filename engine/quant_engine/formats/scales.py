@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 def scales_of(
     largest: Tensor, weight_format: WeightFormat, dtype: torch.dtype, factor: Tensor | None = None
 ) -> tuple[Tensor, None, Tensor | None]:
-    """Scales, no zero points, and the factor of NVFP4 (that of `largest` unless one is given). largest: max|w| (float32 or float64), any
-    shape."""
+    """Scales, no zero points, and the factor of NVFP4: the one given, else of the layers that are served as one, else of `largest`.
+    largest: max|w| (float32 or float64), any shape."""
     if weight_format.scale == "power":
         return powers(largest), None, None
     if weight_format.scale == "float8":
-        factor = factor_of(largest) if factor is None else factor
+        if factor is None:
+            fused = weight_format.fused_largest
+            factor = factor_of(largest if fused is None else largest.new_tensor(fused))
         return under_factor(largest.float() / LARGEST_FLOAT[4], factor), None, factor
     half = LARGEST_FLOAT[weight_format.num_bits] if weight_format.type == "float" else ((1 << weight_format.num_bits) - 1) / 2
     return storable(largest / half, weight_format, dtype), None, None

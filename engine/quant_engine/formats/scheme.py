@@ -40,6 +40,8 @@ class WeightFormat:
     """Dtype of a stored scale: the weight's; float16, of values that the weight's dtype has too (GPTQ's layout); E4M3 under one float32
     factor of the tensor (NVFP4); an exponent of 2 in one byte (MX)."""
     layout: Layout = "pack-quantized"
+    fused_largest: float | None = None
+    """Largest magnitude of all layers that are served as one with this one, which then share NVFP4's factor; None: it has its own."""
 
     @property
     def strategy(self) -> Literal["group", "channel", "tensor", "block", "tensor_group"]:
@@ -123,6 +125,10 @@ class WeightFormat:
         if self.block:
             arguments["block_structure"] = list(self.block)
         return arguments | _scale_dtypes(self.scale)
+
+    def fused(self, largest: float | None) -> WeightFormat:
+        """For a layer that is served as one with others of that largest magnitude; formats without a factor stay as they are."""
+        return replace(self, fused_largest=largest) if self.scale == "float8" else self
 
     def with_group_size(self, group_size: int | None) -> WeightFormat:
         return replace(self, group_size=group_size)

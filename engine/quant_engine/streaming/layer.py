@@ -77,16 +77,20 @@ def one_at_a_time(linear: LinearInfo, start: int, stop: int) -> AbstractContextM
 
 
 def quantize_piece(
-    name: str, weight: Tensor, uses: Sequence[Use], store: Callable[[Use, Quantized], None] = lambda use, part: None
+    name: str,
+    weight: Tensor,
+    uses: Sequence[Use],
+    store: Callable[[Use, Quantized], None] = lambda use, part: None,
+    largest: float | None = None,
 ) -> Piece:
-    """weight: rows of W in the model's dtype. store: takes each result. Raises QuantError(code="model-broken") for weights that are not
-    finite."""
+    """weight: rows of W in the model's dtype. store: takes each result. largest: of all layers that are served as one with this one. Raises
+    QuantError(code="model-broken") for weights that are not finite."""
     signal = _usable(compiled.energy(weight)) or _energy(weight.to(compute_dtype(weight)))
     if not math.isfinite(signal):
         raise broken_weights(name)
     noises, reports = [], []
     for use in uses:
-        part = METHODS[use.method].quantize(weight, None, use.weight_format, use.arguments)  # type: ignore[arg-type]
+        part = METHODS[use.method].quantize(weight, None, use.weight_format.fused(largest), use.arguments)  # type: ignore[arg-type]
         store(use, part)
         noises.append(_noise(weight, part))
         reports.append(noted(part))

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from quant_engine.assignment.units import served_as_one
 from quant_engine.formats.stored import row_in
 from quant_engine.layers import MeasuredLayer, QuantizedLayer, Tick, check_fits, no_tick, record
 from quant_engine.lazy import torch
 from quant_engine.output_format import layer_tensors
 from quant_engine.preflight import dtype_bytes
 from quant_engine.streaming.files import Files
+from quant_engine.streaming.fused import FusedLargest, fused_of
 from quant_engine.streaming.layer import Piece, one_at_a_time, pieces, quantize_piece, weight_measurements
 from quant_engine.streaming.pool import in_order, workers
 from quant_engine.walk import piece_name
@@ -99,22 +101,31 @@ class Stream:
     ) -> Iterator[Callable[[], tuple[str, Piece] | None]]:
         for some in _portions(unit.copied):
             yield partial(_copy, files, some, writer)
+        fused = fused_of(self.source, unit.layers, uses_of, served_as_one(unit.layers, self.source.architecture))
         for layer in unit.layers:
             uses = uses_of(layer)
             for start, stop in pieces(layer, uses, self.device):
-                yield partial(self._piece, files, layer, uses, writer, start, stop)
+                yield partial(self._piece, files, layer, uses, writer, start, stop, fused.get(layer.name))
 
     def _piece(
-        self, files: Files, layer: LinearInfo, uses: Sequence[Use], writer: ShardWriter | None, start: int, stop: int
+        self,
+        files: Files,
+        layer: LinearInfo,
+        uses: Sequence[Use],
+        writer: ShardWriter | None,
+        start: int,
+        stop: int,
+        fused: FusedLargest | None,
     ) -> tuple[str, Piece]:
         def store(use: Use, part: Quantized) -> None:
             if writer is not None:
                 _store(files, writer, layer, start, part)
 
+        largest = None if fused is None else fused.read(files)
         with one_at_a_time(layer, start, stop):
             weight = files.rows(self.source.tensors[f"{layer.name}.weight"], start, stop)
             weight = weight.to(self.device, getattr(torch, self.source.dtype))
-            return layer.name, quantize_piece(layer.name, weight, uses, store)
+            return layer.name, quantize_piece(layer.name, weight, uses, store, largest)
 
     def _measured(self, layer: LinearInfo, candidates: Sequence[Use], done: Sequence[Piece]) -> MeasuredLayer:
         signal, found, _ = weight_measurements(layer, candidates, done, self._scale_bits)

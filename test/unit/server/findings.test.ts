@@ -60,6 +60,14 @@ describe('findings', () => {
         for (const replacement of only(short).replacements!) assert.deepEqual(all(short.replace('awq-w4a8-g32', replacement)).filter(({ severity }) => severity === 'error'), [], replacement);
     });
 
+    it('of a scheme without a method offer all methods that have it', () => {
+        const text = whole('  default: w4a8-g32');
+        assert.deepEqual([only(text).code, marked(text, only(text))], ['method-scheme', 'w4a8-g32']);
+        assert.deepEqual(only(text).replacements, ['gptq-w4a8-g32', 'smoothquant-w4a8-g32', 'hqq-w4a8-g32', 'rtn-w4a8-g32']);
+        for (const replacement of only(text).replacements!) assert.deepEqual(all(text.replace('w4a8-g32', replacement)).filter(({ severity }) => severity === 'error'), [], replacement);
+        assert.deepEqual(only(whole('  default: NVFP4')).replacements, ['gptq-nvfp4', 'rtn-nvfp4']);
+    });
+
     it('of texts that are too short for any tokenizer', () => {
         const text = whole('  default: gptq-w4a16-g32').replace('c.txt }', 'c.txt, samples: 10, sequence_length: 101 }');
         assert.deepEqual(all(text, data({ bytes: 1000 })), []);

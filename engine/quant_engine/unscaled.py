@@ -1,0 +1,32 @@
+"""Layers of AWQ and SmoothQuant that got no scale, because no operation before them can take one over: what was really applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from quant_engine.methods.rounding import NOT_SCALED
+from quant_engine.stack import MULTIPLIED, instead
+
+if TYPE_CHECKING:
+    from quant_engine.layers import QuantizedLayer
+    from quant_engine.methods.types import Report
+    from quant_engine.uses import Use
+
+
+def applied_label(name: str, use: Use, report: Report) -> str:
+    """Of what a layer got. Without its scale a method is the rounding that follows it, and `(clip)` where AWQ cut off ranges."""
+    if report.note is None or NOT_SCALED not in report.note:
+        return instead(use, report.applied).label if report.applied else use.label
+    label = instead(use, report.applied or getattr(use.arguments, "rounding", "rtn")).label
+    queries = name.rpartition(".")[2] in MULTIPLIED
+    return f"{label}(clip)" if getattr(use.arguments, "clip", False) and not queries else label
+
+
+def is_unscaled(layer: QuantizedLayer) -> bool:
+    return layer.note is not None and NOT_SCALED in layer.note
+
+
+def all_unscaled(layers: Iterable[QuantizedLayer]) -> bool:
+    """Whether a way to quantize did without its scale everywhere, which is another one than was asked for."""
+    return all(is_unscaled(layer) for layer in layers)
