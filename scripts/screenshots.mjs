@@ -1,6 +1,7 @@
 // `npm run screenshots`: the pictures of the documentation, and those of what helps while writing (out/pictures), taken from the real workbench on a real run of the sample.
 //   npm run screenshots [-- --only panel,recipe]
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
@@ -115,9 +116,12 @@ const usualSettings = {
     'editor.fontSize': 12, 'editor.wordWrap': 'on', 'breadcrumbs.enabled': false, 'editor.stickyScroll.enabled': false,
 };
 const workspace = rig.copyWorkspace(rig.samples);
+const written = readFileSync(workspace.path('mixed.quant.yaml'), 'utf8');
 try {
     await runRecipe(workspace.folder, 'mixed.quant.yaml');
     for (const { name, themes, viewport, folder = 'docs/images', show, refresh, settings = {} } of scenes.filter((scene) => !only || only.includes(scene.name))) {
+        // The editor saves by itself what a scene has typed.
+        workspace.write('mixed.quant.yaml', written);
         await rig.withWorkbench({ workspace, viewport, settings: { ...usualSettings, ...settings } }, async (workbench) => {
             await workbench.theme(themes[0] ?? 'Light Modern');
             await show(workbench);

@@ -96,5 +96,7 @@ export function showHoverOn(text) {
 
 /** @param {Workbench} workbench */
 export async function showHints(workbench) {
+    // Diagnostics and lenses come later than hints.
+    await workbench.editor.lenses().filter({ hasText: 'Show last result' }).waitFor();
     await workbench.waitFor('the hints of the last run', async () => /dB/.test(await workbench.editor.text()));
 }
