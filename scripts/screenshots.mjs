@@ -1,10 +1,11 @@
-// `npm run screenshots`: the pictures of the documentation, taken from the real workbench on a real run of the sample.
+// `npm run screenshots`: the pictures of the documentation, and those of what helps while writing (out/pictures), taken from the real workbench on a real run of the sample.
 //   npm run screenshots [-- --only panel,recipe]
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { pathToFileURL } from 'node:url';
+import { misspell, openPattern, openRecipe, showCompletion, showFix, showFixes, showHints, showHoverOn } from './lib/editing-scenes.mjs';
 import { environment, root, venvPython } from './lib/paths.mjs';
 import { setUpOrExit } from './setup.mjs';
 
@@ -17,6 +18,7 @@ import { setUpOrExit } from './setup.mjs';
  * @property {Theme[]} themes
  * @property {{ width: number, height: number }} viewport as small as the scene allows: the pictures are part of the repository
  * @property {Record<string, unknown>} [settings]
+ * @property {string} [folder] of the pictures; docs/images when absent
  * @property {(workbench: Workbench) => Promise<void>} show brings an opened workbench there
  * @property {(workbench: Workbench) => Promise<void>} [refresh] what a change of the theme puts away
  */
@@ -28,11 +30,28 @@ const allThemes = /** @type {Theme[]} */ (Object.keys(short));
 /** @type {Scene[]} */
 const scenes = [
     { name: 'panel', themes: allThemes, viewport: { width: 1400, height: 670 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showPanel },
-    { name: 'recipe', themes: allThemes, viewport: { width: 1200, height: 540 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showRecipe, refresh: showHover },
-    { name: 'completion', themes: ['Dark Modern'], viewport: { width: 1000, height: 420 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: showCompletion },
+    { name: 'recipe', themes: allThemes, viewport: { width: 1200, height: 540 }, settings: { 'workbench.activityBar.location': 'hidden' }, show: misspell, refresh: showFix },
+    editing('completion', openPattern, showCompletion),
+    editing('hints', openRecipe, showHints),
+    editing('hover-model', openRecipe, showHoverOn('checkpoints/')),
+    editing('hover-pattern', openRecipe, showHoverOn('*.mlp.')),
+    editing('hover-method', openRecipe, showHoverOn('gptq, scheme')),
+    editing('hover-key', openRecipe, showHoverOn('default:')),
+    editing('fixes', misspell, showFixes),
     { name: 'wizard', themes: ['Dark Modern'], viewport: { width: 1100, height: 560 }, show: showWizard },
     { name: 'runs', themes: ['Dark Modern'], viewport: { width: 1100, height: 520 }, show: showRuns },
 ];
+
+/**
+ * To be looked at, not part of the documentation.
+ * @param {string} name
+ * @param {Scene['show']} show
+ * @param {Scene['show']} refresh
+ * @returns {Scene}
+ */
+function editing(name, show, refresh) {
+    return { name, themes: allThemes, viewport: { width: 1100, height: 620 }, settings: { 'workbench.activityBar.location': 'hidden' }, folder: 'out/pictures', show, refresh };
+}
 
 /** @param {Workbench} workbench */
 async function showPanel(workbench) {
@@ -50,41 +69,6 @@ async function showPanel(workbench) {
     await mouse.move(385, 400, { steps: 5 });
     await mouse.up();
     await mouse.move(700, 20);
-}
-
-/** @param {Workbench} workbench */
-async function showRecipe(workbench) {
-    const { editor, page } = workbench;
-    await page.keyboard.press('Control+b');
-    await workbench.openFile('mixed.quant.yaml');
-    const text = readFileSync(workbench.workspace.path('mixed.quant.yaml'), 'utf8').split('\n');
-    const rule = text.findIndex((line) => line.includes('.down_proj"'));
-    const end = text[rule]?.indexOf('_proj"') ?? 0;
-    // A pattern that matches no layer, with what the editor has to say about it.
-    await editor.goTo(rule + 1, end + 1);
-    await page.keyboard.press('Backspace');
-    await editor.squiggles('warning').first().waitFor();
-}
-
-/** @param {Workbench} workbench */
-async function showHover(workbench) {
-    await workbench.command('Show or Focus Hover');
-    // The fix is the last thing to arrive.
-    await workbench.page.locator('.monaco-hover:not(.hidden)').getByText('Quick Fix').waitFor();
-}
-
-/** @param {Workbench} workbench */
-async function showCompletion(workbench) {
-    const { editor, page } = workbench;
-    await page.keyboard.press('Control+b');
-    await workbench.openFile('mixed.quant.yaml');
-    const text = readFileSync(workbench.workspace.path('mixed.quant.yaml'), 'utf8').split('\n');
-    const rule = text.findIndex((line) => line.includes('.down_proj"'));
-    const start = text[rule]?.indexOf('*.mlp') ?? 0;
-    await editor.goTo(rule + 1, start + 1);
-    for (let left = '*.mlp.down_proj'.length; left > 0; left--) await page.keyboard.press('Delete');
-    await page.keyboard.type('model.layers.*.');
-    await page.locator('.suggest-widget.visible .monaco-list-row').first().waitFor();
 }
 
 /** @param {Workbench} workbench */
@@ -132,9 +116,12 @@ const usualSettings = {
     'editor.fontSize': 12, 'editor.wordWrap': 'on', 'breadcrumbs.enabled': false, 'editor.stickyScroll.enabled': false,
 };
 const workspace = rig.copyWorkspace(rig.samples);
+const written = readFileSync(workspace.path('mixed.quant.yaml'), 'utf8');
 try {
     await runRecipe(workspace.folder, 'mixed.quant.yaml');
-    for (const { name, themes, viewport, show, refresh, settings = {} } of scenes.filter((scene) => !only || only.includes(scene.name))) {
+    for (const { name, themes, viewport, folder = 'docs/images', show, refresh, settings = {} } of scenes.filter((scene) => !only || only.includes(scene.name))) {
+        // The editor saves by itself what a scene has typed.
+        workspace.write('mixed.quant.yaml', written);
         await rig.withWorkbench({ workspace, viewport, settings: { ...usualSettings, ...settings } }, async (workbench) => {
             await workbench.theme(themes[0] ?? 'Light Modern');
             await show(workbench);
@@ -142,7 +129,7 @@ try {
                 if (themes.length > 1) await workbench.theme(theme);
                 await refresh?.(workbench);
                 const file = themes.length > 1 ? `${name}-${short[theme]}.png` : `${name}.png`;
-                console.log(path.relative(root, await workbench.screenshot(path.join('docs', 'images', file))));
+                console.log(path.relative(root, await workbench.screenshot(path.join(folder, file))));
             }
         });
     }

@@ -1,14 +1,20 @@
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
 import { layerPattern } from '../protocol/pattern';
-import { Answers, matchingLayers, usualPatterns } from './layers';
+import { Answers, countOfLayers, matchingLayers, usualPatterns } from './layers';
 
 /** A pattern to offer, and what it matches; one that `opens` is the beginning of patterns. */
 export interface PatternOffer {
     readonly pattern: string;
-    readonly layers: readonly Linear[];
     readonly opens: boolean;
+    /** How many layers, and the first of them. */
+    readonly count: string;
+    readonly names: string;
 }
 
+type Matching = Pick<PatternOffer, 'pattern' | 'opens'> & { readonly layers: readonly Linear[] };
+
+/** Names of a pattern's layers that its documentation lists. */
+const MOST_NAMES = 4;
 /** More numbers than this are offered by what stands for several of them alone. */
 const MOST_NUMBERS = 10;
 
@@ -26,10 +32,16 @@ function findOffers(header: CheckpointHeader, head: string): PatternOffer[] {
     // Without a dot the usual ones say more than the first names of the tree.
     const ordered = head === '' ? [...usual, ...levels] : [...levels, ...usual];
     const known = new Set<string>();
-    return ordered.filter(({ pattern, layers }) => layers.length > 0 && known.size < known.add(pattern).size);
+    const offered = ordered.filter(({ pattern, layers }) => layers.length > 0 && known.size < known.add(pattern).size);
+    return offered.map(({ pattern, opens, layers }) => ({ pattern, opens, count: countOfLayers(layers.length), names: firstNames(layers) }));
 }
 
-function levelOffers(header: CheckpointHeader, head: string): PatternOffer[] {
+function firstNames(layers: readonly Linear[]): string {
+    const names = layers.slice(0, MOST_NAMES).map(({ name }) => `\`${name}\``);
+    return [...names, ...(layers.length > MOST_NAMES ? ['…'] : [])].join('  \n');
+}
+
+function levelOffers(header: CheckpointHeader, head: string): Matching[] {
     // Behind `*.` anything may stand.
     if (/^\**\.$/.test(head)) return [];
     const inside = layerPattern(head.slice(0, -1));
@@ -43,7 +55,7 @@ function levelOffers(header: CheckpointHeader, head: string): PatternOffer[] {
     }
     const numbers = [...names.keys()].filter((name) => /^\d+$/.test(name));
     const words = [...names].filter(([name]) => !/^\d+$/.test(name));
-    const opening = (name: string): PatternOffer => offer(header, `${head}${name}.`, true);
+    const opening = (name: string): Matching => offer(header, `${head}${name}.`, true);
     return [
         ...(numbers.length > 0 ? manyOf(numbers).map(opening) : []),
         ...(numbers.length <= MOST_NUMBERS ? numbers.map(opening) : []),
@@ -51,7 +63,7 @@ function levelOffers(header: CheckpointHeader, head: string): PatternOffer[] {
     ];
 }
 
-function offer(header: CheckpointHeader, pattern: string, opens: boolean): PatternOffer {
+function offer(header: CheckpointHeader, pattern: string, opens: boolean): Matching {
     return { pattern, opens, layers: matchingLayers(header, opens ? `${pattern}*` : pattern) };
 }
 

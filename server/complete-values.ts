@@ -2,10 +2,8 @@ import * as l10n from '@vscode/l10n';
 import { CompletionItemKind, InsertTextFormat, type CompletionItem } from 'vscode-languageserver/node';
 import type { Cursor } from './cursor';
 import { modelHeader, type Facts } from './facts';
-import { countOfLayers } from './layers';
 import { patternOffers } from './complete-patterns';
 import { budgetOffers } from './complete-budget';
-import { anchorMarks } from './references';
 import { rangeOf } from './positions';
 import type { Recipe } from './recipe';
 import { discriminator, listedValues, type Slot } from './schema';
@@ -112,7 +110,7 @@ function exampleDrafts(slot: Slot): Draft[] {
 function patternDrafts(recipe: Recipe, facts: Facts, cursor: Cursor): Draft[] {
     const header = modelHeader(recipe, facts);
     if (!header) return [];
-    return patternOffers(header, cursor.prefix).map(({ pattern, layers, opens }) => {
+    return patternOffers(header, cursor.prefix).map(({ pattern, count, names, opens }) => {
         const isPlain = cursor.quoted || /^[\w.]+$/.test(pattern);
         return {
             label: pattern,
@@ -120,8 +118,8 @@ function patternDrafts(recipe: Recipe, facts: Facts, cursor: Cursor): Draft[] {
             text: isPlain ? pattern : opens ? `"${pattern.replace(/[$}\\]/g, '\\$&')}$1"` : `"${pattern}"`,
             snippet: opens && !isPlain,
             kind: opens ? CompletionItemKind.Module : CompletionItemKind.Reference,
-            detail: countOfLayers(layers.length),
-            documentation: layers.slice(0, 4).map(({ name }) => `\`${name}\``).join('  \n') + (layers.length > 4 ? '  \n…' : ''),
+            detail: count,
+            documentation: names,
             again: opens,
         };
     });
@@ -130,7 +128,7 @@ function patternDrafts(recipe: Recipe, facts: Facts, cursor: Cursor): Draft[] {
 /** Anchors that stand before the cursor, where an alias begins. */
 function aliasDrafts(recipe: Recipe, cursor: Cursor): Draft[] {
     if (cursor.quoted || !/^\*?$/.test(cursor.prefix.slice(0, 1))) return [];
-    const names = new Set(anchorMarks(recipe).filter(({ isAnchor, end }) => isAnchor && end < cursor.replace.start).map(({ name }) => name));
+    const names = new Set(recipe.anchors.filter(({ start }) => start < cursor.replace.start).map(({ name }) => name));
     return [...names].map((name) => ({ text: `*${name}`, kind: CompletionItemKind.Variable, detail: l10n.t('alias') }));
 }
 

@@ -25,7 +25,7 @@ export function aboutMethod(recipe: Recipe, place: Place, name: string, withArgu
 function argumentLine(recipe: Recipe, key: string, schema: JsonSchema): string {
     const slot = recipe.schema.slot(schema);
     const values = slot.alternatives.flatMap((alternative) => (schema.enum || alternative.schema.enum ? listedValues(alternative).map(({ value }) => `\`${String(value)}\``) : []));
-    const default_ = slot.default === undefined || slot.default === null || slot.description.includes('Default:') ? '' : ` ${l10n.t('Default: {0}.', `\`${JSON.stringify(slot.default)}\``)}`;
+    const default_ = slot.default === undefined || slot.default === null || slot.saysDefault ? '' : ` ${l10n.t('Default: {0}.', `\`${JSON.stringify(slot.default)}\``)}`;
     const choice = values.length > 0 && values.length <= 6 ? ` (${values.join(', ')})` : '';
     return `- \`${key}\`${choice} — ${slot.description}${default_}`;
 }

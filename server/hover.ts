@@ -40,7 +40,7 @@ function aboutKey(name: string, slot: Slot): string {
     const facts = slot.alternatives.flatMap(({ schema }) => rangeText(schema));
     const names = slot.alternatives.flatMap((alternative) => listedValues(alternative).map(({ value }) => `\`${String(value)}\``));
     if (names.length > 0) facts.push(l10n.t('Values: {0}.', names.slice(0, 8).join(', ') + (names.length > 8 ? ', …' : '')));
-    if (slot.default !== undefined && slot.default !== null && !slot.description.includes('Default:')) {
+    if (slot.default !== undefined && slot.default !== null && !slot.saysDefault) {
         facts.push(l10n.t('Default: {0}.', `\`${JSON.stringify(slot.default)}\``));
     }
     return [...lines, facts.join(' ')].filter(Boolean).join('\n\n');

@@ -1,4 +1,5 @@
 import { isMap, isScalar, isSeq } from 'yaml';
+import { Lately } from './lately';
 import { levelOf, type Leaf, type Level } from './levels';
 import { faultsOf, NOTHING, parsed, Reader, type Entry, type Item, type SyntaxFault, type Written } from './written';
 
@@ -20,7 +21,7 @@ export function contentsOf(text: string): Contents {
 export function wholeContentsOf(text: string): Contents {
     const read = withLines(text);
     const document = parsed(read);
-    return { contents: new Reader(document, read).written(document.contents), errors: faultsOf(document) };
+    return { contents: new Reader(read).written(document.contents), errors: faultsOf(document) };
 }
 
 /** A lone carriage return ends a line, too (YAML 1.2, section 5.4); the parser does not know it. */
@@ -60,21 +61,15 @@ interface Read extends Pick<Written, 'entries' | 'items'> {
     readonly errors: readonly SyntaxFault[];
 }
 
-/** Leaves that were read lately, and those before them. */
-let young = new Map<string, Read | undefined>();
-let old = new Map<string, Read | undefined>();
 /** More than a long recipe has, even with every state of an entry that is being typed. */
-const MOST = 2000;
+const leaves = new Lately<Read | undefined>(4000);
 
 function remembered(leaf: Leaf, kind: Level['kind'], text: string): Read | undefined {
-    // The key is put together anew, so that what is remembered does not keep the whole text.
     const own = leaf.frame + text.slice(leaf.start, leaf.end);
-    const key = `${leaf.depth} ${leaf.next.length} ${own}${leaf.next}`;
-    if (young.has(key)) return young.get(key);
-    const read = old.has(key) ? old.get(key) : readLeaf(own, leaf, kind);
-    if (young.size >= MOST) [old, young] = [young, new Map<string, Read | undefined>()];
-    young.set(key, read);
-    return read;
+    return leaves.get(`${leaf.depth} ${leaf.next.length} ${own}${leaf.next}`, (key) => {
+        const end = key.length - leaf.next.length;
+        return readLeaf(key.slice(end - own.length, end), leaf, kind);
+    });
 }
 
 /** undefined: it does not say the same wherever it stands, or is not certain to end where the next entry begins. */
@@ -99,7 +94,7 @@ function readLeaf(own: string, { frame, depth, next }: Leaf, kind: Level['kind']
         node = node.items[0]!.value;
     }
     if (found !== (next === '' ? 0 : 1) || isMap(node) !== (kind === 'mapping') || node.range?.[0] !== frame.length + /^ */.exec(own.slice(frame.length))![0].length) return undefined;
-    const reader = new Reader(document, text);
+    const reader = new Reader(text);
     const written = reader.written(node);
     return written && reader.isAlone ? { entries: written.entries, items: written.items, errors } : undefined;
 }

@@ -1,3 +1,4 @@
+import { Lately } from './lately';
 import type { Span } from './recipe';
 
 /** A line of a text, without what ends it. */
@@ -23,19 +24,40 @@ export interface Token {
 
 export function linesOf(text: string): Line[] {
     const lines: Line[] = [];
-    for (const { 0: whole, 1: written = '', index } of text.matchAll(/([^\r\n]*)(\r\n|\r|\n|$)/g)) {
-        if (whole === '' && index > 0) break;
-        const indentation = /^[ \t]*/.exec(written)![0];
-        const isEmpty = indentation.length === written.length || written[indentation.length] === '#';
-        lines.push({ start: index, end: index + written.length, written, indent: indentation.length, tab: indentation.indexOf('\t'), isEmpty });
+    const ends = /\r\n|\r|\n|$/g;
+    for (let start = 0; start < text.length || start === 0; start = ends.lastIndex) {
+        ends.lastIndex = start;
+        const { index: end } = ends.exec(text)!;
+        const { written, indent, tab, isEmpty } = shapes.get(text.slice(start, end), shapeOf);
+        lines.push({ start, end, written, indent, tab, isEmpty });
+        if (ends.lastIndex === start) break;
     }
     return lines;
+}
+
+/** After a keystroke nearly all lines are the same: more of them are remembered than a long recipe has. */
+export const MOST_LINES = 8000;
+const shapes = new Lately<Omit<Line, keyof Span>>(MOST_LINES);
+
+function shapeOf(written: string): Omit<Line, keyof Span> {
+    const indentation = /^[ \t]*/.exec(written)![0];
+    const isEmpty = indentation.length === written.length || written[indentation.length] === '#';
+    return { written, indent: indentation.length, tab: indentation.indexOf('\t'), isEmpty };
 }
 
 /** A key with its colon: quoted, or anything that YAML lets a plain key begin with. */
 const KEY = /(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^ \t"'[\]{},:#&*!|>%@`?-][^#]*?))[ \t]*:(?=[ \t]|$)/y;
 
+const tokens = new Lately<Token[]>(MOST_LINES);
+
 export function tokenAt({ written }: Line, column: number): Token {
+    const known = tokens.get(written, () => []);
+    let token = known.find((other) => other.column === column);
+    if (!token) known.push((token = findToken(written, column)));
+    return token;
+}
+
+function findToken(written: string, column: number): Token {
     if (written[column] === '-' && /^(?:[ \t]|$)/.test(written.slice(column + 1))) return { kind: 'dash', column, end: column + 1, name: '-' };
     KEY.lastIndex = column;
     const [key, ...names] = KEY.exec(written) ?? [];

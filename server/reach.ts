@@ -1,5 +1,6 @@
 import * as l10n from '@vscode/l10n';
-import { isDirective, tokenAt, type Line } from './lines';
+import { Lately } from './lately';
+import { isDirective, MOST_LINES, tokenAt, type Line } from './lines';
 
 /** A character of a text, by its line's index and its column. */
 export interface Spot {
@@ -27,6 +28,22 @@ const CLOSING: Readonly<Record<string, string>> = { '{': '}', '[': ']' };
  * something before it was not closed.
  */
 export function reachOf(lines: readonly Line[], begin: Spot, column: number): Reach {
+    const { line, column: from } = begin;
+    const known = ends.get(lines[line]!.written, () => new Map<number, number | undefined>());
+    if (!known.has(from)) known.set(from, endInLine(lines[line]!, from));
+    const end = known.get(from);
+    return end === undefined ? followed(lines, begin, column) : { line, column: end, isOpen: false };
+}
+
+/** Of lines, and of values that begin in them: nearly all end well where they begin, whatever stands around. */
+const ends = new Lately<Map<number, number | undefined>>(MOST_LINES);
+
+function endInLine(line: Line, from: number): number | undefined {
+    const { column, fault, isOpen } = followed([line], { line: 0, column: from }, from);
+    return fault || isOpen ? undefined : column;
+}
+
+function followed(lines: readonly Line[], begin: Spot, column: number): Reach {
     const open: Opening[] = [];
     let fault: Reach['fault'];
     let at: Spot | undefined = begin;

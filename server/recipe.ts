@@ -46,6 +46,8 @@ export interface Recipe {
     readonly errors: readonly SyntaxFault[];
     /** Aliases before which their anchor does not stand. */
     readonly unresolved: readonly Span[];
+    /** Names of what aliases can speak of, in document order, and where that begins. */
+    readonly anchors: readonly { readonly name: string; readonly start: number }[];
     readonly root: Place;
     /** All places, in document order, a collection before what it holds. */
     readonly places: readonly Place[];
@@ -67,7 +69,8 @@ export function parseRecipe(text: string, schema: RecipeSchema, edits: readonly 
     const root = annotator.root(contents);
     if (edits.length > 0) movePlace(root, back);
     const unresolved = annotator.unresolved.map((span) => moved(span, back));
-    return { text, schema, errors: movedFaults(errors, back), unresolved, root, places: listPlaces(root, []), lines };
+    const anchors = annotator.anchors.map(({ name, start }) => ({ name, start: back(start) }));
+    return { text, schema, errors: movedFaults(errors, back), unresolved, anchors, root, places: listPlaces(root, []), lines };
 }
 
 function moved({ start, end }: Span, back: (offset: number) => number): Span {
@@ -104,10 +107,22 @@ interface Origin {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
+/** What is written, and what has to be added to its offsets. */
+interface Located {
+    readonly written: Written;
+    readonly at: number;
+}
+
 class Annotator {
     readonly unresolved: Span[] = [];
+    readonly anchors: { readonly name: string; readonly start: number }[] = [];
     private count = 0;
-    private readonly open = new Set<Written>();
+    /** What each name means here, and what aliases meant, by where they stand. */
+    private readonly named = new Map<string, Located>();
+    private readonly meant = new Map<number, Located | undefined>();
+    private readonly open: Located[] = [];
+    /** How many aliases the place is behind. */
+    private behind = 0;
 
     constructor(
         private readonly text: string,
@@ -120,46 +135,87 @@ class Annotator {
 
     /** `at`: what has to be added to offsets of what is written. */
     private place(written: Written | undefined, at: number, origin: Origin): Place {
-        const node = written?.target === undefined ? written : (written.target ?? undefined);
         const [start, end] = written ? [at + written.start, at + written.end] : [origin.empty, origin.empty];
-        if (written?.target === null) this.unresolved.push({ start, end });
+        if (written?.alias !== undefined) return this.aliasPlace(this.meaning(written.alias, start), { start, end }, origin);
+        if (written?.anchor !== undefined) this.name(written.anchor, { written, at });
+        return this.placeOf(written, at, { start, end }, origin);
+    }
+
+    /** `span`: of the alias. */
+    private aliasPlace(target: Located | undefined, span: Span, origin: Origin): Place {
+        if (!target && this.count <= MAX_PLACES) this.unresolved.push(span);
+        // A YAML anchor may contain its own alias.
+        const isInside = this.open.some(({ written, at }) => written === target?.written && at === target.at);
+        this.behind++;
+        const place = this.placeOf(target?.written, target?.at ?? 0, span, origin, isInside);
+        this.behind--;
+        return place;
+    }
+
+    private name(anchor: string, located: Located): void {
+        // What an alias stands for has its names where it is written.
+        if (this.behind > 0) return;
+        this.named.set(anchor, located);
+        this.anchors.push({ name: anchor, start: located.at + located.written.start });
+    }
+
+    /** The same name can be given again: an alias means what had it last when the alias was written. */
+    private meaning(alias: string, start: number): Located | undefined {
+        if (!this.meant.has(start)) this.meant.set(start, this.named.get(alias));
+        return this.meant.get(start);
+    }
+
+    /** Names what a key, or something in it, is called by. */
+    private nameAll(written: Written | undefined, at: number): void {
+        if (!written) return;
+        if (written.anchor !== undefined) this.name(written.anchor, { written, at });
+        for (const { keyValue, value, at: by } of written.entries) for (const inner of [keyValue, value]) this.nameAll(inner, at + by);
+        for (const { value, at: by } of written.items) this.nameAll(value, at + by);
+    }
+
+    private placeOf(node: Written | undefined, at: number, span: Span, origin: Origin, isKnown = false): Place {
+        const { start } = span;
         const { kind, value, text, quoted, flow } = node ?? NOTHING;
         const place: Mutable<Place> = {
-            path: origin.path, parent: origin.parent, key: origin.key, dash: origin.isItem ? dashBefore(this.text, start) : undefined, span: { start, end },
+            path: origin.path, parent: origin.parent, key: origin.key, dash: origin.isItem ? dashBefore(this.text, start) : undefined, span,
             kind, value, text, quoted, flow, slot: origin.slot, shape: undefined, children: [], duplicates: [],
         };
         // An empty document is an empty mapping.
         if (!node && !origin.parent) place.shape = chooseShape(origin.slot?.alternatives ?? [], () => undefined);
-        // A YAML anchor may contain its own alias.
-        if (!node || this.open.has(node) || ++this.count > MAX_PLACES) return place;
-        this.open.add(node);
+        if (!node || isKnown || ++this.count > MAX_PLACES) return place;
+        this.open.push({ written: node, at });
         if (kind === 'mapping') this.fillMapping(place, node.entries, at);
         else if (kind === 'list') this.fillList(place, node.items, at);
-        this.open.delete(node);
+        this.open.pop();
         return place;
     }
 
     private fillMapping(place: Mutable<Place>, entries: readonly Entry[], base: number): void {
         const value = (name: string): unknown => {
             const found = entries.find((entry) => entry.name === name)?.value;
-            return found?.target === undefined ? found?.value : undefined;
+            return found?.alias === undefined ? found?.value : undefined;
         };
         place.shape = chooseShape(place.slot?.alternatives ?? [], value);
-        const places = entries.map(({ name, key, value: written, at }) => {
+        const places = entries.map(({ name, key, keyValue, value: written, at }) => {
+            this.nameAll(keyValue, base + at);
             const [start, end] = key ? [base + at + key[0], base + at + key[1]] : [place.span.start, place.span.start];
             return this.place(written, base + at, {
                 path: [...place.path, name], parent: place, key: { name, start, end }, slot: this.slotOfKey(place, name), empty: end,
             });
         });
-        const first = new Map<string, Place>();
-        for (const child of places) if (!first.has(child.key!.name)) first.set(child.key!.name, child);
-        place.children = [...first.values()];
-        place.duplicates = places.filter((child) => first.get(child.key!.name) !== child);
+        const names = new Set<string>();
+        const isFirst = places.map(({ key }) => names.size < names.add(key!.name).size);
+        place.children = places.filter((_, index) => isFirst[index]);
+        place.duplicates = places.filter((_, index) => !isFirst[index]);
         if (!place.flow) place.span = { start: place.span.start, end: lastEnd(places, place.span) };
     }
 
     private slotOfKey(mapping: Place, name: string): Slot | undefined {
-        const shapes = mapping.shape ? [mapping.shape] : (mapping.slot?.alternatives ?? []).map(({ schema }) => schema);
+        if (mapping.shape) {
+            const { properties } = mapping.shape;
+            return properties && Object.hasOwn(properties, name) ? this.schema.slot(properties[name]!) : undefined;
+        }
+        const shapes = (mapping.slot?.alternatives ?? []).map(({ schema }) => schema);
         return this.schema.joinedSlot(shapes.flatMap(({ properties }) => (properties && Object.hasOwn(properties, name) ? [properties[name]!] : [])));
     }
 
@@ -184,11 +240,12 @@ function lastEnd(children: readonly Place[], span: Span): number {
 
 /** The mapping that was meant: the only one, or the one that the discriminating key names. */
 function chooseShape(alternatives: readonly Alternative[], value: (name: string) => unknown): JsonSchema | undefined {
-    const mappings = alternatives.filter(({ kind }) => kind === 'mapping');
-    if (mappings.length <= 1) return mappings[0]?.schema;
-    const property = discriminator(mappings);
-    if (property === undefined) return mappings[0]?.schema;
-    return mappings.find(({ schema }) => schema.properties?.[property]?.const === value(property))?.schema;
+    const first = alternatives.find(({ kind }) => kind === 'mapping')?.schema;
+    const property = discriminator(alternatives);
+    if (property === undefined) return first;
+    const named = value(property);
+    const meant = alternatives.find(({ kind, schema }) => kind === 'mapping' && schema.properties?.[property]?.const === named)?.schema;
+    return meant ?? (alternatives.filter(({ kind }) => kind === 'mapping').length === 1 ? first : undefined);
 }
 
 function listPlaces(place: Place, places: Place[]): Place[] {

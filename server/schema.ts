@@ -27,6 +27,8 @@ export interface JsonSchema {
     readonly properties?: Readonly<Record<string, JsonSchema>>;
     readonly required?: readonly string[];
     readonly examples?: readonly unknown[];
+    /** Whether the description, in English at least, names the default. */
+    readonly 'x-says-default'?: boolean;
     /** Of a key that still works and will not for ever. */
     readonly deprecated?: boolean;
     /** Of such a key: the one to write in its place, with the same value. */
@@ -73,6 +75,8 @@ export interface Alternative {
 /** What may stand at one place of a recipe. */
 export interface Slot {
     readonly description: string;
+    /** Whether it says what the default is. */
+    readonly saysDefault: boolean;
     readonly default: unknown;
     /** `checkpoint`, `path`, `output`, `layer-pattern`: what a text means. */
     readonly format: string | undefined;
@@ -116,6 +120,7 @@ export class RecipeSchema {
         const resolved = this.resolve(schema);
         const slot: Slot = {
             description: resolved.description ?? '',
+            saysDefault: resolved['x-says-default'] ?? false,
             default: resolved.default,
             format: resolved.format,
             deprecated: resolved.deprecated ?? false,
@@ -192,6 +197,13 @@ export function listedValues(alternative: Alternative): { readonly value: unknow
 
 /** The property that tells mappings apart, when all of them fix it to a constant. */
 export function discriminator(alternatives: readonly Alternative[]): string | undefined {
+    if (!discriminators.has(alternatives)) discriminators.set(alternatives, findDiscriminator(alternatives));
+    return discriminators.get(alternatives);
+}
+
+const discriminators = new WeakMap<readonly Alternative[], string | undefined>();
+
+function findDiscriminator(alternatives: readonly Alternative[]): string | undefined {
     const [first, ...rest] = alternatives.filter(({ kind }) => kind === 'mapping');
     if (!first) return undefined;
     return Object.keys(first.schema.properties ?? {}).find((name) =>

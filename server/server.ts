@@ -24,6 +24,7 @@ import { offsetAt } from './positions';
 import { parseRecipe, type Recipe } from './recipe';
 import { answerEditing, answerNames, spanOf, type Answering } from './requests';
 import { RecipeSchema, type JsonSchema } from './schema';
+import { translated } from './schema-texts';
 import { TOKEN_MODIFIERS, TOKEN_TYPES } from './semantic';
 import { documentLinks, documentSymbols, foldingRanges, type RunLink } from './structure';
 import { validate } from './validate';
@@ -76,7 +77,7 @@ export class RecipeServer {
     private async initialize(params: InitializeParams): Promise<InitializeResult> {
         this.options = { ...DEFAULTS, ...(params.initializationOptions as Partial<ServerOptions> | undefined) };
         await this.speak(this.options.l10nUri);
-        this.schema = new RecipeSchema(JSON.parse(await readFile(this.options.schemaPath, 'utf8')) as JsonSchema);
+        this.schema = new RecipeSchema(translated(JSON.parse(await readFile(this.options.schemaPath, 'utf8')) as JsonSchema));
         this.workspace = this.newWorkspace();
         const { workspace, textDocument } = params.capabilities;
         this.canRefresh = {

@@ -15,8 +15,10 @@ export interface Written {
     readonly flow: boolean;
     readonly entries: readonly Entry[];
     readonly items: readonly Item[];
-    /** Of an alias: what it stands for; null: its anchor does not stand before it. */
-    readonly target?: Written | null;
+    /** What an alias calls it by. */
+    readonly anchor?: string;
+    /** Of an alias: the anchor that it names. What that is depends on what stands before it. */
+    readonly alias?: string;
 }
 
 /** Of a list. */
@@ -32,6 +34,8 @@ export interface Entry extends Item {
     readonly name: string;
     /** Of the key; undefined: it stands nowhere. */
     readonly key: readonly [start: number, end: number] | undefined;
+    /** The key as a value, where an alias may speak of it or of what it holds. */
+    readonly keyValue?: Written;
 }
 
 /** Where the parser stops, in its words. */
@@ -54,41 +58,29 @@ export const NOTHING: Omit<Written, 'start' | 'end'> = { kind: 'nothing', value:
 
 /** Takes from a parsed document what a recipe needs. */
 export class Reader {
-    private readonly known = new Map<Node, Mutable<Written>>();
-    /** Whether everything means the same wherever it stands: nothing has an anchor or a tag, nothing is an alias. */
+    /** Whether all of it is read the same wherever it stands: nothing has a tag, no key has an anchor or is an alias. */
     isAlone = true;
 
-    constructor(
-        private readonly document: Document.Parsed,
-        private readonly text: string,
-    ) {}
+    constructor(private readonly text: string) {}
 
     written(node: unknown): Written | undefined {
-        if (isAlias(node)) return this.alias(node);
+        if (isAlias(node)) return { ...NOTHING, ...this.spanOf(node), alias: node.source };
         if (!isMap(node) && !isSeq(node) && !isScalar(node)) return undefined;
-        const known = this.known.get(node);
-        if (known) return known;
-        const { start, end } = this.spanOf(node);
-        const written: Mutable<Written> = isScalar(node) ? { ...NOTHING, ...scalar(node), start, end } : { ...NOTHING, kind: isMap(node) ? 'mapping' : 'list', flow: node.flow === true, start, end };
-        this.isAlone &&= !isMarked(node);
-        // What has an anchor may hold its own alias.
-        this.known.set(node, written);
-        if (isMap(node)) written.entries = node.items.filter(isPair).map((pair) => this.entry(pair));
-        else if (isSeq(node)) written.items = node.items.map((item) => ({ value: this.written(item), at: 0 }));
-        return written;
-    }
-
-    private alias(node: Extract<Node, { source: string }>): Written {
-        this.isAlone = false;
-        const target = isAlias(node) ? node.resolve(this.document) : undefined;
-        return { ...NOTHING, ...this.spanOf(node), target: (target && this.written(target)) ?? null };
+        this.isAlone &&= node.tag === undefined;
+        const own = { ...NOTHING, ...this.spanOf(node), ...(node.anchor === undefined ? {} : { anchor: node.anchor }) };
+        if (isScalar(node)) return { ...own, ...scalar(node) };
+        const flow = node.flow === true;
+        if (isMap(node)) return { ...own, kind: 'mapping', flow, entries: node.items.filter(isPair).map((pair) => this.entry(pair)) };
+        return { ...own, kind: 'list', flow, items: node.items.map((item) => ({ value: this.written(item), at: 0 })) };
     }
 
     private entry({ key, value }: Pair): Entry {
-        const isNode = isScalar(key) || isMap(key) || isSeq(key) || isAlias(key);
-        this.isAlone &&= isNode && !isAlias(key) && !isMarked(key);
+        const isCollection = isMap(key) || isSeq(key);
+        const isNode = isScalar(key) || isCollection || isAlias(key);
+        this.isAlone &&= isScalar(key) && key.anchor === undefined && key.tag === undefined;
         const range = isNode ? key.range : undefined;
-        return { name: keyName(key), key: range ? [range[0], range[1]] : undefined, value: this.written(value), at: 0 };
+        const keyValue = isCollection || (isScalar(key) && key.anchor !== undefined) ? this.written(key) : undefined;
+        return { name: keyName(key), key: range ? [range[0], range[1]] : undefined, value: this.written(value), at: 0, ...(keyValue && { keyValue }) };
     }
 
     private spanOf(node: Node): { start: number; end: number } {
@@ -100,12 +92,6 @@ export class Reader {
         return { start, end: isBlock ? start + text.slice(start, end).trimEnd().length : end };
     }
 }
-
-function isMarked({ anchor, tag }: { readonly anchor?: string; readonly tag?: string }): boolean {
-    return anchor !== undefined || tag !== undefined;
-}
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function scalar(node: Scalar): Pick<Written, 'kind' | 'value' | 'text' | 'quoted'> {
     return {

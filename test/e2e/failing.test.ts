@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, readdirSync, truncateSync } from 'node:fs';
 import { Workbench } from '../rig';
-import { endRuns, holdAtBlock, keepPicture, letGo, lineOf, runDirectories, RunsView, RUN_TIME, waitForProblem, writeRecipe } from './parts';
+import { cleanUp, holdAtBlock, letGo, lineOf, runDirectories, RunsView, RUN_TIME, waitForProblem, writeRecipe } from './parts';
 
 describe('a run that fails', function () {
     this.timeout(RUN_TIME);
@@ -16,13 +16,7 @@ describe('a run that fails', function () {
         writeRecipe(workspace, 'truncated', 'checkpoints/truncated');
         writeRecipe(workspace, 'late');
     });
-    afterEach(async function () {
-        await keepPicture(this, workbench);
-    });
-    after(async () => {
-        if (workbench) endRuns(workbench.workspace);
-        await workbench?.close();
-    });
+    cleanUp(() => ({ workbench }));
 
     it('says before it begins that the checkpoint is broken, and where the recipe names it', async () => {
         const { workspace, editor } = workbench;

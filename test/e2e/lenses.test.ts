@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { copyWorkspace, samples, Workbench, type Workspace } from '../rig';
-import { endRuns, engineProcesses, fix, keepPicture, lineOf, readResult, runDirectories, runThat, RUN_TIME, save, SensitivityView, waitForProblem, writeRecipe } from './parts';
+import { cleanUp, engineProcesses, fix, lineOf, readResult, runDirectories, runThat, RUN_TIME, save, SensitivityView, waitForProblem, writeRecipe } from './parts';
 
 const recipe = 'offered.quant.yaml';
 
@@ -19,14 +19,7 @@ describe('the lenses and points of a recipe', function () {
         workbench = await Workbench.open({ workspace });
         await workbench.openFile(recipe);
     });
-    afterEach(async function () {
-        await keepPicture(this, workbench);
-    });
-    after(async () => {
-        await workbench?.close();
-        if (workspace) endRuns(workspace);
-        workspace?.remove();
-    });
+    cleanUp(() => ({ workbench, workspace }));
 
     it('estimate sizes, time and memory in a page beside nothing else, and leave no run', async () => {
         const { editor, page } = workbench;
@@ -93,14 +86,7 @@ describe('a recipe in a workspace that is not trusted', function () {
         writeRecipe(workspace, 'doubtful');
         workbench = await Workbench.open({ workspace, trust: false });
     });
-    afterEach(async function () {
-        await keepPicture(this, workbench);
-    });
-    after(async () => {
-        await workbench?.close();
-        if (workspace) endRuns(workspace);
-        workspace?.remove();
-    });
+    cleanUp(() => ({ workbench, workspace }));
 
     it('is checked, explained, completed and fixed without any process of the engine, and offers nothing that starts one', async () => {
         const { editor, page, server } = workbench;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, rmSync } from 'node:fs';
 import { copyWorkspace, samples, Workbench, withWorkbench, type Workspace } from '../rig';
-import { endRuns, holdAtBlock, keepPicture, kill, letGo, readResult, readRun, runDirectories, RunsView, runThat, RUN_TIME, SensitivityView, writeRecipe } from './parts';
+import { cleanUp, holdAtBlock, kill, letGo, readResult, readRun, runDirectories, RunsView, runThat, RUN_TIME, SensitivityView, writeRecipe } from './parts';
 
 describe('a run', function () {
     this.timeout(RUN_TIME);
@@ -18,14 +18,7 @@ describe('a run', function () {
         runs = new RunsView(workbench);
         panel = new SensitivityView(workbench);
     });
-    afterEach(async function () {
-        await keepPicture(this, workbench);
-    });
-    after(async () => {
-        await workbench?.close();
-        if (workspace) endRuns(workspace);
-        workspace?.remove();
-    });
+    cleanUp(() => ({ workbench, workspace }));
 
     async function start(name: string): Promise<string> {
         await workbench.openFile(`${name}.quant.yaml`);

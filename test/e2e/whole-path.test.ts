@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { decimals } from '../../protocol/decimals';
 import { until, Workbench } from '../rig';
 import {
-    endRuns, fix, keepPicture, lineOf, problems, quick, readResult, runDirectories, RunsView, runThat, RUN_TIME, save, SensitivityView, typeOver, waitForProblem,
+    cleanUp, fix, lineOf, problems, quick, readResult, runDirectories, RunsView, runThat, RUN_TIME, save, SensitivityView, typeOver, waitForProblem,
 } from './parts';
 
 const checkpoint = 'tiny-llama-pydoc';
@@ -26,13 +26,7 @@ describe('from a checkpoint to a quantized checkpoint', function () {
         runs = new RunsView(workbench);
         panel = new SensitivityView(workbench);
     });
-    afterEach(async function () {
-        await keepPicture(this, workbench);
-    });
-    after(async () => {
-        if (workbench) endRuns(workbench.workspace);
-        await workbench?.close();
-    });
+    cleanUp(() => ({ workbench }));
 
     it('offers Quantize… on the checkpoint, and on no other folder', async () => {
         const { explorer } = workbench;

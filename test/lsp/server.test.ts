@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CancellationTokenSource, ResponseError } from 'vscode-jsonrpc/node';
-import type { CodeAction, CodeLens, CompletionList, DocumentLink, DocumentSymbol, FoldingRange, Hover, InlayHint, Range } from 'vscode-languageserver/node';
+import type { CodeAction, CodeLens, CompletionList, DocumentLink, DocumentSymbol, FoldingRange, Hover, InlayHint, MarkupContent, Range } from 'vscode-languageserver/node';
+import { schemaDocument } from '../unit/server/fixture';
 import { Server } from './client';
 
 const model = path.resolve('samples/checkpoints/tiny-llama-pydoc');
@@ -215,8 +216,24 @@ describe('the language server of another editor', () => {
         assert.ok(hints.length > 0 && hints.every(({ label }) => /«.*»/.test(JSON.stringify(label))), JSON.stringify(hints.map(({ label }) => label)));
         const { items } = await server.request<CompletionList>('textDocument/completion', uri, at(5, 18));
         assert.ok(items.some(({ detail }) => /^«\d+ layers»$/.test(detail ?? '')));
-        await server.notify('textDocument/didChange', { textDocument: { uri, version: 2 }, contentChanges: [{ text: 'model: .\n' }] });
-        const found = await server.diagnostics(uri, (diagnostics, version) => version === 2 && diagnostics.some(({ code }) => code === 'model-broken'));
+        // What the schema says of keys, values and methods' arguments.
+        const { description } = schemaDocument.$defs!.Calibration!.properties!.samples!;
+        const key = await server.request<Hover>('textDocument/hover', uri, at(1, recipe.split('\n')[1]!.indexOf('samples:')));
+        assert.match(description!, /Default: 128\.$/);
+        assert.equal((key.contents as MarkupContent).value.split('\n')[2], `«${description!}»`);
+        assert.doesNotMatch((key.contents as MarkupContent).value, /«Default:/);
+        const told = (found: CompletionList): string[] => found.items.map(({ documentation }) => (documentation as MarkupContent).value);
+        const keys = told(await server.request<CompletionList>('textDocument/completion', uri, at(6, 0)));
+        assert.ok(keys.length > 3 && keys.every((text) => /^«.*»$/s.test(text)), JSON.stringify(keys));
+        const uses = told(await server.request<CompletionList>('textDocument/completion', uri, at(3, 11)));
+        assert.ok(uses.length > 20 && uses.every((text) => /^«.*»$/s.test(text)), JSON.stringify(uses.find((text) => !/^«.*»$/s.test(text))));
+        const long = recipe.replace('awq-w8a8', '{ method: gptq, scheme: W4A16 }');
+        await server.notify('textDocument/didChange', { textDocument: { uri, version: 2 }, contentChanges: [{ text: long }] });
+        const method = await server.request<Hover>('textDocument/hover', uri, at(3, 21));
+        const lines = (method.contents as MarkupContent).value.split('\n').filter((line) => line.startsWith('- '));
+        assert.ok(lines.length > 3 && lines.every((line) => /^- `\w+`.* — «.*»(?: «Default: .*»)?$/.test(line)), lines.join('\n'));
+        await server.notify('textDocument/didChange', { textDocument: { uri, version: 3 }, contentChanges: [{ text: 'model: .\n' }] });
+        const found = await server.diagnostics(uri, (diagnostics, version) => version === 3 && diagnostics.some(({ code }) => code === 'model-broken'));
         assert.match(JSON.stringify(found.find(({ code }) => code === 'model-broken')!.message), /^"«.* is broken: «it has 5 bytes, too few for a safetensors header»»"$/);
     });
 

@@ -1,3 +1,4 @@
+export { cleanUp } from './clean-up';
 export { keepPicture } from './on-failure';
 export { fix, lineOf, problems, quick, save, typeOver, waitForProblem, writeRecipe } from './recipe-editing';
 export { endRuns, engineProcesses, holdAtBlock, kill, letGo, readResult, readRun, runDirectories, runThat, RUN_TIME } from './run-on-disk';

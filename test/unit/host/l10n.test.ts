@@ -21,11 +21,18 @@ function stringsOf(file: string): string[] {
     return found;
 }
 
+/** What the recipe's schema says of keys and values, which the language server shows. */
+function schemaTexts(value: unknown): string[] {
+    if (typeof value !== 'object' || value === null) return [];
+    const { description, enumDescriptions } = value as { readonly description?: unknown; readonly enumDescriptions?: Readonly<Record<string, string>> };
+    return [...(typeof description === 'string' ? [description] : []), ...Object.values(enumDescriptions ?? {}), ...Object.values(value).flatMap(schemaTexts)];
+}
+
 describe('the texts to translate', () => {
     it('are listed in l10n/bundle.l10n.json, all and only they (npm test with UPDATE_L10N=1 writes it)', () => {
         const files = ['src', 'webview', 'server', 'protocol'].flatMap((folder) =>
             readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts')).map((file) => path.join(root, folder, file)));
-        const strings = [...new Set(files.flatMap(stringsOf))].sort();
+        const strings = [...new Set([...files.flatMap(stringsOf), ...schemaTexts(JSON.parse(readFileSync(path.join(root, 'schemas', 'recipe.schema.json'), 'utf8')))])].sort();
         const text = `${JSON.stringify(Object.fromEntries(strings.map((string) => [string, string])), null, 2)}\n`;
         if (process.env.UPDATE_L10N) writeFileSync(bundle, text);
         assert.equal(readFileSync(bundle, 'utf8'), text);

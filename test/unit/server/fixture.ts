@@ -5,10 +5,11 @@ import type { Facts } from '../../../server/facts';
 import type { Finding } from '../../../server/finding';
 import { parseRecipe, type Recipe } from '../../../server/recipe';
 import { RecipeSchema, type JsonSchema } from '../../../server/schema';
+import { translated } from '../../../server/schema-texts';
 
 /** The generated schema: what a person gets. */
 export const schemaDocument = JSON.parse(readFileSync(path.resolve('schemas/recipe.schema.json'), 'utf8')) as JsonSchema;
-export const schema = new RecipeSchema(schemaDocument);
+export const schema = new RecipeSchema(translated(schemaDocument));
 
 export const sample = readFileSync(path.resolve('samples/mixed.quant.yaml'), 'utf8');
 
