@@ -12,6 +12,7 @@ from quant_engine.advice import ADVICE
 from quant_engine.checkpoint.quantization import expert_contradiction
 from quant_engine.errors import QuantError
 from quant_engine.formats.inputs import attach
+from quant_engine.handed import Collected
 from quant_engine.methods import METHODS
 from quant_engine.output_format import layer_tensors, noted
 from quant_engine.result import Measurement
@@ -117,13 +118,15 @@ def quantize_group(
     tensors: dict[str, Tensor],
     tick: Tick,
     fold: FindFold = no_fold,
+    inputs: Sequence[Tensor] | None = None,
     divisors: dict[str, Tensor] | None = None,
 ) -> list[QuantizedLayer]:
     """Quantize layers that share the input of `statistics` in place; what the checkpoint stores of them, and of the operation before them
     when it takes over a scale, is added to `tensors`.
 
-    divisors: gets the name of a linear layer whose written outputs are divided by something, with that (out,). Raises
-    QuantError(code="not-finite").
+    inputs: of a single layer that alone reads them, by pass; when its outputs are computed for the record anyway, they are handed over to
+    the passes, and the inputs are gone. divisors: gets the name of a linear layer whose written outputs are divided by something, with that
+    (out,). Raises QuantError(code="not-finite").
     """
     target = fold([layer.name for layer in layers])
     statistics.fold = target.take if target else None
@@ -142,7 +145,8 @@ def quantize_group(
             # A method that asked for the Gram matrix has it shown for nothing.
             _refuse_not_finite(layers, statistics)
         quantizer = input_quantizer(use, statistics, stack.weight.dtype, parts[0].scale)
-        signals, noises = stack.energies(parts, statistics, quantizer)
+        collected = None if inputs is None else Collected(layers[0].module, inputs)
+        signals, noises = stack.energies(parts, statistics, quantizer, collected)
         for layer, part, signal, noise in zip(members, parts, signals, noises, strict=True):
             refuse_no_number(layer.name, use, signal, float(noise.sum()))
             achieved = measurement(signal, total(noise), stack.bits_per_weight(use, part), part.report)

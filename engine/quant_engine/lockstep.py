@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from greenlet import getcurrent, greenlet
 
 from quant_engine.formats import inputs
+from quant_engine.handed import without_tokens
 from quant_engine.linalg.halves import in_float32
 
 if TYPE_CHECKING:
@@ -76,5 +77,8 @@ def _suspend(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         raise RuntimeError("a layer of a block in lockstep was called from outside its forward passes")
     parent.switch((module, arguments))
     # A hook that was attached while the pass stood here is not in the list of hooks that torch is going through.
+    empty = without_tokens(module, arguments[0])
+    if empty is not None:
+        return (empty, *arguments[1:])
     quantizer = inputs.of(module)
     return arguments if quantizer is None else (quantizer.for_layer(arguments[0]), *arguments[1:])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from quant_engine.formats.scheme import WeightFormat
+    from quant_engine.handed import Collected
     from quant_engine.methods.types import Noise, Statistics
 
 _ROWS = 32768
@@ -101,12 +102,17 @@ class Stack:
         return [whole.rows(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
     def energies(
-        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None
+        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None, collected: Collected | None = None
     ) -> tuple[list[float], list[Tensor]]:
-        """For each layer Σy² of all its outputs, and `noises`, where nobody asks for another candidate."""
+        """For each layer Σy² of all its outputs, and `noises`, where nobody asks for another candidate.
+
+        collected: gets the quantized outputs of the one layer when they were computed for that, and hands them over.
+        """
         plain = not statistics.has_gram and parts[0].scale is None
         if self._has_few(statistics) and (quantizer is not None or plain):
-            signals, noises = self._by_outputs(parts, statistics, quantizer)
+            signals, noises = self._by_outputs(parts, statistics, quantizer, collected)
+            if collected is not None:
+                collected.hand_over()
             return [total(part) for part in signals.split(self.sizes)], list(noises.split(self.sizes))
         return energies(self.weight, statistics.gram, self.sizes), self.noises(parts, statistics, quantizer)[0]
 
@@ -125,11 +131,11 @@ class Stack:
         return list(rows.split(self.sizes)), list(by_weights.split(self.sizes))
 
     def _by_outputs(
-        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None
+        self, parts: Sequence[Quantized], statistics: Statistics, quantizer: InputQuantizer | None, collected: Collected | None = None
     ) -> tuple[Tensor, Tensor]:
         smoothed = quantizer is not None and quantizer.smooth is not None
         weights = [part.dequantize() if smoothed else part.effective() for part in parts]
-        return output_energies(statistics, quantizer, self.weight, torch.cat(weights))
+        return output_energies(statistics, quantizer, self.weight, torch.cat(weights), collected and collected.take)
 
     def _has_few(self, statistics: Statistics) -> bool:
         """Whether there are so few outputs that computing them for every token is less work than a Gram matrix."""

@@ -85,7 +85,7 @@ def measure(
     for index in range(start, model.block_count):
         spread.load(index)
         measured: list[MeasuredLayer] = []
-        for layers, statistics in _steps(spread, index, states, tick):
+        for layers, statistics, _ in _steps(spread, index, states, tick):
             measured += measure_group(layers, statistics, candidates, tick, partial(model.fold_target, index, {}), importance)
         spread.free(index)
         yield MeasuredBlock(index, measured, _hidden(states))
@@ -126,9 +126,9 @@ def quantize(
         tensors: dict[str, Tensor] = {}
         divisors: dict[str, Tensor] = {}
         targets = {name for name, use in assignment.items() if use}
-        for layers, statistics in _steps(spread, index, states, tick, targets):
+        for layers, statistics, inputs in _steps(spread, index, states, tick, targets):
             fold = partial(model.fold_target, index, tensors)
-            quantized += quantize_group(layers, statistics, assignment, tensors, tick, fold, divisors)
+            quantized += quantize_group(layers, statistics, assignment, tensors, tick, fold, inputs, divisors)
             spread.follow(index)
         spread.free(index)
         writer.put(piece_name(index), tensors)
@@ -149,9 +149,9 @@ def piece_name(block: int | None) -> str:
 
 def _steps(
     spread: Spread, index: int, states: list[BlockInput], tick: Tick, targets: Collection[str] | None = None
-) -> Iterator[tuple[list[Layer], Statistics]]:
+) -> Iterator[tuple[list[Layer], Statistics, list[Tensor] | None]]:
     """Take all batches through the loaded block; stop wherever a group of layers (with one of `targets`, or any) is about to read its
-    input, with the statistics of that input."""
+    input, with the statistics of that input, and with the input of each pass where a single layer alone reads it."""
     model = spread.model
     stops = model.stops(index)
     is_large = sum(state.hidden.nbytes for state in states) >= _WORTH_RELEASING
@@ -159,9 +159,10 @@ def _steps(
     fused = served_as_one(model.linears, model.checkpoint.architecture)
     modules = [spread.everywhere(index, stop.module) for stop in stops]
     dead_from = model.dead_from(index, stops)
+    alone = model.read_once(index, stops)
     held = [Held(state.hidden, dead_from) for state in states]
     walk = Lockstep(modules, passes, tick, lambda which, stop, given: held[which].reach(stop, given[0]))
-    for stop, calls in zip(stops, walk, strict=True):
+    for stop, is_alone, calls in zip(stops, alone, walk, strict=True):
         for names, take in stop.inputs(spread.home(calls) if stop.experts else calls):
             if targets is None or any(name in targets for name in names):
                 # What is handed back must be cleared again when it is used, which takes a tenth of the time; kept, it is in the way of
@@ -171,7 +172,8 @@ def _steps(
                 statistics = statistics_of(take(), take)
                 routed = stop.experts is not None
                 group = f"{names[0]} input"
-                yield [Layer(name, group, model.module(name), routed, fused.get(name)) for name in names], statistics
+                layers = [Layer(name, group, model.module(name), routed, fused.get(name)) for name in names]
+                yield layers, statistics, take() if is_alone else None
                 # Nobody keeps the inputs: a block's widest ones are most of a walk's memory.
                 statistics.inputs = None
                 del statistics

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from quant_engine.architectures.decoder import open_model
-from quant_engine.architectures.liveness import Held, dead_from
+from quant_engine.architectures.liveness import Held, dead_from, read_once
 from quant_engine.checkpoint import Checkpoint
 from tiny import save_tiny
 
@@ -26,6 +26,9 @@ EXPECTED = {
     "mixtral": [3, 3, 3, 3],
 }
 
+# The stops whose single layer nobody else reads the input of.
+ALONE = {"llama": [1, 3], "gemma2": [1, 3], "phi3": [0, 1, 2, 3], "opt": [1, 2, 3], "gpt_neox": [0, 1, 2, 3], "mixtral": []}
+
 
 @pytest.mark.parametrize("architecture", EXPECTED)
 def test_what_is_dead_where(tmp_path: Path, architecture: str) -> None:
@@ -33,6 +36,7 @@ def test_what_is_dead_where(tmp_path: Path, architecture: str) -> None:
     model.load_block(0)
     stops = model.stops(0)
     assert model.dead_from(0, stops) == EXPECTED[architecture]
+    assert [number for number, once in enumerate(model.read_once(0, stops)) if once] == ALONE[architecture]
 
 
 class Late(torch.nn.Module):
@@ -52,7 +56,9 @@ class Late(torch.nn.Module):
 @torch.no_grad()
 def test_a_late_reader_keeps_its_tensor() -> None:
     block = Late()
-    assert dead_from([block.first, block.second], block, torch.randn(1, 2, 4)) == [2, 2, 2]
+    stops = [block.first, block.second]
+    assert dead_from(stops, block, torch.randn(1, 2, 4)) == [2, 2, 2]
+    assert read_once(stops, block, torch.randn(1, 2, 4)) == [False, True]
 
 
 def test_only_whole_storages_are_freed_and_only_in_time() -> None:

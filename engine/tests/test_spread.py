@@ -12,6 +12,7 @@ import torch
 import tiny
 from every_use import every_use, parsed
 from pretend_devices import MixedDevicesError, PretendDevices, here
+from quant_engine import handed
 from quant_engine.architectures import liveness
 from quant_engine.architectures.decoder import open_model
 from quant_engine.checkpoint import Checkpoint
@@ -25,8 +26,9 @@ DEVICES = ("pretend:0", "pretend:1", "pretend:2")
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    free = liveness._free
-    monkeypatch.setattr(liveness, "_free", lambda tensor: free(here(tensor)))
+    free = liveness.free
+    for module in (liveness, handed):
+        monkeypatch.setattr(module, "free", lambda tensor: free(here(tensor)))
     with PretendDevices():
         yield
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from quant_engine.architectures.folds import Fold, folds_of
 from quant_engine.architectures.layout import Layout
-from quant_engine.architectures.liveness import dead_from
+from quant_engine.architectures.liveness import dead_from, read_once
 from quant_engine.architectures.registry import DecoderFamily, family_for, unsupported
 from quant_engine.architectures.routed import expert_of
 from quant_engine.architectures.stops import Stop, find_stops
@@ -54,7 +54,7 @@ class DecoderModel:
         self.block_count = len(self._block_skeletons)
         self._blocks: dict[int, nn.Module] = {}
         self._head: Head | None = None
-        self._dead_from: dict[tuple[str, ...], list[int]] = {}
+        self._liveness: dict[tuple[str, ...], tuple[list[int], list[bool]]] = {}
 
     def embed(self, tokens: Sequence[Tensor], source: Checkpoint | None = None) -> list[BlockInput]:
         """Hidden states before the first block for each batch of tokens (batch × tokens, int64), without any block's
@@ -138,15 +138,25 @@ class DecoderModel:
 
         Found once for all blocks with the same stops. Of routed experts nothing is known: everything is read to the end.
         """
+        return self._found_of(index, stops)[0]
+
+    def read_once(self, index: int, stops: Sequence[Stop]) -> list[bool]:
+        """Of a pass through the loaded block: for each stop whether nobody but its layer reads its input. Found as `dead_from`."""
+        return self._found_of(index, stops)[1]
+
+    def _found_of(self, index: int, stops: Sequence[Stop]) -> tuple[list[int], list[bool]]:
         if any(stop.experts for stop in stops):
-            return [len(stops)] * (len(stops) + 1)
+            return [len(stops)] * (len(stops) + 1), [False] * len(stops)
         prefix = f"{self._family.blocks}.{index}."
         kind = (type(self._blocks[index]).__name__, *(name.removeprefix(prefix) for stop in stops for name in stop.groups[0]))
-        if kind not in self._dead_from:
+        if kind not in self._liveness:
             batch = self._probe
             run = lambda hidden: call_block(self._blocks[index], hidden, batch.arguments[index])  # noqa: E731
-            self._dead_from[kind] = dead_from([stop.module for stop in stops], run, batch.hidden)
-        return self._dead_from[kind]
+            modules = [stop.module for stop in stops]
+            once = read_once(modules, run, batch.hidden)
+            alone = [len(stop.groups[0]) == 1 for stop in stops]
+            self._liveness[kind] = dead_from(modules, run, batch.hidden), [*map(all, zip(once, alone, strict=True))]
+        return self._liveness[kind]
 
     def input_groups(self, index: int) -> list[list[str]]:
         """Full names of the loaded block's linear layers in execution order; those that read the same tensor together."""

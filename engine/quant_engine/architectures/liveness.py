@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quant_engine.lazy import torch
+from quant_engine.linalg.memory import free
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,6 +31,24 @@ def dead_from(stops: Sequence[nn.Module], run: Run, hidden: Tensor) -> list[int]
         tried = (at for at in range(held, len(stops)) if torch.equal(_poisoned(stops, run, hidden.clone(), held, at), expected))
         found.append(next(tried, len(stops)))
     return found
+
+
+def read_once(stops: Sequence[nn.Module], run: Run, hidden: Tensor) -> list[bool]:
+    """For the input of each stop: whether nobody reads it after the module that the pass stops at. stops, run, hidden: `dead_from`'s."""
+    expected = run(hidden.clone())
+    return [torch.equal(_poisoned_behind(stop, run, hidden.clone()), expected) for stop in stops]
+
+
+def _poisoned_behind(stop: nn.Module, run: Run, hidden: Tensor) -> Tensor:
+    """The block's output when what `stop` was given becomes NaN as it returns."""
+    def poison(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        given[0].fill_(float("nan"))
+
+    hook = stop.register_forward_hook(poison)
+    try:
+        return run(hidden)
+    finally:
+        hook.remove()
 
 
 def _poisoned(stops: Sequence[nn.Module], run: Run, hidden: Tensor, held: int, at: int) -> Tensor:
@@ -60,13 +79,6 @@ class Held:
         """The pass is about to run `stop` on `given`: the memory of what nobody reads any more is freed."""
         for index, tensor in enumerate(self._tensors):
             if tensor is not None and self._dead_from[index] <= stop:
-                _free(tensor)
+                free(tensor)
                 self._tensors[index] = None
         self._tensors.append(given if self._dead_from[stop + 1] < len(self._dead_from) - 1 else None)
-
-
-def _free(tensor: Tensor) -> None:
-    """The tensor has no elements afterwards. A part of a larger storage stays: others may live there."""
-    storage = tensor.untyped_storage()
-    if storage.resizable() and storage.nbytes() == tensor.nbytes:
-        storage.resize_(0)

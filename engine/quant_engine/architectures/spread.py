@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from quant_engine.architectures.decoder import BlockInput, DecoderModel, call_block
 from quant_engine.formats import inputs
+from quant_engine.handed import share, withdraw
 from quant_engine.lazy import torch
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Spread:
 
     def load(self, index: int) -> None:
         block = self.model.load_block(index)
+        # Of a walk that was given up.
+        withdraw(block.modules())
         self._copies = [copy.deepcopy(block).to(device) for device in self._devices[1:]]
 
     def free(self, index: int) -> None:
@@ -62,7 +65,7 @@ class Spread:
         return (module, *(block.get_submodule(name) for block in self._copies))
 
     def follow(self, index: int) -> None:
-        """The copies become what the block is now: its weights, and how its layers round their inputs."""
+        """The copies become what the block is now: its weights, how its layers round their inputs, and what they are known to give."""
         if not self._copies:
             return
         block = self.model.block(index)
@@ -73,6 +76,7 @@ class Spread:
                 quantizer = inputs.of(module)
                 if quantizer is not None:
                     inputs.attach(twin, quantizer.on(device))
+                share(module, twin)
 
     def home(self, calls: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Arguments of calls on the model's own device."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import sys
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @lru_cache(maxsize=1)
@@ -44,3 +47,10 @@ def keep_freed(largest: int = 64 << 20) -> None:
     if library is not None:
         library.mallopt(_MMAP_THRESHOLD, largest)
         library.mallopt(_TRIM_THRESHOLD, 4 * largest)
+
+
+def free(tensor: Tensor) -> None:
+    """The tensor has no elements afterwards. A part of a larger storage stays: others may live there."""
+    storage = tensor.untyped_storage()
+    if storage.resizable() and storage.nbytes() == tensor.nbytes:
+        storage.resize_(0)

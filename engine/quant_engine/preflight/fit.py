@@ -40,24 +40,27 @@ class Probed:
 
     batches: int
     spans: list[Span]
+    walk: str = "measure"
+    """Which one it was: they free their inputs at other times."""
 
 
 def costs(passes: Iterable[Probed]) -> dict[Label, Cost]:
-    """For each label of the passes. What was seen with one number of batches only holds as much more for each further one as the like of
-    it does: steps on the same layers have the same inputs before them."""
-    seen: dict[Label, dict[int, list[Span]]] = {}
+    """For each label of the passes; bytes are those of the last one's walk, where that has the label. What was seen with one number of
+    batches only holds as much more for each further one as the like of it does: steps on the same layers have the same inputs before them."""
     passes = list(passes)
+    seen: dict[Label, dict[str, dict[int, list[Span]]]] = {}
     retained = _retained(max(passes, key=lambda one: one.batches))
     for one in passes:
         for label, span in _by_label(one.spans).items():
-            seen.setdefault(label, {}).setdefault(one.batches, []).append(span)
-    means = {label: {batches: _mean(spans) for batches, spans in found.items()} for label, found in seen.items()}
+            seen.setdefault(label, {}).setdefault(one.walk, {}).setdefault(one.batches, []).append(span)
     held: dict[Label, tuple[float, float]] = {}
-    for label, found in means.items():
+    for label, walks in seen.items():
         host, device = held.get(_alike(label), (0.0, 0.0))
-        host = max(host, _slope(found, lambda span: span.allocated) * retained)
-        held[_alike(label)] = host, max(device, _slope(found, lambda span: span.device))
-    return {label: _cost(label, found, *held[_alike(label)]) for label, found in means.items()}
+        for found in map(_means, walks.values()):
+            host = max(host, _slope(found, lambda span: span.allocated) * retained)
+            device = max(device, _slope(found, lambda span: span.device))
+        held[_alike(label)] = host, device
+    return {label: _cost(label, walks, passes[-1].walk, *held[_alike(label)]) for label, walks in seen.items()}
 
 
 def _retained(one: Probed) -> float:
@@ -88,6 +91,10 @@ def _by_label(spans: Iterable[Span]) -> dict[Label, Span]:
     return joined
 
 
+def _means(found: Mapping[int, list[Span]]) -> dict[int, Span]:
+    return {batches: _mean(spans) for batches, spans in found.items()}
+
+
 def _mean(spans: list[Span]) -> Span:
     count = len(spans)
     return Span(
@@ -100,19 +107,21 @@ def _mean(spans: list[Span]) -> Span:
     )
 
 
-def _cost(label: Label, found: Mapping[int, Span], host: float, device: float) -> Cost:
-    """host, device: bytes for each batch."""
+def _cost(label: Label, walks: Mapping[str, Mapping[int, list[Span]]], walk: str, host: float, device: float) -> Cost:
+    """walk: whose bytes count; all of them count for seconds. host, device: bytes for each batch."""
+    together: dict[int, list[Span]] = {}
+    for found in walks.values():
+        for batches, spans in found.items():
+            together.setdefault(batches, []).extend(spans)
+    own = _means(walks.get(walk, together))
+    most = max(own)
+    held = max(own[most].resident, own[most].allocated)
+    return Cost(_seconds(label, _means(together)), Line(held - host * most, host), Line(own[most].device - device * most, device))
+
+
+def _seconds(label: Label, found: Mapping[int, Span]) -> Line:
     most, least = max(found), min(found)
     high, low = found[most], found[least]
-    held = max(high.resident, high.allocated)
-    return Cost(
-        _seconds(label, most, least, high, low),
-        Line(held - host * most, host),
-        Line(high.device - device * most, device),
-    )
-
-
-def _seconds(label: Label, most: int, least: int, high: Span, low: Span) -> Line:
     if label[2] in _FIXED:
         return Line((high.seconds + low.seconds) / 2)
     if label[2] == "layers":

@@ -112,7 +112,7 @@ class Probe:
                     one.mark("block", "decompress")
                     _decompress(folder / "pieces" / f"{piece_name(index)}.safetensors", named, self.model.dtype)
                     one.mark("block", "store")
-        return Probed(len(some), recorder.spans), one.groups
+        return Probed(len(some), recorder.spans, "quantize"), one.groups
 
     def importance(self, batches: Sequence[Tensor]) -> dict[Label, Cost]:
         """Of the first block."""
