@@ -224,7 +224,7 @@ def _layers_of_rules(front: ParetoFront) -> str:
     return "1 layer whose rule asks for no candidate" if count == 1 else f"{count} layers whose rules ask for no candidate"
 
 
-def summary_table(result: Layers) -> Table:
+def summary_table(result: Result) -> Table:
     sizes, scores = result.sizes, result.scores
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("")

@@ -53,7 +53,7 @@ def composed(transform: str, kind: WeightFormat, rounding: Any) -> tuple[Quantiz
     statistics.fold = by_two
     own = {"clip": False} if transform == "awq" else {}
     method = METHODS[transform]
-    return method.quantize(weight, statistics, kind, method.arguments(rounding=rounding, **own)), weight, statistics
+    return method.quantize(weight, statistics, kind, method.arguments(**{"rounding": rounding, **own})), weight, statistics
 
 
 def alone(rounding: Any, weight: Tensor, statistics: Statistics, kind: WeightFormat) -> Quantized:
@@ -138,7 +138,8 @@ def use_of(transform: str, scheme: str, rounding: Any) -> Use:
 @pytest.mark.parametrize("rounding", ["hqq", *OTHERS], ids=str)
 @pytest.mark.parametrize("way", ["awq W4A16", "awq W3A16_ASYM", "smoothquant W8A8", "smoothquant W4A8"])
 def test_transformers_computes_what_the_engine_computes(way: str, rounding: Any, llama: Checkpoint, tmp_path: Path) -> None:
-    use = use_of(*way.split(), rounding)
+    transform, scheme = way.split()
+    use = use_of(transform, scheme, rounding)
     output = written(llama, tmp_path, lambda name: None if name == "lm_head" else use)
     assert_loads_exactly(output, llama)
 

@@ -23,7 +23,7 @@ def scales_of(
     if weight_format.scale == "float8":
         if factor is None:
             fused = weight_format.fused_largest
-            factor = factor_of(largest if fused is None else largest.new_tensor(fused))
+            factor = factor_of(largest if fused is None else torch.tensor(fused, dtype=largest.dtype, device=largest.device))
         return under_factor(largest.float() / LARGEST_FLOAT[4], factor), None, factor
     half = LARGEST_FLOAT[weight_format.num_bits] if weight_format.type == "float" else ((1 << weight_format.num_bits) - 1) / 2
     return storable(largest / half, weight_format, dtype), None, None

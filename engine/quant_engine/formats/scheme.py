@@ -278,13 +278,13 @@ _OTHERS = (
     Scheme(
         "NVFP4A16",
         _NVFP4,
-        "E2M1 weights, an E4M3 scale for each 16 inputs and a float32 factor for each matrix; 16-bit activations.",
+        "E2M1 weights, an E4M3 scale for each 16 inputs and a float32 factor for each matrix (or those served as one); 16-bit activations.",
         regroupable=False,
     ),
     Scheme(
         "NVFP4",
         _NVFP4,
-        "E2M1 weights and inputs, an E4M3 scale for each 16 of them, a float32 factor for each matrix and (from calibration) its inputs.",
+        "E2M1 weights and inputs, an E4M3 scale for each 16, a float32 factor for each matrix (or those served as one) and one for inputs.",
         InputFormat(4, "float", "tensor_group", 16, scale="float8"),
         regroupable=False,
     ),

@@ -45,8 +45,10 @@ class Probed:
 
 
 def costs(passes: Iterable[Probed]) -> dict[Label, Cost]:
-    """For each label of the passes; bytes are those of the last one's walk, where that has the label. What was seen with one number of
-    batches only holds as much more for each further one as the like of it does: steps on the same layers have the same inputs before them."""
+    """For each label of the passes; bytes are those of the last one's walk, where that has the label.
+
+    What was seen with one number of batches only holds as much more for each further one as the like of it does: steps on the same layers
+    have the same inputs before them."""
     passes = list(passes)
     seen: dict[Label, dict[str, dict[int, list[Span]]]] = {}
     retained = _retained(max(passes, key=lambda one: one.batches))
