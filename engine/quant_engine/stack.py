@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quant_engine.calibration import noise_of
 from quant_engine.errors import QuantError
@@ -188,9 +188,10 @@ def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype, smooth
     return InputQuantizer(inputs, calibrated_scale(largest, inputs, dtype), smooth)
 
 
-def instead(use: Use, method: str) -> Use:
-    """The same scheme and groups with another method."""
-    return USE_MODELS[method](method=method, scheme=use.scheme, group_size=use.group_size).stored_as(use.output_format)
+def instead(use: Use, method: str, **arguments: Any) -> Use:
+    """The same scheme and groups with another method, and its arguments."""
+    model = USE_MODELS[method]
+    return model(method=method, scheme=use.scheme, group_size=use.group_size, **arguments).stored_as(use.output_format)
 
 
 def _noise(statistics: Statistics, quantizer: InputQuantizer) -> Noise:

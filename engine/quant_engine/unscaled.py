@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 def applied_label(name: str, use: Use, report: Report) -> str:
-    """Of what a layer got. Without its scale a method is the rounding that follows it, and `(clip)` where AWQ cut off ranges."""
+    """Of what a layer got. Without its scale a method is the rounding that follows it, and `(clip)` where AWQ cut off ranges; with it, it
+    is the method with the rounding that was done."""
+    rounding = getattr(use.arguments, "rounding", None)
     if report.note is None or NOT_SCALED not in report.note:
-        return instead(use, report.applied).label if report.applied else use.label
-    label = instead(use, report.applied or getattr(use.arguments, "rounding", "rtn")).label
+        if report.applied is None:
+            return use.label
+        return instead(use, report.applied).label if rounding is None else use.model_copy(update={"rounding": report.applied}).label
+    own = {} if report.applied or isinstance(rounding, str) or rounding is None else rounding.model_dump(exclude={"method"})
+    label = instead(use, report.applied or getattr(rounding, "method", rounding) or "rtn", **own).label
     queries = name.rpartition(".")[2] in MULTIPLIED
     return f"{label}(clip)" if getattr(use.arguments, "clip", False) and not queries else label
 

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from every_use import parsed
+from quant_engine.methods.rounding import NOT_SCALED
+from quant_engine.methods.types import Report
 from quant_engine.result import Result
+from quant_engine.unscaled import applied_label
 from small_workspace import files, make_workspace, quant_engine
 
 RECIPE = """\
@@ -58,3 +62,22 @@ def test_what_was_applied_instead_of_smoothquant_is_what_rounding_gives(workspac
     run(workspace, "rounded", "none", "lm_head", "rtn-w8a8")
     code, _ = run(workspace, "smoothed", "none", "lm_head", "{ method: smoothquant, scheme: W8A8 }")
     assert code == 3 and files(workspace / "rounded") == files(workspace / "smoothed")
+
+
+GPTQ = {"method": "gptq", "damping": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("rounding", "report", "applied"),
+    [
+        ("gptq", Report(note=NOT_SCALED), "gptq-w4a16-g32"),
+        (GPTQ, Report(note=NOT_SCALED), "gptq-w4a16-g32(damping=0.05)"),
+        ({"method": "rtn", "range": "mse"}, Report(note=NOT_SCALED), "rtn-w4a16-g32(range=mse)"),
+        (GPTQ, Report(note=NOT_SCALED, applied="rtn", fallback="no signal"), "rtn-w4a16-g32"),
+        (GPTQ, Report(applied="rtn", fallback="no signal"), "awq-w4a16-g32(clip=False)"),
+        (GPTQ, Report(), "awq-w4a16-g32(clip=False, rounding=gptq(damping=0.05))"),
+    ],
+)
+def test_what_was_applied_names_the_rounding_that_was_done(rounding: object, report: Report, applied: str) -> None:
+    use = parsed({"method": "awq", "scheme": "W4A16", "group_size": 32, "clip": False, "rounding": rounding})
+    assert applied_label("model.layers.0.mlp.down_proj", use, report) == applied
