@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from quant_engine import events
 from quant_engine.check_dtypes import loads_as_bfloat16
+from quant_engine.checkpoint.linears import EXPERT
 from quant_engine.formats.scheme import COMPRESSED
 from quant_engine.methods import METHODS
 from quant_engine.methods.rounding import NOT_SCALED
@@ -100,17 +101,18 @@ def note_not_scaled(work: Work) -> None:
     """Ways to quantize whose scale some layers could not have: of AWQ clipping is left, of SmoothQuant nothing.
 
     Where some were scaled, as the method's definition has it, one problem tells of the others. Where none was, another method than the
-    one asked for was applied: each layer is a fallback.
+    one asked for was applied: each layer is a fallback. So are experts' layers behind a norm, which the definition scales.
     """
     asked: dict[tuple[Key, str], list[QuantizedLayer]] = {}
     for name, layer in work.quantized.items():
         asked.setdefault((rule_key(work.assignment[name].rule), layer.asked), []).append(layer)
     for (key, label), layers in asked.items():
-        plain = [layer.name for layer in layers if is_unscaled(layer)]
-        if all_unscaled(layers):
-            for layer in layers:
+        nowhere = all_unscaled(layers)
+        for layer in layers:
+            if is_unscaled(layer) and (nowhere or EXPERT.search(layer.name)):
                 _fall_back(work, layer)
-        elif plain:
+        plain = [layer.name for layer in layers if is_unscaled(layer) and not EXPERT.search(layer.name)]
+        if plain and not nowhere:
             first, more = plain[0], f" and {len(plain) - 1} more" if len(plain) > 1 else ""
             message = f"{len(plain)} of the {len(layers)} layers of {label} were {NOT_SCALED}: {first}{more}"
             work.problem("warning", "not-scaled", message, key, first)

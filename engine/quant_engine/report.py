@@ -98,14 +98,18 @@ def layer_tables(result: Layers, out: Console) -> list[Table]:
             count -= 1
         tables.append(_table(result, left[:count], False))
         left = left[count:]
-    return [*tables, _table(result, [], True)] if done else tables
+    if not done:
+        return tables
+    table = _table(result, [], True)
+    return [*tables, table if _fits(table, out) else _table(result, [], True, is_narrow=True)]
 
 
 def _fits(table: Table, out: Console) -> bool:
     return Width.get(out, out.options.update(max_width=10_000), table).maximum <= out.width
 
 
-def _table(result: Layers, candidates: Sequence[str], done: bool) -> Table:
+def _table(result: Layers, candidates: Sequence[str], done: bool, is_narrow: bool = False) -> Table:
+    """is_narrow: arguments of what was applied stand below it."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     of = "the weights alone with each candidate" if _of_weights(result) else "the candidates"
     signs = ["* = applied"] if done or result.output else []
@@ -118,7 +122,8 @@ def _table(result: Layers, candidates: Sequence[str], done: bool) -> Table:
     for heading in columns:
         table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
     if done:
-        table.add_column("applied", no_wrap=True)
+        # Where the width does not suffice this column folds, and numbers stay whole.
+        table.add_column("applied", no_wrap=not is_narrow, overflow="fold")
         table.add_column("weights\ndB" if _of_weights(result) else "achieved\ndB", justify="right", no_wrap=True)
         if _has_accumulated(result):
             table.add_column("accum.\ndB", justify="right", no_wrap=True)
@@ -127,7 +132,7 @@ def _table(result: Layers, candidates: Sequence[str], done: bool) -> Table:
     layers = [layer for layer in result.layers if done or layer.candidates]
     for layer, following in zip(layers, [*layers[1:], *layers[-1:]], strict=True):
         cells = [cell(layer) for cell in columns.values()]
-        cells += _done(layer, _has_accumulated(result)) if done else []
+        cells += _done(layer, _has_accumulated(result), is_narrow) if done else []
         table.add_row(_name(layer), *cells, end_section=following.block != layer.block)
     return table
 
@@ -192,12 +197,13 @@ def _candidate(layer: _Layer, label: str) -> Text:
     return Text(text + ("*" if chosen else " "), style="bold" if chosen else "")
 
 
-def _done(layer: _Layer, accumulated: bool) -> list[Text]:
+def _done(layer: _Layer, accumulated: bool, is_narrow: bool) -> list[Text]:
     """accumulated: whether there is a column for it."""
     asked, applied = layer.asked or "kept", layer.applied or "kept"
-    how = Text(applied, style="dim" if layer.applied is None else "")
-    if asked != applied:
-        how = Text(f"{asked} → {applied}", style="yellow")
+    said = applied if asked == applied else f"{asked} → {applied}"
+    if is_narrow:
+        said = said.replace("(", "\n(").replace(" → ", "\n→ ")
+    how = Text(said, style="yellow" if asked != applied else "dim" if layer.applied is None else "")
     damping = "" if layer.damping is None else f"{layer.damping:g}"
     decibels = [layer.achieved, *([layer.accumulated] if accumulated else [])]
     return [how, *(Text(_decibel(one)) for one in decibels), Text(damping), Text(bits(layer.bits_per_weight))]

@@ -25,7 +25,9 @@ def applied_label(name: str, use: Use, report: Report) -> str:
     own = {} if report.applied or isinstance(rounding, str) or rounding is None else rounding.model_dump(exclude={"method"})
     label = instead(use, report.applied or getattr(rounding, "method", rounding) or "rtn", **own).label
     queries = name.rpartition(".")[2] in MULTIPLIED
-    return f"{label}(clip)" if getattr(use.arguments, "clip", False) and not queries else label
+    if not getattr(use.arguments, "clip", False) or queries:
+        return label
+    return f"{label[:-1]}, clip)" if label.endswith(")") else f"{label}(clip)"
 
 
 def is_unscaled(layer: QuantizedLayer) -> bool:

@@ -50,6 +50,25 @@ def test_a_use_that_scales_no_layer_is_a_fallback(workspace: Path, use: str, app
     assert f"{use} → {applied}" in shown and "[fallback]" in shown
 
 
+def test_a_rounding_with_arguments_is_what_was_applied_without_its_scale(workspace: Path) -> None:
+    use = "{ method: smoothquant, scheme: W8A8, rounding: { method: gptq, damping: 0.05 } }"
+    code, result = run(workspace, "mapping", "none", "lm_head", use)
+    (head,) = [layer for layer in result.layers if layer.asked is not None]
+    assert (code, head.asked, head.applied) == (3, "smoothquant-w8a8(rounding=gptq(damping=0.05))", "gptq-w8a8(damping=0.05)")
+
+
+def test_experts_behind_a_norm_are_fallbacks(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "experts", 1, "mixtral").parent
+    use = "{ method: awq, scheme: W4A16, group_size: 32, rounding: { method: rtn, range: mse } }"
+    code, result = run(workspace, "awq", use, '"*.o_proj"', "none")
+    first = {layer.name: layer for layer in result.layers if layer.name.endswith((".w1", ".w3"))}
+    assert code == 3 and len(first) == 8 and all(layer.fallback for layer in first.values())
+    enough = [layer for layer in first.values() if "routed" not in str(layer.fallback)]
+    assert enough and {layer.applied for layer in enough} == {"rtn-w4a16-g32(range=mse, clip)"}
+    scaled = [layer for layer in result.layers if layer.asked and layer.applied == layer.asked]
+    assert {layer.name.rpartition(".")[2] for layer in scaled} >= {"q_proj", "k_proj", "v_proj"}
+
+
 def test_a_use_that_scales_some_layers_is_a_warning(workspace: Path) -> None:
     code, result = run(workspace, "some", "none", '"*"', "smoothquant-w8a8")
     applied = {layer.name: layer.applied for layer in result.layers}

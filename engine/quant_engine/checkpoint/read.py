@@ -49,7 +49,8 @@ class Checkpoint:
         self.dtype = _dtype(config, tensors)
         """Name of the dtype the model computes in, for example bfloat16: the config's, else that of most bytes."""
         architectures = config.get("architectures")
-        self.architecture = architectures[0] if isinstance(architectures, list) and architectures else ""
+        first = architectures[0] if isinstance(architectures, list) and architectures else ""
+        self.architecture = first if isinstance(first, str) else ""
         """transformers' class, for example LlamaForCausalLM."""
         self.model_type = str(config.get("model_type", ""))
         self.quantization_section = quantization_section(path, config)
