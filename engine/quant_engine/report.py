@@ -117,7 +117,7 @@ def _table(result: Layers, candidates: Sequence[str], done: bool, is_narrow: boo
     explained = f" ({', '.join(signs)})" if signs else ""
     parts = [f"SQNR of {of} in dB{explained}"] if candidates else []
     table.title = "; ".join(parts + (["what was done"] if done else []))
-    table.add_column("block\nlayer", no_wrap=True, vertical="bottom")
+    table.add_column("block\nlayer", no_wrap=True, vertical="top" if is_narrow else "bottom")
     columns = _columns(result, candidates)
     for heading in columns:
         table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
