@@ -182,6 +182,7 @@ class Preflight(Model):
     device_bytes: int | None = None
     disks: list[DiskForecast] = []
     probe_seconds: float = Field(default=0.0, description="What finding this out took.")
+    others_share: float = Field(default=0.0, description="Of the processor, that other processes had meanwhile, 0 to 1.")
     findings: list[Diagnostic] = []
 
 

@@ -222,6 +222,10 @@ export interface Preflight {
      * What finding this out took.
      */
     probe_seconds: number;
+    /**
+     * Of the processor, that other processes had meanwhile, 0 to 1.
+     */
+    others_share: number;
     findings: Diagnostic[];
 }
 /**

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from quant_engine.protocol import OutputForecast, Preflight
 
+_BUSY = 0.15
+"""Of the processor: what is measured beside so much else is not what the run will take."""
+
 
 def run(recipe: Path, runs: Path | None, overrides: list[str], device: str | None, json: bool) -> int:
     """Exit code: 0; 1 when the run would fail on this device or disk; 2 for a bad recipe or bad usage."""
@@ -64,6 +67,9 @@ def display(out: Console, found: Preflight) -> None:
         out.print(Text(f"disk, {disk.what}: {left}: {disk.path}", style=style), soft_wrap=True)
     if found.probe_seconds:
         out.print(Text(f"probed for {duration(found.probe_seconds)}", style="dim"))
+    if found.others_share >= _BUSY:
+        share = f"other processes had {found.others_share:.0%} of the processor meanwhile".replace("%", " %")
+        out.print(Text(f"{share}: without them the run takes less time than is said here", style="yellow"))
 
 
 def _sizes(output: OutputForecast, original: int) -> Table:

@@ -17,6 +17,7 @@ from quant_engine.check import Checked, check
 from quant_engine.preflight.choice import reach
 from quant_engine.preflight.disk import existing_parent, free_bytes, needs, same_disk
 from quant_engine.preflight.findings import Findings
+from quant_engine.preflight.others import Others
 from quant_engine.preflight.phases import Forecast
 from quant_engine.preflight.probe import Probe
 from quant_engine.preflight.sizes import output_of
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def preflight(request: Request, shown: str | None = None) -> Preflight:
     """shown: how findings name the recipe. Raises QuantError for bad usage and for what a run would refuse before it computes."""
-    began = time.monotonic()
+    began, others = time.monotonic(), Others()
     checked = check(request.recipe, overrides=request.overrides, shown=shown, runs=request.runs_folder)
     name = shown or str(request.recipe)
     if checked.recipe is None:
@@ -73,6 +74,7 @@ def preflight(request: Request, shown: str | None = None) -> Preflight:
             "device_bytes": max((phase.device_bytes for phase in phases if phase.device_bytes is not None), default=None),
             "disks": _disks(work, request, forecast.uses),
             "probe_seconds": round(time.monotonic() - began, 1),
+            "others_share": round(others.share(), 3),
             "findings": [*checked.diagnostics, *findings.found],
         }
     )
