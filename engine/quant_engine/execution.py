@@ -63,7 +63,7 @@ def _tell_of_another_recipe(run: Path) -> None:
     except (OSError, QuantError):
         return
     if changed:
-        typer.echo(f"{recipe} has changed since this run began, which goes on with its own copy of it.", err=True)
+        typer.echo(f"{recipe} is not (or no longer) what this run's own copy of it says; the run goes on with its copy.", err=True)
 
 
 def report(outcome: Outcome, recipe: Path | None, sink: TextIO | None) -> None:
