@@ -56,7 +56,7 @@ def test_a_run_without_a_result_says_whether_anybody_works_on_it(workspace: Path
 
 def test_a_resumed_run_says_that_its_recipe_has_changed(workspace: Path) -> None:
     folder = run_in_this_process(workspace, "failed")
-    assert "has changed" not in quant_engine("run", "--resume", folder).stderr
+    assert "own copy" not in quant_engine("run", "--resume", folder).stderr
     recipe = workspace / "small.quant.yaml"
     recipe.write_text(recipe.read_text() + "# new\n")
     told = quant_engine("run", "--resume", folder).stderr
