@@ -247,7 +247,8 @@ def summary_table(result: Result) -> Table:
         what = "nats of KL divergence" if result.pareto.objective == "importance" else "Σ noise / signal of the layers"
         what += "' weights" if _of_weights(result) else ""
         what += f", without {_layers_of_rules(result.pareto)}" if result.pareto.unmeasured else ""
-        table.add_row("predicted loss", "", significant(result.predicted_loss), what)
+        name = "predicted KL" if result.pareto.objective == "importance" else "predicted loss"
+        table.add_row(name, "", significant(result.predicted_loss), what)
     if scores.perplexity:
         digits = comparable_decimals([one.value for one in (scores.baseline_perplexity, scores.perplexity) if one])
         table.add_row(

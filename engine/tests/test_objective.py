@@ -84,7 +84,7 @@ def test_a_budget_by_importance_says_what_it_predicts(workspace: Path) -> None:
     assert len(below) > 1 and result.predicted_loss <= below[-1].predicted_loss * (1 + 1e-12)
     shown = quant_engine("show", next((workspace / "runs").glob("*-weighed"))).stdout
     assert "Bits against predicted KL divergence" in shown
-    assert re.search(rf"predicted loss +{result.predicted_loss:.4g} +nats of KL divergence, without 1 layer whose rule", shown)
+    assert re.search(rf"predicted KL +{result.predicted_loss:.4g} +nats of KL divergence, without 1 layer whose rule", shown)
     assert "asks for no candidate: in size and bits, not in predicted KL divergence and dB." in shown
     assert quant_engine("recipe", next((workspace / "runs").glob("*-weighed")), "--point", "3").stdout.count("nats of KL divergence") == 1
 
