@@ -189,9 +189,9 @@ def input_quantizer(use: Use, statistics: Statistics, dtype: torch.dtype, smooth
 
 
 def instead(use: Use, method: str, **arguments: Any) -> Use:
-    """The same scheme and groups with another method, and its arguments."""
-    model = USE_MODELS[method]
-    return model(method=method, scheme=use.scheme, group_size=use.group_size, **arguments).stored_as(use.output_format)
+    """The same scheme and groups with another method, and its arguments; of 8-bit floats rounding to nearest is a method of its own."""
+    known = method if use.scheme in METHODS[method].schemes else "fp8"
+    return USE_MODELS[known](method=known, scheme=use.scheme, group_size=use.group_size, **arguments).stored_as(use.output_format)
 
 
 def _noise(statistics: Statistics, quantizer: InputQuantizer) -> Noise:

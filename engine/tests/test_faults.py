@@ -143,7 +143,10 @@ def test_dead_channels_zero_rows_and_equal_groups_suit_every_method(workspace: P
     change_weights(workspace, odd)
     code, result = run(workspace, f"quantize={json.dumps({'default': use})}", f"candidates=[{json.dumps(use)}]")
     applied = [layer for layer in result.layers if layer.applied]
-    assert code == 0 and [layer.applied for layer in applied] == [parsed(use).label] * 7
+    # MXFP4's powers of two cannot take over a scale.
+    unscaled = ("o_proj", "down_proj") if parsed(use).label == "smoothquant-mxfp4" else ()
+    labels = ["rtn-mxfp4" if layer.name.endswith(unscaled or ("\0",)) else parsed(use).label for layer in applied]
+    assert code == 0 and len(labels) == 7 and [layer.applied for layer in applied] == labels
     assert all(layer.achieved is not None and layer.achieved.state in ("finite", "infinite") for layer in applied)
     outputs: dict[str, Tensor] = {Q: torch.empty(0), DOWN: torch.empty(0)}
     found = logits(workspace / "quantized", outputs)

@@ -35,7 +35,10 @@ def run(workspace: Path, name: str, default: str, layers: str, use: str) -> tupl
     return ran.returncode, Result.model_validate_json(ran.stdout)
 
 
-@pytest.mark.parametrize(("use", "applied"), [("smoothquant-w8a8", "rtn-w8a8"), ("awq-w4a16-g32", "rtn-w4a16-g32(clip)")])
+@pytest.mark.parametrize(
+    ("use", "applied"),
+    [("smoothquant-w8a8", "rtn-w8a8"), ("smoothquant-fp8_dynamic", "fp8_dynamic"), ("awq-w4a16-g32", "rtn-w4a16-g32(clip)")],
+)
 def test_a_use_that_scales_no_layer_is_a_fallback(workspace: Path, use: str, applied: str) -> None:
     code, result = run(workspace, use, "none", "lm_head", use)
     (head,) = [layer for layer in result.layers if layer.asked is not None]
