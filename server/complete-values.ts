@@ -7,6 +7,7 @@ import { budgetOffers } from './complete-budget';
 import { rangeOf } from './positions';
 import type { Recipe } from './recipe';
 import { discriminator, listedValues, type Slot } from './schema';
+import { usualFormsFirst, usualSchemesFirst } from './usual';
 
 export interface FolderEntry {
     readonly name: string;
@@ -69,25 +70,12 @@ function listedDrafts(slot: Slot): Draft[] {
     });
 }
 
-/**
- * Of the short forms those first that are applied most: each method's four and eight bits, of each the form that leaves the layers' inputs as they are
- * and lets one choose its groups, where it has one. Everything else stays in its order.
- */
+/** Names that are applied most come first. */
 function usualFirst(recipe: Recipe, drafts: readonly Draft[]): Draft[] {
-    const { shortForms, schemes } = recipe.schema;
-    const forms = drafts.flatMap((draft) => {
-        const form = shortForms[draft.text];
-        const format = form && schemes[form.scheme];
-        return format ? [{ draft, method: form.method, format }] : [];
-    });
-    const rank = ({ format }: (typeof forms)[number]): number => (format.inputs === null ? 0 : 2) + (format.symmetric && format.regroupable ? 0 : 1);
-    const usual = [...new Set(forms.map(({ method }) => method))].flatMap((method) => [4, 8].flatMap((bits) => {
-        const same = forms.filter((form) => form.method === method && form.format.num_bits === bits);
-        return same.sort((a, b) => rank(a) - rank(b)).slice(0, 1).map(({ draft }) => draft);
-    }));
-    const others = forms.map(({ draft }) => draft).filter((draft) => !usual.includes(draft));
-    const words = drafts.filter((draft) => !usual.includes(draft) && !others.includes(draft));
-    return [...words, ...usual, ...others];
+    const names = drafts.map(({ text }) => text);
+    const isSchemes = names.length > 0 && names.every((name) => Object.hasOwn(recipe.schema.schemes, name));
+    const ordered = isSchemes ? usualSchemesFirst(names) : usualFormsFirst(recipe.schema, names);
+    return ordered.map((name) => drafts.find(({ text }) => text === name)!);
 }
 
 /** Longer spellings of a listed name that is already written: `gptq-w4a16` → `gptq-w4a16-g64`. */
