@@ -4,6 +4,7 @@ import type { Cursor } from './cursor';
 import { modelHeader, type Facts } from './facts';
 import { patternOffers } from './complete-patterns';
 import { budgetOffers } from './complete-budget';
+import { sizeOffers, slotHere } from './complete-sizes';
 import { rangeOf } from './positions';
 import type { Recipe } from './recipe';
 import { discriminator, listedValues, type Slot } from './schema';
@@ -33,14 +34,15 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
     const { slot } = cursor.place;
     if (!slot) return [];
     const drafts = [
-        ...usualFirst(recipe, listedDrafts(slot)),
+        ...(cursor.place.key?.name === 'group_size' ? [] : usualFirst(recipe, listedDrafts(slot))),
+        ...sizeOffers(recipe, cursor.place, facts).map((offer): Draft => ({ ...offer, detail: offer.detail || undefined, kind: CompletionItemKind.Value })),
         ...spelledDrafts(recipe, slot, cursor.prefix),
         ...budgetOffers(recipe, cursor.place, cursor.prefix, facts).map((offer): Draft => ({ ...offer, kind: CompletionItemKind.Value })),
         ...exampleDrafts(slot),
         ...(slot.format === 'layer-pattern' ? patternDrafts(recipe, facts, cursor) : []),
         ...pathDrafts(slot, cursor, listing),
         ...aliasDrafts(recipe, cursor),
-        ...(cursor.quoted ? [] : [...defaultDrafts(slot), ...mappingDrafts(slot), ...listDrafts(slot)]),
+        ...(cursor.quoted ? [] : [...defaultDrafts(slotHere(recipe, cursor.place.key?.name ?? '', slot, facts)), ...mappingDrafts(slot), ...listDrafts(slot)]),
     ];
     const range = rangeOf(recipe, cursor.replace);
     return drafts.map((draft, index) => ({
