@@ -5,10 +5,12 @@ import { modelHeader, type Facts } from './facts';
 import { patternOffers } from './complete-patterns';
 import { budgetOffers } from './complete-budget';
 import { sizeOffers, slotHere } from './complete-sizes';
+import { regrouped } from './hover-method';
 import { rangeOf } from './positions';
 import type { Recipe } from './recipe';
 import { discriminator, listedValues, type Slot } from './schema';
 import { usualFormsFirst, usualSchemesFirst } from './usual';
+import { readShortName } from './uses';
 
 export interface FolderEntry {
     readonly name: string;
@@ -88,7 +90,11 @@ function spelledDrafts(recipe: Recipe, slot: Slot, prefix: string): Draft[] {
     const spellings = slot.alternatives.flatMap(({ schema }) => (schema.pattern === undefined ? [] : recipe.schema.spelled(schema.pattern)));
     return spellings
         .filter((text) => text.startsWith(`${base}-`) && !names.has(text))
-        .map((text) => ({ text, kind: CompletionItemKind.EnumMember, documentation: names.get(base) }));
+        .map((text) => {
+            const short = readShortName(recipe, slot, text);
+            const documentation = names.get(base) ?? '';
+            return { text, kind: CompletionItemKind.EnumMember, documentation: short ? regrouped(documentation, { ...short, format: recipe.schema.schemes[short.scheme] }) : documentation };
+        });
 }
 
 /** Of a text that has a form and no names, such as a size. */

@@ -3,6 +3,7 @@ import { CompletionItemKind, InsertTextFormat, InsertTextMode, type CompletionIt
 import { cursorsAt, type Cursor } from './cursor';
 import type { Facts } from './facts';
 import { rangeOf } from './positions';
+import { slotOfKey } from './hover-key';
 import { mergedEntries } from './merge-keys';
 import { childNamed, type Place, type Recipe } from './recipe';
 import { discriminator, type JsonSchema, type Slot } from './schema';
@@ -52,7 +53,7 @@ function keyItems(recipe: Recipe, cursor: Cursor, facts: Facts): CompletionItem[
             if (!schema.deprecated && !childNamed(place, name) && !merged.has(name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
         }
     }
-    return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, slotHere(recipe, name, recipe.schema.slot(schema), facts), required, index));
+    return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, slotHere(recipe, name, slotOfKey(recipe, place, name, recipe.schema.slot(schema)), facts), required, index));
 }
 
 /** What the mapping may be: by its own discriminating key, or by one that a merge key brings. */

@@ -54,9 +54,9 @@ export class Snippet {
     }
 }
 
-/** A default as one would write it: a word without quotes. '': there is none. */
+/** A default as one would write it: a word without quotes. '': there is none, or an empty list. */
 export function plainDefault(value: unknown): string {
-    if (value === undefined || value === null) return '';
+    if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return '';
     return typeof value === 'string' && /^[A-Za-z][\w.-]*$/.test(value) ? value : JSON.stringify(value);
 }
 

@@ -31,3 +31,12 @@ export function offeredInstead(names: readonly string[]): string[] {
 }
 
 const MOST_OFFERED = 4;
+
+/** Of short forms the most usual one of each method; other names stay. */
+export function firstOfEachMethod(schema: RecipeSchema, names: readonly string[]): string[] {
+    const methods = new Set<string>();
+    return usualSchemesFirst(usualFormsFirst(schema, names)).filter((name) => {
+        const method = Object.hasOwn(schema.shortForms, name) ? schema.shortForms[name]!.method : undefined;
+        return method === undefined || methods.size < methods.add(method).size;
+    });
+}

@@ -140,6 +140,10 @@ describe('completion of keys', () => {
         assert.match(JSON.stringify(documentation), /calibration sequences/);
     });
 
+    it('says of the key that names a method what all have in common', () => {
+        for (const marked of ['candidates: [{ | }]', 'candidates:\n  - |\n']) assert.match(JSON.stringify(item(marked, 'method').documentation), /How the stored weights are found/);
+    });
+
     it('offers the arguments of the method that is written, and only those', () => {
         assert.ok(labels('quantize:\n  default:\n    method: gptq\n    scheme: W4A16\n    |\n').includes('damping'));
         assert.ok(!labels('quantize:\n  default:\n    method: rtn\n    scheme: W4A16\n    |\n').includes('damping'));
