@@ -3,7 +3,7 @@ import type { CompletionItem } from 'vscode-languageserver/node';
 import { complete, folderWanted } from '../../../server/complete';
 import { NO_FACTS, type Facts } from '../../../server/facts';
 import { parseRecipe } from '../../../server/recipe';
-import { RecipeSchema } from '../../../server/schema';
+import { RecipeSchema, type JsonSchema } from '../../../server/schema';
 import { cursor, facts, header, schemaDocument } from './fixture';
 
 function items(marked: string, known: Facts = NO_FACTS): CompletionItem[] {
@@ -172,6 +172,21 @@ describe('completion of values', () => {
         assert.ok(methods.includes('gptq') && methods.includes('rtn'));
         assert.ok(labels('candidates: [{ method: gptq, scheme: | }]').includes('W4A16'));
         assert.ok(labels('candidates:\n  - method: gptq\n    scheme: W4|\n').includes('W4A16'));
+    });
+
+    it('explains each listed value by itself', () => {
+        const lists: JsonSchema[] = [];
+        const visit = (value: unknown): void => {
+            if (typeof value !== 'object' || value === null) return;
+            if (Array.isArray((value as JsonSchema).enum)) lists.push(value as JsonSchema);
+            Object.values(value).forEach(visit);
+        };
+        visit(schemaDocument);
+        assert.ok(lists.length > 10);
+        for (const { enum: values, enumDescriptions } of lists) assert.deepEqual(values?.filter((value) => !enumDescriptions?.[String(value)]), []);
+        const said = (value: string): string => JSON.stringify(item('candidates: [{ method: gptq, scheme: W4A16, actorder: | }]', value).documentation);
+        assert.match(said('none'), /Columns from left to right\./);
+        assert.doesNotMatch(said('none'), /activations/);
     });
 
     it('offers the long form as a snippet', () => {
