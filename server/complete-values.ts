@@ -9,7 +9,7 @@ import { regrouped } from './hover-method';
 import { rangeOf } from './positions';
 import type { Recipe } from './recipe';
 import { discriminator, listedValues, type Slot } from './schema';
-import { usualFormsFirst, usualSchemesFirst } from './usual';
+import { firstOfEachMethod, usualFormsFirst, usualSchemesFirst } from './usual';
 import { readShortName } from './uses';
 
 export interface FolderEntry {
@@ -44,7 +44,7 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
         ...(slot.format === 'layer-pattern' ? patternDrafts(recipe, facts, cursor) : []),
         ...pathDrafts(slot, cursor, listing),
         ...aliasDrafts(recipe, cursor),
-        ...(cursor.quoted ? [] : [...defaultDrafts(slotHere(recipe, cursor.place.key?.name ?? '', slot, facts)), ...mappingDrafts(slot), ...listDrafts(slot)]),
+        ...(cursor.quoted ? [] : [...defaultDrafts(slotHere(recipe, cursor.place.key?.name ?? '', slot, facts)), ...mappingDrafts(slot), ...bracketDrafts(recipe, cursor), ...listDrafts(slot)]),
     ];
     const range = rangeOf(recipe, cursor.replace);
     return drafts.map((draft, index) => ({
@@ -169,6 +169,19 @@ function mappingDrafts(slot: Slot): Draft[] {
         const label = `{ ${[`${property}: ${name}`, ...required.map((key) => `${key}: …`)].join(', ')} }`;
         return [{ label, text: `{ ${keys.join(', ')} }`, kind: CompletionItemKind.Struct, documentation: schema.description, snippet: true, again: required.length > 0 }];
     });
+}
+
+const MOST_IN_BRACKETS = 8;
+
+/** Behind the key of a list, what one item of it may be. */
+function bracketDrafts(recipe: Recipe, { place, prefix, replace }: Cursor): Draft[] {
+    const isBehindKey = place.key !== undefined && !/[\r\n]/.test(recipe.text.slice(place.key.end, replace.start));
+    const list = place.slot?.alternatives.find(({ kind }) => kind === 'list');
+    const item = list?.schema.items && recipe.schema.slot(list.schema.items);
+    if (!isBehindKey || !item || prefix !== '') return [];
+    const listed = firstOfEachMethod(recipe.schema, item.alternatives.flatMap(listedValues).map(({ value }) => String(value)));
+    const texts = [...listed, ...exampleDrafts(item).map(({ text }) => text)].slice(0, MOST_IN_BRACKETS);
+    return texts.map((text) => ({ label: text, text: `[${text}$1]`, kind: CompletionItemKind.Value, detail: l10n.t('in brackets'), snippet: true }));
 }
 
 function listDrafts(slot: Slot): Draft[] {

@@ -1,6 +1,7 @@
 import * as l10n from '@vscode/l10n';
 import { CompletionItemKind, InsertTextFormat, InsertTextMode, type CompletionItem, type CompletionList } from 'vscode-languageserver/node';
 import { cursorsAt, type Cursor } from './cursor';
+import { dashed, isAside, withDash } from './complete-items';
 import type { Facts } from './facts';
 import { rangeOf } from './positions';
 import { slotOfKey } from './hover-key';
@@ -17,12 +18,19 @@ export type Listing = readonly FolderEntry[];
 
 /** Keys and values that fit at the offset. */
 export function complete(recipe: Recipe, offset: number, facts: Facts, listing: Listing = []): CompletionList {
-    const cursors = cursorsAt(recipe, offset);
-    const items = cursors.flatMap((cursor) => [
+    const item = withDash(recipe, offset);
+    const cursors = cursorsAt(recipe, offset).filter((cursor) => !item || !isAside(recipe, cursor));
+    const here = itemsAt(recipe, cursors, facts, listing);
+    // Where a list goes on, its items come first.
+    const items = item ? [...itemsAt(item.recipe, item.cursors, facts, listing).map(dashed), ...here.map((other) => ({ ...other, sortText: `z${other.sortText}` }))] : here;
+    // Short forms grow (`gptq-w4a16` → `gptq-w4a16-g64`) and folders open while one types.
+    return { isIncomplete: [...cursors, ...(item?.cursors ?? [])].some(({ kind }) => kind === 'value'), items: distinct(items) };
+}
+
+function itemsAt(recipe: Recipe, cursors: readonly Cursor[], facts: Facts, listing: Listing): CompletionItem[] {
+    return cursors.flatMap((cursor) => [
         ...(cursor.kind === 'key' ? keyItems(recipe, cursor, facts) : valueItems(recipe, cursor, facts, listing)), ...snippetItems(recipe, cursor),
     ]);
-    // Short forms grow (`gptq-w4a16` → `gptq-w4a16-g64`) and folders open while one types.
-    return { isIncomplete: cursors.some(({ kind }) => kind === 'value'), items: distinct(items) };
 }
 
 /** Where a key or a value may stand both ways of filling in are found. */

@@ -178,7 +178,7 @@ describe('completion of values', () => {
         const lists: JsonSchema[] = [];
         const visit = (value: unknown): void => {
             if (typeof value !== 'object' || value === null) return;
-            if (Array.isArray((value as JsonSchema).enum)) lists.push(value as JsonSchema);
+            if (Array.isArray((value as JsonSchema).enum)) lists.push(value);
             Object.values(value).forEach(visit);
         };
         visit(schemaDocument);
@@ -318,6 +318,33 @@ describe('completion of group sizes', () => {
     });
 
     it('offers none beside a scheme without a choice', () => assert.deepEqual(labels('candidates: [{ method: fp8, scheme: FP8, group_size: | }]'), []));
+});
+
+describe('completion of lists', () => {
+    it('begins an item with its dash, below the key and below other items', () => {
+        for (const marked of ['quantize:\n  default: none\n  rules:\n    |\n', 'quantize:\n  rules:\n    - layers: x\n      use: none\n    |\noutput: x\n', 'quantize:\n  rules:\n    - { layers: x, use: none }\n    ru|\n']) {
+            assert.ok(accepted(marked, 'rule').includes('\n    - layers: "$1"\n  use: $2\n'), marked);
+            assert.ok(!labels(marked).includes('budget'), 'that key stands at another depth');
+        }
+        for (const marked of ['candidates:\n  |\n', 'candidates:\n  - rtn-w4a16\n  |\n', 'candidates:\n  gpt|\n']) {
+            assert.equal(shown(marked)[0], 'gptq-w4a16', marked);
+            assert.equal(accepted(marked, 'gptq-w4a16'), marked.replace(/(gpt)?\|/, '- gptq-w4a16'));
+        }
+        assert.deepEqual(shown('devices:\n  |\n').slice(0, 2), ['cuda:0', 'cpu']);
+        assert.equal(accepted('devices:\n  |\n', 'cuda:0'), 'devices:\n  - cuda:0\n');
+    });
+
+    it('offers a dash where it may stand as deep as the key, beside other keys', () => {
+        const offered = labels('quantize:\n  default: none\n  rules:\n  |\n');
+        assert.ok(offered.includes('rule') && offered.includes('budget'));
+        assert.deepEqual(shown('calibration:\n  data: x\n  |\n').sort(), ['samples', 'seed', 'sequence_length'], 'no list');
+    });
+
+    it('opens brackets behind the key', () => {
+        assert.deepEqual(labels('devices: |\n'), ['cuda:0', 'cpu', '[ … ]']);
+        assert.equal(accepted('devices: |\n', 'cuda:0'), 'devices: [cuda:0$1]\n');
+        assert.deepEqual(labels('candidates: |\n').slice(0, 3), ['gptq-w4a16', 'awq-w4a16', 'smoothquant-w8a8']);
+    });
 });
 
 describe('completion with anchors', () => {
