@@ -7,6 +7,7 @@ import { NO_FACTS, type Facts } from './facts';
 import type { Finding } from './finding';
 import { guesses } from './guesses';
 import { movedRule } from './move-rule';
+import { patternFixes } from './pattern-fixes';
 import { rangeOf } from './positions';
 import { MERGE, writtenOut } from './merge-keys';
 import { childNamed, placeAt, plainValue, type Place, type Recipe, type Span } from './recipe';
@@ -29,7 +30,7 @@ export function codeActions(
     const action = ({ title, edits }: Change, kind: string): CodeAction => ({ title: withoutSecrets(recipe, title), kind, edit: { changes: { [uri]: textEdits(recipe, edits) } } });
     const touched = findings.filter((finding) => finding.span.start <= span.end && span.start <= finding.span.end);
     const fixes = touched.flatMap((finding) => {
-        const changes = [...fixesFor(recipe, finding), ...exclusion(recipe, finding, facts)];
+        const changes = [...fixesFor(recipe, finding), ...patternFixes(recipe, finding, facts), ...exclusion(recipe, finding, facts)];
         return changes.map((change, index): CodeAction => ({
             ...action(change, CodeActionKind.QuickFix), diagnostics: [diagnosticOf(finding)], isPreferred: index === 0 && !change.isJudgement ? true : undefined,
         }));
@@ -83,6 +84,7 @@ function fixesFor(recipe: Recipe, finding: Finding): Change[] {
     if (unquoted !== undefined) change(l10n.t('Change to {0}', unquoted), { ...span, text: unquoted });
     change(l10n.t('Write out the merged keys'), mergeEdit(recipe, finding));
     for (const key of missing?.keys ?? []) change(l10n.t('Add "{0}"', key), addition(recipe, missing!.owner, key));
+    if (code === 'calibration-missing' && !childNamed(soundPart(recipe).recipe.root, 'calibration')) change(l10n.t('Add "{0}"', 'calibration'), addition(recipe, soundPart(recipe).recipe.root, 'calibration'));
     changes.push(...movedRule(recipe, finding));
     const removable = finding.removable ?? (code === 'rule-shadowed' ? ruleAt(soundPart(recipe).recipe, finding) : undefined);
     if (removable) change(l10n.t('Remove "{0}"', nameOf(recipe, removable)), removal(recipe, removable), !losesNothing(finding));

@@ -8,8 +8,8 @@ import { listedValues, type JsonSchema } from './schema';
 import { plainDefault } from './snippet';
 import { readUse, type Use } from './uses';
 
-/** A method: what it does, the paper it is from, its arguments. Without arguments: where the short form names it. */
-export function aboutMethod(recipe: Recipe, place: Place, name: string, withArguments: boolean): string {
+/** A method: what it does, the paper it is from, its arguments. Without arguments: where the short form names it. scheme: what is said of the scheme beside it. */
+export function aboutMethod(recipe: Recipe, place: Place, name: string, withArguments: boolean, scheme = ''): string {
     const variant = place.slot?.alternatives.find(({ schema }) => schema.properties?.method?.const === name)?.schema ?? place.parent?.shape;
     const facts = recipe.schema.methods[name];
     const described = variant?.properties?.method?.description ?? variant?.description ?? '';
@@ -20,7 +20,7 @@ export function aboutMethod(recipe: Recipe, place: Place, name: string, withArgu
     });
     const list = own.map(([key]) => `\`${key}\``).join(', ');
     const args = withArguments ? own.map(([key, schema]) => argumentLine(recipe, key, schema)).join('\n') : list && l10n.t('Arguments of the long form: {0}.', list);
-    return [text, calibrationSentence(recipe, place, name, variant), paper, args].filter(Boolean).join('\n\n');
+    return [text, calibrationSentence(recipe, place, name, variant), scheme, paper, args].filter(Boolean).join('\n\n');
 }
 
 /** Whether the method, or the scheme that is written with it, needs calibration data. What rounds for another method needs what that one needs. */

@@ -45,7 +45,7 @@ function aboutValue(recipe: Recipe, place: Place, facts: Facts): string | undefi
     if (slot.format === 'checkpoint') return aboutCheckpoint(recipe, place, facts);
     if (slot.format === 'path' && place.kind === 'text' && place.value !== '') return aboutData(recipe, place, facts) ?? keyOf(recipe, place, facts);
     if (slot.format === 'layer-pattern' && place.kind === 'text') return header && aboutPattern(place.text, header, lastRun(recipe, facts.result));
-    if (place.key?.name === 'method' && place.kind === 'text' && Object.hasOwn(recipe.schema.methods, place.text)) return [aboutMethod(recipe, place, place.text, true), aboutScheme(recipe, place.parent, header)].filter(Boolean).join('\n\n');
+    if (place.key?.name === 'method' && place.kind === 'text' && Object.hasOwn(recipe.schema.methods, place.text)) return aboutMethod(recipe, place, place.text, true, aboutScheme(recipe, place.parent, header));
     const short = place.kind === 'text' ? readShortName(recipe, slot, place.text) : undefined;
     if (short) return aboutShortName(recipe, place, short, header);
     const listed = slot.alternatives.flatMap(listedValues).find(({ value }) => value === place.value);

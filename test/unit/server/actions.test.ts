@@ -107,6 +107,23 @@ describe('quick fixes', () => {
         ]);
     });
 
+    it('complete a pattern that matches no layer', () => {
+        const rule = (pattern: string): string => whole(`  default: none\n  rules:\n    - { layers: ${pattern}, use: rtn-w4a16-g32 }`);
+        for (const [written, meant] of [
+            ['q_proj', '"*.q_proj"'], ['down_proj', '"*.down_proj"'], ['"re:.*q_proj"', '"*.q_proj"'], ['"re:.*self_attn\\\\.q_proj$"', '"*.self_attn.q_proj"'], ['"layers.*.mlp.*"', '"*.layers.*.mlp.*"'],
+        ] as const) {
+            assert.deepEqual(titles(rule(written)), [`*Change to ${meant}`], written);
+            assert.equal(fixed(rule(written), `Change to ${meant}`), rule(meant));
+        }
+        assert.deepEqual(titles(rule('"model.layers.9.*"')), ['Change to "model.layers.2.*"', 'Change to "model.layers.*.*"'], 'nobody knows which block was meant');
+        assert.deepEqual(titles(rule('"vision.*"')), []);
+    });
+
+    it('add the section that a method needs', () => {
+        const without = whole('  default: gptq-w4a16-g32').replace(/calibration.*\n/, '');
+        assert.equal(fixed(without, 'Add "calibration"'), `${without}calibration:\n  data:\n`);
+    });
+
     it('set a group size that divides every layer concerned', () => {
         assert.equal(fixed(whole('  default: gptq-w4a16-g64'), 'Change to gptq-w4a16-g32'), whole('  default: gptq-w4a16-g32'));
         const rule = (size: number): string => whole(`  default: none\n  rules:\n    - { layers: "*.mlp.*", use: { method: gptq, scheme: W4A16, group_size: ${size} } }`);
