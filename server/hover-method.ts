@@ -62,7 +62,7 @@ function argumentLine(recipe: Recipe, key: string, schema: JsonSchema): string {
 
 /** What comes after it is said where the argument itself is pointed at. */
 function firstSentence(text: string): string {
-    return /^.*?(?=[.;] |[.;]?$)/.exec(text)?.[0] ?? text;
+    return /^.*?(?=[.;] |。|[.;]?$)/.exec(text)?.[0] ?? text;
 }
 
 /** What a whole matrix shares does not count. */
