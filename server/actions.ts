@@ -6,6 +6,7 @@ import type { Edit } from './edited';
 import { NO_FACTS, type Facts } from './facts';
 import type { Finding } from './finding';
 import { guesses } from './guesses';
+import { modelFixes } from './model-fixes';
 import { movedRule } from './move-rule';
 import { patternFixes } from './pattern-fixes';
 import { rangeOf } from './positions';
@@ -30,7 +31,7 @@ export function codeActions(
     const action = ({ title, edits }: Change, kind: string): CodeAction => ({ title: withoutSecrets(recipe, title), kind, edit: { changes: { [uri]: textEdits(recipe, edits) } } });
     const touched = findings.filter((finding) => finding.span.start <= span.end && span.start <= finding.span.end);
     const fixes = touched.flatMap((finding) => {
-        const changes = [...fixesFor(recipe, finding), ...patternFixes(recipe, finding, facts), ...exclusion(recipe, finding, facts)];
+        const changes = [...fixesFor(recipe, finding), ...modelFixes(recipe, finding, facts), ...patternFixes(recipe, finding, facts), ...exclusion(recipe, finding, facts)];
         return changes.map((change, index): CodeAction => ({
             ...action(change, CodeActionKind.QuickFix), diagnostics: [diagnosticOf(finding)], isPreferred: index === 0 && !change.isJudgement ? true : undefined,
         }));

@@ -12,6 +12,7 @@ import { aboutKey, slotOfKey } from './hover-key';
 import { aboutMethod, aboutScheme, regrouped, sizeSentence } from './hover-method';
 import { lastRun } from './last-run';
 import { countOfLayers, patternPlaces, rulePlaces } from './layers';
+import { missingModelAdvice } from './model-fixes';
 import { rangeOf } from './positions';
 import { childNamed, placeHolding, plainValue, type Place, type Recipe } from './recipe';
 import { listedValues } from './schema';
@@ -88,6 +89,7 @@ function aboutAlias(recipe: Recipe, place: Place, facts: Facts): string {
 
 function aboutCheckpoint(recipe: Recipe, place: Place, facts: Facts): string | undefined {
     const fact = facts.checkpoints.get(place.text);
+    if (fact?.state === 'refused' && fact.code === 'model-missing') return [fact.message, missingModelAdvice(place, facts)].filter(Boolean).join('\n\n');
     if (fact?.state !== 'read') return fact?.message;
     const { header } = fact;
     const { architecture, parameters, dtype, blocks, linears, maximumTokens, quantization, tiedHead } = header;

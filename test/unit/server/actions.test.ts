@@ -119,6 +119,18 @@ describe('quick fixes', () => {
         assert.deepEqual(titles(rule('"vision.*"')), []);
     });
 
+    it('write the folder of a file that stands in the place of a model', () => {
+        const text = whole('  default: none').replace('tiny', 'a/tiny/config.json');
+        const known = facts({
+            checkpoints: new Map([['a/tiny/config.json', { state: 'refused', folder: '/a', code: 'model-missing', message: 'why' }]]),
+            files: new Map([['a/tiny/config.json', { kind: 'file', realPath: '/a/tiny/config.json', text: undefined }]]),
+        });
+        const parsed = recipe(text);
+        const [action] = codeActions(parsed, uri, validate(parsed, known), { start: 8, end: 8 }, (finding) => diagnostic(parsed, uri, finding, ''), known);
+        assert.ok(action?.isPreferred);
+        assert.equal(applied(text, action), text.replace('/config.json', ''));
+    });
+
     it('add the section that a method needs', () => {
         const without = whole('  default: gptq-w4a16-g32').replace(/calibration.*\n/, '');
         assert.equal(fixed(without, 'Add "calibration"'), `${without}calibration:\n  data:\n`);

@@ -57,6 +57,12 @@ describe('hover', () => {
         assert.match(text('quantize: { default: no|ne }')!, /Keep the layer/);
     });
 
+    it('says of a model that is not there that nothing is downloaded', () => {
+        const missing = (name: string): string => text(`model: |${name}`, facts({ checkpoints: new Map([[name, { state: 'refused', folder: '/m', code: 'model-missing', message: 'why' }]]) }))!;
+        assert.match(missing('meta-llama/Llama-3.2-1B'), /^why\n\nOnly local folders are read.*hf download meta-llama\/Llama-3\.2-1B --local-dir FOLDER/);
+        assert.equal(missing('checkpoints/sub/tiny'), 'why');
+    });
+
     it('counts the head of a model only where a rule names it', () => {
         const shown = text('model: ti|ny\nquantize: { rules: [{ layers: "lm_*", use: none }] }')!;
         assert.match(shown, /22 layers/);
