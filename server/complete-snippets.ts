@@ -4,7 +4,7 @@ import type { Cursor } from './cursor';
 import { rangeOf } from './positions';
 import type { Place, Recipe } from './recipe';
 import { discriminator, type JsonSchema } from './schema';
-import { Snippet } from './snippet';
+import { plainDefault, Snippet } from './snippet';
 
 /** Whole values to fill in: a rule, and each method with its main arguments. */
 export function snippetItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
@@ -73,7 +73,7 @@ function mainArguments(recipe: Recipe, property: string, name: string, schema: J
         const slot = recipe.schema.slot(argument);
         const values = slot.alternatives.flatMap(({ schema: { enum: listed } }) => listed ?? []).map(String);
         const ordered = [...new Set([...(values.includes(String(slot.default)) ? [String(slot.default)] : []), ...values])];
-        keys.push(`${key}: ${ordered.length > 1 ? `\${${stop++}|${ordered.join(',')}|}` : `\${${stop++}:${slot.default === undefined || slot.default === null ? '' : JSON.stringify(slot.default)}}`}`);
+        keys.push(`${key}: ${ordered.length > 1 ? `\${${stop++}|${ordered.join(',')}|}` : `\${${stop++}:${plainDefault(slot.default)}}`}`);
     }
     return keys;
 }

@@ -4,9 +4,13 @@ import type { Cursor } from './cursor';
 import { modelHeader, type Facts } from './facts';
 import { patternOffers } from './complete-patterns';
 import { budgetOffers } from './complete-budget';
+import { sizeOffers, slotHere } from './complete-sizes';
+import { regrouped } from './hover-method';
 import { rangeOf } from './positions';
 import type { Recipe } from './recipe';
 import { discriminator, listedValues, type Slot } from './schema';
+import { firstOfEachMethod, usualFormsFirst, usualSchemesFirst } from './usual';
+import { readShortName } from './uses';
 
 export interface FolderEntry {
     readonly name: string;
@@ -32,14 +36,15 @@ export function valueItems(recipe: Recipe, cursor: Cursor, facts: Facts, listing
     const { slot } = cursor.place;
     if (!slot) return [];
     const drafts = [
-        ...usualFirst(recipe, listedDrafts(slot)),
+        ...(cursor.place.key?.name === 'group_size' ? [] : usualFirst(recipe, listedDrafts(slot))),
+        ...sizeOffers(recipe, cursor.place, facts).map((offer): Draft => ({ ...offer, detail: offer.detail || undefined, kind: CompletionItemKind.Value })),
         ...spelledDrafts(recipe, slot, cursor.prefix),
         ...budgetOffers(recipe, cursor.place, cursor.prefix, facts).map((offer): Draft => ({ ...offer, kind: CompletionItemKind.Value })),
         ...exampleDrafts(slot),
         ...(slot.format === 'layer-pattern' ? patternDrafts(recipe, facts, cursor) : []),
         ...pathDrafts(slot, cursor, listing),
         ...aliasDrafts(recipe, cursor),
-        ...(cursor.quoted ? [] : [...defaultDrafts(slot), ...mappingDrafts(slot), ...listDrafts(slot)]),
+        ...(cursor.quoted ? [] : [...defaultDrafts(slotHere(recipe, cursor.place.key?.name ?? '', slot, facts)), ...mappingDrafts(slot), ...bracketDrafts(recipe, cursor), ...listDrafts(slot)]),
     ];
     const range = rangeOf(recipe, cursor.replace);
     return drafts.map((draft, index) => ({
@@ -69,25 +74,12 @@ function listedDrafts(slot: Slot): Draft[] {
     });
 }
 
-/**
- * Of the short forms those first that are applied most: each method's four and eight bits, of each the form that leaves the layers' inputs as they are
- * and lets one choose its groups, where it has one. Everything else stays in its order.
- */
+/** Names that are applied most come first. */
 function usualFirst(recipe: Recipe, drafts: readonly Draft[]): Draft[] {
-    const { shortForms, schemes } = recipe.schema;
-    const forms = drafts.flatMap((draft) => {
-        const form = shortForms[draft.text];
-        const format = form && schemes[form.scheme];
-        return format ? [{ draft, method: form.method, format }] : [];
-    });
-    const rank = ({ format }: (typeof forms)[number]): number => (format.inputs === null ? 0 : 2) + (format.symmetric && format.regroupable ? 0 : 1);
-    const usual = [...new Set(forms.map(({ method }) => method))].flatMap((method) => [4, 8].flatMap((bits) => {
-        const same = forms.filter((form) => form.method === method && form.format.num_bits === bits);
-        return same.sort((a, b) => rank(a) - rank(b)).slice(0, 1).map(({ draft }) => draft);
-    }));
-    const others = forms.map(({ draft }) => draft).filter((draft) => !usual.includes(draft));
-    const words = drafts.filter((draft) => !usual.includes(draft) && !others.includes(draft));
-    return [...words, ...usual, ...others];
+    const names = drafts.map(({ text }) => text);
+    const isSchemes = names.length > 0 && names.every((name) => Object.hasOwn(recipe.schema.schemes, name));
+    const ordered = isSchemes ? usualSchemesFirst(names) : usualFormsFirst(recipe.schema, names);
+    return ordered.map((name) => drafts.find(({ text }) => text === name)!);
 }
 
 /** Longer spellings of a listed name that is already written: `gptq-w4a16` → `gptq-w4a16-g64`. */
@@ -98,7 +90,11 @@ function spelledDrafts(recipe: Recipe, slot: Slot, prefix: string): Draft[] {
     const spellings = slot.alternatives.flatMap(({ schema }) => (schema.pattern === undefined ? [] : recipe.schema.spelled(schema.pattern)));
     return spellings
         .filter((text) => text.startsWith(`${base}-`) && !names.has(text))
-        .map((text) => ({ text, kind: CompletionItemKind.EnumMember, documentation: names.get(base) }));
+        .map((text) => {
+            const short = readShortName(recipe, slot, text);
+            const documentation = names.get(base) ?? '';
+            return { text, kind: CompletionItemKind.EnumMember, documentation: short ? regrouped(documentation, { ...short, format: recipe.schema.schemes[short.scheme] }) : documentation };
+        });
 }
 
 /** Of a text that has a form and no names, such as a size. */
@@ -173,6 +169,19 @@ function mappingDrafts(slot: Slot): Draft[] {
         const label = `{ ${[`${property}: ${name}`, ...required.map((key) => `${key}: …`)].join(', ')} }`;
         return [{ label, text: `{ ${keys.join(', ')} }`, kind: CompletionItemKind.Struct, documentation: schema.description, snippet: true, again: required.length > 0 }];
     });
+}
+
+const MOST_IN_BRACKETS = 8;
+
+/** Behind the key of a list, what one item of it may be. */
+function bracketDrafts(recipe: Recipe, { place, prefix, replace }: Cursor): Draft[] {
+    const isBehindKey = place.key !== undefined && !/[\r\n]/.test(recipe.text.slice(place.key.end, replace.start));
+    const list = place.slot?.alternatives.find(({ kind }) => kind === 'list');
+    const item = list?.schema.items && recipe.schema.slot(list.schema.items);
+    if (!isBehindKey || !item || prefix !== '') return [];
+    const listed = firstOfEachMethod(recipe.schema, item.alternatives.flatMap(listedValues).map(({ value }) => String(value)));
+    const texts = [...listed, ...exampleDrafts(item).map(({ text }) => text)].slice(0, MOST_IN_BRACKETS);
+    return texts.map((text) => ({ label: text, text: `[${text}$1]`, kind: CompletionItemKind.Value, detail: l10n.t('in brackets'), snippet: true }));
 }
 
 function listDrafts(slot: Slot): Draft[] {

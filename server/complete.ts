@@ -1,26 +1,36 @@
 import * as l10n from '@vscode/l10n';
 import { CompletionItemKind, InsertTextFormat, InsertTextMode, type CompletionItem, type CompletionList } from 'vscode-languageserver/node';
 import { cursorsAt, type Cursor } from './cursor';
+import { dashed, isAside, withDash } from './complete-items';
 import type { Facts } from './facts';
 import { rangeOf } from './positions';
+import { slotOfKey } from './hover-key';
 import { mergedEntries } from './merge-keys';
 import { childNamed, type Place, type Recipe } from './recipe';
 import { discriminator, type JsonSchema, type Slot } from './schema';
 import { valueItems, type FolderEntry } from './complete-values';
 import { snippetItems } from './complete-snippets';
-import { Snippet } from './snippet';
+import { hasGroupSize, slotHere } from './complete-sizes';
+import { plainDefault, Snippet } from './snippet';
 
 /** Entries of the folder that the path at the cursor is in; see `folderWanted`. */
 export type Listing = readonly FolderEntry[];
 
 /** Keys and values that fit at the offset. */
 export function complete(recipe: Recipe, offset: number, facts: Facts, listing: Listing = []): CompletionList {
-    const cursors = cursorsAt(recipe, offset);
-    const items = cursors.flatMap((cursor) => [
-        ...(cursor.kind === 'key' ? keyItems(recipe, cursor) : valueItems(recipe, cursor, facts, listing)), ...snippetItems(recipe, cursor),
-    ]);
+    const item = withDash(recipe, offset);
+    const cursors = cursorsAt(recipe, offset).filter((cursor) => !item || !isAside(recipe, cursor));
+    const here = itemsAt(recipe, cursors, facts, listing);
+    // Where a list goes on, its items come first.
+    const items = item ? [...itemsAt(item.recipe, item.cursors, facts, listing).map(dashed), ...here.map((other) => ({ ...other, sortText: `z${other.sortText}` }))] : here;
     // Short forms grow (`gptq-w4a16` → `gptq-w4a16-g64`) and folders open while one types.
-    return { isIncomplete: cursors.some(({ kind }) => kind === 'value'), items: distinct(items) };
+    return { isIncomplete: [...cursors, ...(item?.cursors ?? [])].some(({ kind }) => kind === 'value'), items: distinct(items) };
+}
+
+function itemsAt(recipe: Recipe, cursors: readonly Cursor[], facts: Facts, listing: Listing): CompletionItem[] {
+    return cursors.flatMap((cursor) => [
+        ...(cursor.kind === 'key' ? keyItems(recipe, cursor, facts) : valueItems(recipe, cursor, facts, listing)), ...snippetItems(recipe, cursor),
+    ]);
 }
 
 /** Where a key or a value may stand both ways of filling in are found. */
@@ -37,7 +47,7 @@ export function folderWanted(recipe: Recipe, offset: number): string | undefined
     return cursor?.prefix.slice(0, cursor.prefix.lastIndexOf('/') + 1);
 }
 
-function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
+function keyItems(recipe: Recipe, cursor: Cursor, facts: Facts): CompletionItem[] {
     const { place } = cursor;
     const merged = mergedEntries(place);
     const shapes = shapesOf(place, merged);
@@ -47,10 +57,11 @@ function keyItems(recipe: Recipe, cursor: Cursor): CompletionItem[] {
         const excluded = new Set([exclusive, ...(shape['x-at-most-one'] ?? [])].flatMap((names) => (names.some((name) => childNamed(place, name) ?? merged.get(name)) ? names : [])));
         for (const [name, schema] of Object.entries(shape.properties ?? {})) {
             const required = exclusive.includes(name) ? 'one' : (shape.required?.includes(name) ?? false);
+            if (name === 'group_size' && !hasGroupSize(recipe, place, shape)) continue;
             if (!schema.deprecated && !childNamed(place, name) && !merged.has(name) && !excluded.has(name) && !offered.has(name)) offered.set(name, { schema, required });
         }
     }
-    return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, recipe.schema.slot(schema), required, index));
+    return [...offered].map(([name, { schema, required }], index) => keyItem(recipe, cursor, name, slotHere(recipe, name, slotOfKey(recipe, place, name, recipe.schema.slot(schema)), facts), required, index));
 }
 
 /** What the mapping may be: by its own discriminating key, or by one that a merge key brings. */
@@ -66,7 +77,8 @@ function shapesOf(place: Place, merged: ReadonlyMap<string, Place>): JsonSchema[
 function importance(required: boolean | 'one', slot: Slot): string {
     if (required === 'one') return l10n.t('one of these');
     if (required) return l10n.t('required');
-    return slot.default === undefined || slot.default === null ? l10n.t('optional') : l10n.t('default: {0}', JSON.stringify(slot.default));
+    const usual = plainDefault(slot.default);
+    return usual === '' ? l10n.t('optional') : l10n.t('default: {0}', usual);
 }
 
 function keyItem(recipe: Recipe, cursor: Cursor, name: string, slot: Slot, required: boolean | 'one', index: number): CompletionItem {

@@ -14,6 +14,8 @@ import { dividing, readUse } from './uses';
 export interface Change {
     readonly title: string;
     readonly edits: readonly Edit[];
+    /** Whether it may not be what somebody wants: it is never preferred. */
+    readonly isJudgement?: boolean;
 }
 
 /** Keeps the layers as they are whose input width a group size does not divide. */

@@ -11,7 +11,7 @@ function translatedValue(value: unknown): unknown {
     if (typeof value !== 'object' || value === null) return value;
     const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, translatedValue(inner)]));
     const { description, enumDescriptions } = value as JsonSchema;
-    if (typeof description === 'string') Object.assign(copy, { description: l10n.t(description), 'x-says-default': description.includes('Default:') });
+    if (typeof description === 'string') Object.assign(copy, { description: l10n.t(description), 'x-says-default': /Default:|Absent:/.test(description) });
     if (enumDescriptions) copy.enumDescriptions = Object.fromEntries(Object.entries(enumDescriptions).map(([name, text]) => [name, l10n.t(text)]));
     return copy;
 }

@@ -27,7 +27,7 @@ export interface JsonSchema {
     readonly properties?: Readonly<Record<string, JsonSchema>>;
     readonly required?: readonly string[];
     readonly examples?: readonly unknown[];
-    /** Whether the description, in English at least, names the default. */
+    /** Whether the description, in English at least, names the default, or says what holds when nothing is written. */
     readonly 'x-says-default'?: boolean;
     /** Of a key that still works and will not for ever. */
     readonly deprecated?: boolean;
@@ -75,7 +75,7 @@ export interface Alternative {
 /** What may stand at one place of a recipe. */
 export interface Slot {
     readonly description: string;
-    /** Whether it says what the default is. */
+    /** Whether it says what the default is, or what holds without a value. */
     readonly saysDefault: boolean;
     readonly default: unknown;
     /** `checkpoint`, `path`, `output`, `layer-pattern`: what a text means. */

@@ -45,13 +45,19 @@ export class Snippet {
 
     private placeholder(slot: Slot): string {
         if (slot.format === 'layer-pattern') return `"${this.next()}"`;
-        const written = slot.default === undefined || slot.default === null ? '' : JSON.stringify(slot.default);
+        const written = plainDefault(slot.default);
         return written ? `\${${++this.stop}:${written}}` : this.next();
     }
 
     private next(): string {
         return `$${++this.stop}`;
     }
+}
+
+/** A default as one would write it: a word without quotes. '': there is none, or an empty list. */
+export function plainDefault(value: unknown): string {
+    if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return '';
+    return typeof value === 'string' && /^[A-Za-z][\w.-]*$/.test(value) ? value : JSON.stringify(value);
 }
 
 function indent(depth: number): string {

@@ -6,7 +6,7 @@ import { suggestion } from './nearest';
 import { childNamed, type Place, type Recipe, type Span } from './recipe';
 import { discriminator, listedValues, type Alternative, type JsonSchema, type Kind, type Slot } from './schema';
 
-function kindName(kind: Kind): string {
+export function kindName(kind: Kind): string {
     switch (kind) {
         case 'mapping': return l10n.t('a mapping');
         case 'list': return l10n.t('a list');
@@ -201,7 +201,7 @@ function deprecated({ key }: Place, schema: JsonSchema): Finding[] {
     return [{ code: 'deprecated-key', severity: 'warning', span: key, message, replacements: better === undefined ? [] : [better] }];
 }
 
-function oneOf(texts: readonly string[]): string {
+export function oneOf(texts: readonly string[]): string {
     return texts.length === 0 ? '' : texts.reduce((before, text) => l10n.t('{0} or {1}', before, text));
 }
 

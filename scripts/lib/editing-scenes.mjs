@@ -45,7 +45,8 @@ export async function showFix(workbench) {
 /** @param {Workbench} workbench */
 export async function showFixes(workbench) {
     const { page } = workbench;
-    const menu = page.locator('.action-widget');
+    // What a fix opens beside itself is such a widget, too.
+    const menu = page.locator('.action-widget:not(.action-list-submenu-panel)');
     await page.keyboard.press('Escape');
     await workbench.editor.area.locator('textarea, .native-edit-context').first().focus();
     await workbench.waitFor('the menu of fixes', async () => {
@@ -77,6 +78,7 @@ export async function showCompletion(workbench) {
     const details = page.locator('.suggest-details-container');
     if (!(await details.isVisible())) await page.keyboard.press('Control+Space');
     await details.waitFor();
+    await workbench.waitFor('the documentation of the item', async () => !/Loading/.test(await details.innerText()));
 }
 
 /**

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
     from quant_engine.formats.scheme import WeightFormat
     from quant_engine.methods.types import Statistics
+
+
+_ACTORDERS: Any = {
+    "weight": "Columns with the largest activations first; groups stay where they are, and nothing extra is stored.",
+    "group": "Groups, too, of columns whose activations are about as large; takes `output_format: gptq` or `gptq_v2`.",
+    "none": "Columns from left to right.",
+}
+_GROUPS: Any = {
+    "static": "Each group's scale is found before anything is quantized.",
+    "dynamic": "Each group's scale is found when its first column is reached, from the weights as they are then.",
+}
 
 
 class GptqArguments(Arguments):
@@ -42,7 +53,7 @@ class GptqArguments(Arguments):
             "about as large (GPTQModel's `desc_act`, llm-compressor's `dynamic`); which group a column belongs to is stored, which takes "
             "`output_format: gptq` or `gptq_v2`. `none`: left to right. Default: weight."
         ),
-        json_schema_extra={NEEDS_OUTPUT: {"group": ["gptq", "gptq_v2"]}},
+        json_schema_extra={NEEDS_OUTPUT: {"group": ["gptq", "gptq_v2"]}, "enumDescriptions": _ACTORDERS},
     )
     groups: Literal["static", "dynamic"] = Field(
         default="static",
@@ -52,6 +63,7 @@ class GptqArguments(Arguments):
             "activations first. "
             "Default: static."
         ),
+        json_schema_extra={"enumDescriptions": _GROUPS},
     )
     block_size: int = Field(
         default=128,

@@ -41,6 +41,9 @@ class _Named(BaseModel):
     method: Any
 
 
+_ACTORDERS: Any = {"weight": "Columns with the largest scaled inputs first.", "none": "Columns from left to right."}
+
+
 class RtnRounding(RtnArguments, _Named):
     method: Literal["rtn"] = _named("rtn")
 
@@ -51,6 +54,7 @@ class GptqRounding(GptqArguments, _Named):
     actorder: Literal["weight", "none"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default="weight",
         description="`weight`: columns with the largest scaled inputs are quantized first. `none`: left to right. Default: weight.",
+        json_schema_extra={"enumDescriptions": _ACTORDERS},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,12 @@ _STEPS = 80
 _EXPONENT = 2.4
 
 
+_RANGES: Any = {
+    "minmax": "Each group's grid covers its whole range.",
+    "mse": "Of ranges shrunk to 99, 98 … 21 %, each group takes the one with the least Σ|ŵ − w|^2.4.",
+}
+
+
 class RtnArguments(Arguments):
     range: Literal["minmax", "mse"] = Field(
         default="minmax",
@@ -31,6 +37,7 @@ class RtnArguments(Arguments):
             "`minmax`: each group's grid covers its whole range. `mse`: ranges shrunk to 99, 98 … 21 % are tried for each group too, and "
             "the one with the least Σ|ŵ − w|^2.4 is taken. Default: minmax."
         ),
+        json_schema_extra={"enumDescriptions": _RANGES},
     )
 
 

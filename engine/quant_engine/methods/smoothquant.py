@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,12 @@ _LEAST = 1e-5
 _WITH_INPUTS = tuple(name for name, scheme in SCHEMES.items() if scheme.inputs is not None and scheme.weights.rows_are_independent)
 
 
+_STATISTICS: Any = {
+    "absmax": "The largest magnitudes, as in the paper's code.",
+    "range": "Largest minus smallest value, as in llm-compressor.",
+}
+
+
 class SmoothquantArguments(Arguments):
     strength: float = Field(
         default=0.5,
@@ -39,6 +45,7 @@ class SmoothquantArguments(Arguments):
             "What is balanced: `absmax`, the largest magnitudes, as in the paper's code; `range`, largest minus smallest value, as in "
             "llm-compressor. Default: absmax."
         ),
+        json_schema_extra={"enumDescriptions": _STATISTICS},
     )
     rounding: Rounding = rounding_field()
 

@@ -65,10 +65,9 @@ describe('quick fixes', () => {
         }
     });
 
-    it('prefer exactly one fix of each finding', () => {
+    it('prefer exactly one fix of each finding that has one', () => {
         const budget = whole('  default: none\n  budget: {}', 'candidates: [gptq-w4a16-g32]\n');
-        const shadowed = whole('  default: none\n  rules:\n    - { layers: "*", use: none }\n    - { layers: lm_head, use: none }');
-        for (const text of ['modle: tiny\n', whole('  default: gptq-w4a61'), whole('  default: gptq-w4a16-g64'), whole('  defualt: none'), whole('  default: smoothquant'), budget, shadowed]) {
+        for (const text of ['modle: tiny\n', whole('  default: gptq-w4a61'), whole('  default: gptq-w4a16-g64'), whole('  defualt: none'), whole('  default: smoothquant'), budget]) {
             const offered = actions(text).filter(({ kind }) => kind === 'quickfix');
             assert.ok(offered.length > 0, text);
             for (const finding of new Set(offered.map(({ diagnostics }) => JSON.stringify(diagnostics)))) {
@@ -76,6 +75,65 @@ describe('quick fixes', () => {
                 assert.equal(preferred.length, 1, finding);
             }
         }
+    });
+
+    /** Titles of the fixes, the preferred one with a star. */
+    const titles = (text: string): string[] => actions(text).filter(({ kind }) => kind === 'quickfix').map(({ title, isPreferred }) => (isPreferred ? '*' : '') + title);
+
+    it('offer usual ways to quantize for a name from elsewhere, and prefer none', () => {
+        const usual = ['gptq-w4a16', 'awq-w4a16', 'fp8_dynamic', 'rtn-w8a16'].map((name) => `Change to ${name}`);
+        for (const name of ['int8', 'int4', 'nf4', 'bnb', 'q4_k_m']) assert.deepEqual(titles(whole(`  default: ${name}`)), usual, name);
+    });
+
+    it('complete a method by its usual scheme', () => {
+        assert.deepEqual(titles(whole('  default: gptq')).slice(0, 2), ['*Change to gptq-w4a16', 'Change to gptq-w8a16']);
+        assert.equal(titles(whole('  default: smoothquant'))[0], '*Change to smoothquant-w8a8');
+    });
+
+    it('keep the value of a key whose name is begun or not right', () => {
+        const use = (key: string): string => whole(`  default: { method: gptq, scheme: W4A16, ${key}: 0.1 }`);
+        assert.deepEqual(titles(use('damp')), ['*Change to damping', 'Remove "damp"']);
+        assert.equal(fixed(use('damp'), 'Change to damping'), use('damping'));
+        assert.deepEqual(titles(whole('  default: none\n  budget: { bits: 5 }', 'candidates: [rtn-w4a16-g32, rtn-w8a16-g32]\n')).filter((title) => !title.includes('Add')), ['*Change to bits_per_weight', 'Remove "bits"']);
+        assert.deepEqual(titles('calibration: { data: c.txt, zzzz: 1 }\n').filter((title) => !title.includes('Add')), ['Remove "zzzz"']);
+    });
+
+    it('prefer a removal only where nothing is lost', () => {
+        assert.ok(titles('model: tiny\nmodel: tiny\n').includes('*Remove "model"'));
+        assert.ok(titles('model: tiny\nmodel: other\n').includes('Remove "model"'));
+        assert.deepEqual(titles(whole('  default: { method: fp8, scheme: FP8_DYNAMIC, group_size: 32 }')), ['Remove "group_size"']);
+        assert.deepEqual(titles(whole('  default: none\n  rules:\n    - { layers: "*.mlp.*", use: rtn-w4a16-g32 }\n    - { layers: "*.up_proj", use: none }')), [
+            'Move above rule 1', 'Remove "{ layers: "*.up_proj", use: none }"',
+        ]);
+    });
+
+    it('complete a pattern that matches no layer', () => {
+        const rule = (pattern: string): string => whole(`  default: none\n  rules:\n    - { layers: ${pattern}, use: rtn-w4a16-g32 }`);
+        for (const [written, meant] of [
+            ['q_proj', '"*.q_proj"'], ['down_proj', '"*.down_proj"'], ['"re:.*q_proj"', '"*.q_proj"'], ['"re:.*self_attn\\\\.q_proj$"', '"*.self_attn.q_proj"'], ['"layers.*.mlp.*"', '"*.layers.*.mlp.*"'],
+        ] as const) {
+            assert.deepEqual(titles(rule(written)), [`*Change to ${meant}`], written);
+            assert.equal(fixed(rule(written), `Change to ${meant}`), rule(meant));
+        }
+        assert.deepEqual(titles(rule('"model.layers.9.*"')), ['Change to "model.layers.2.*"', 'Change to "model.layers.*.*"'], 'nobody knows which block was meant');
+        assert.deepEqual(titles(rule('"vision.*"')), []);
+    });
+
+    it('write the folder of a file that stands in the place of a model', () => {
+        const text = whole('  default: none').replace('tiny', 'a/tiny/config.json');
+        const known = facts({
+            checkpoints: new Map([['a/tiny/config.json', { state: 'refused', folder: '/a', code: 'model-missing', message: 'why' }]]),
+            files: new Map([['a/tiny/config.json', { kind: 'file', realPath: '/a/tiny/config.json', text: undefined }]]),
+        });
+        const parsed = recipe(text);
+        const [action] = codeActions(parsed, uri, validate(parsed, known), { start: 8, end: 8 }, (finding) => diagnostic(parsed, uri, finding, ''), known);
+        assert.ok(action?.isPreferred);
+        assert.equal(applied(text, action), text.replace('/config.json', ''));
+    });
+
+    it('add the section that a method needs', () => {
+        const without = whole('  default: gptq-w4a16-g32').replace(/calibration.*\n/, '');
+        assert.equal(fixed(without, 'Add "calibration"'), `${without}calibration:\n  data:\n`);
     });
 
     it('set a group size that divides every layer concerned', () => {
@@ -135,6 +193,22 @@ describe('quick fixes of rules', () => {
         assert.equal(fixed(text, 'Remove "layers: "*.up_proj" use: none"'), whole('  default: none\n  rules:\n    - layers: "*.mlp.*"\n      use: none\n    # again'));
     });
 
+    it('move a rule that decides nothing above those that have its layers, with its comment', () => {
+        const rules = (...lines: string[]): string => whole(`  default: none\n  rules:\n${lines.map((line) => `    ${line}`).join('\n')}`);
+        const [first, second] = [['# wide', '- layers: "*.mlp.*"', '  use: rtn-w4a16-g32'], ['- { layers: lm_head, use: none }']];
+        const moved = ['# but these', '- layers: "*.up_proj" # up', '  use: none'];
+        assert.equal(fixed(rules(...second, ...first, ...moved), 'Move above rule 2'), rules(...second, ...moved, ...first));
+        assert.equal(fixed(rules(...first, ...moved).trimEnd(), 'Move above rule 1'), rules(...moved, ...first).trimEnd());
+        const flow = (...items: string[]): string => whole(`  default: none\n  rules: [${items.join(', ')}]`);
+        const [wide, narrow] = ['{ layers: "*.mlp.*", use: rtn-w4a16-g32 }', '{ layers: "*.up_proj", use: none }'];
+        assert.equal(fixed(flow(wide, narrow), 'Move above rule 1'), flow(narrow, wide));
+    });
+
+    it('move no rule across the anchor that it names', () => {
+        const text = whole('  default: none\n  rules:\n    - { layers: "*.mlp.*", use: &kept none }\n    - { layers: "*.up_proj", use: *kept }');
+        assert.ok(!actions(text).some(({ title }) => title.startsWith('Move')));
+    });
+
     it('exclude the layers whose width a group size does not divide', () => {
         const title = 'Exclude "model.layers.*.mlp.down_proj" from quantization';
         const rule = (indent: string): string => `\n${indent}- layers: "model.layers.*.mlp.down_proj"\n${indent}  use: none`;
@@ -182,13 +256,13 @@ describe('all that is certain', () => {
 
     it('is fixed at once: case, quotes, what is there twice', () => {
         const text = whole('  default: GPTQ-W4A16\n  rules:\n    - { layers: *.o_proj, use: none }\n    - { layers: "*.o_proj", use: none }', 'candidates: [rtn-w4a16-g32, rtn-w4a16-g32]\n').replace('c.txt', 'c.txt, samples: "8"');
-        const after = whole('  default: gptq-w4a16\n  rules:\n    - { layers: "*.o_proj", use: none }', 'candidates: [rtn-w4a16-g32]\n').replace('c.txt', 'c.txt, samples: 8');
+        const after = whole('  default: gptq-w4a16\n  rules:\n    - { layers: "*.o_proj", use: none }\n    - { layers: "*.o_proj", use: none }', 'candidates: [rtn-w4a16-g32]\n').replace('c.txt', 'c.txt, samples: 8');
         const once = all(text)!;
         assert.equal(all(once) ?? once, after);
     });
 
     it('is no guess', () => {
-        for (const text of ['modle: tiny\n', whole('  default: gptq-w4a61'), whole('  default: gptq-w4a16-g64'), whole('  default: none')]) assert.equal(all(text), undefined, text);
+        for (const text of ['modle: tiny\n', whole('  default: gptq-w4a61'), whole('  default: gptq-w4a16-g64'), whole('  default: none'), whole('  default: none\n  rules:\n    - { layers: "*", use: none }\n    - { layers: lm_head, use: none }')]) assert.equal(all(text), undefined, text);
     });
 
     it('takes in keys that have a new name', () => {

@@ -3,7 +3,7 @@ import type { CompletionItem } from 'vscode-languageserver/node';
 import { complete, folderWanted } from '../../../server/complete';
 import { NO_FACTS, type Facts } from '../../../server/facts';
 import { parseRecipe } from '../../../server/recipe';
-import { RecipeSchema } from '../../../server/schema';
+import { RecipeSchema, type JsonSchema } from '../../../server/schema';
 import { cursor, facts, header, schemaDocument } from './fixture';
 
 function items(marked: string, known: Facts = NO_FACTS): CompletionItem[] {
@@ -46,6 +46,14 @@ describe('the order of short forms', () => {
         }
     });
 
+    it('begins with what is applied most for SmoothQuant and among schemes, too', () => {
+        const offered = shown('quantize:\n  default: |\n');
+        assert.ok(offered.indexOf('smoothquant-w8a8') < offered.indexOf('smoothquant-mxfp4'));
+        for (const [method, usual] of [['awq', 'W4A16'], ['gptq', 'W4A16'], ['smoothquant', 'W8A8'], ['fp8', 'FP8_DYNAMIC']] as const) {
+            assert.equal(shown(`candidates: [{ method: ${method}, scheme: | }]`)[0], usual);
+        }
+    });
+
     it('goes on with all others, then the long forms and keys', () => {
         const offered = shown('candidates:\n  - |\n');
         const count = Object.keys(shortForms).length;
@@ -73,6 +81,26 @@ describe('completion of keys', () => {
 
     it('completes a half-written key', () => {
         assert.equal(accepted('calibration:\n  data: x\n  sam|\n', 'samples'), 'calibration:\n  data: x\n  samples: ${1:128}\n');
+    });
+
+    it('writes no sequence longer than the model can have', () => {
+        for (const section of ['calibration', 'evaluate']) {
+            const marked = `model: tiny\n${section}:\n  data: x\n  |\n`;
+            assert.equal(item(marked, 'sequence_length', facts()).detail, 'default: 512');
+            assert.ok(accepted(marked, 'sequence_length', facts()).includes('  sequence_length: ${1:512}\n'));
+            assert.deepEqual(labels(marked.replace('|', 'sequence_length: |'), facts()), ['512']);
+            assert.equal(item(marked, 'sequence_length').detail, 'default: 2048');
+        }
+    });
+
+    it('writes a word as a default without quotes', () => {
+        assert.equal(accepted('output_f|', 'output_format'), 'output_format: ${1:compressed-tensors}');
+        assert.equal(item('|', 'output_format').detail, 'default: compressed-tensors');
+    });
+
+    it('offers a group size only beside schemes that have a choice of it', () => {
+        for (const use of ['method: fp8, scheme: FP8_DYNAMIC', 'method: fp8', 'method: gptq, scheme: NVFP4']) assert.ok(!labels(`candidates: [{ ${use}, | }]`).includes('group_size'), use);
+        for (const use of ['method: gptq, scheme: W4A16', 'method: gptq', 'method: gptq, scheme: new']) assert.ok(labels(`candidates: [{ ${use}, | }]`).includes('group_size'), use);
     });
 
     it('replaces only the name when the colon stands already', () => {
@@ -112,6 +140,10 @@ describe('completion of keys', () => {
         assert.match(JSON.stringify(documentation), /calibration sequences/);
     });
 
+    it('says of the key that names a method what all have in common', () => {
+        for (const marked of ['candidates: [{ | }]', 'candidates:\n  - |\n']) assert.match(JSON.stringify(item(marked, 'method').documentation), /How the stored weights are found/);
+    });
+
     it('offers the arguments of the method that is written, and only those', () => {
         assert.ok(labels('quantize:\n  default:\n    method: gptq\n    scheme: W4A16\n    |\n').includes('damping'));
         assert.ok(!labels('quantize:\n  default:\n    method: rtn\n    scheme: W4A16\n    |\n').includes('damping'));
@@ -140,6 +172,21 @@ describe('completion of values', () => {
         assert.ok(methods.includes('gptq') && methods.includes('rtn'));
         assert.ok(labels('candidates: [{ method: gptq, scheme: | }]').includes('W4A16'));
         assert.ok(labels('candidates:\n  - method: gptq\n    scheme: W4|\n').includes('W4A16'));
+    });
+
+    it('explains each listed value by itself', () => {
+        const lists: JsonSchema[] = [];
+        const visit = (value: unknown): void => {
+            if (typeof value !== 'object' || value === null) return;
+            if (Array.isArray((value as JsonSchema).enum)) lists.push(value);
+            Object.values(value).forEach(visit);
+        };
+        visit(schemaDocument);
+        assert.ok(lists.length > 10);
+        for (const { enum: values, enumDescriptions } of lists) assert.deepEqual(values?.filter((value) => !enumDescriptions?.[String(value)]), []);
+        const said = (value: string): string => JSON.stringify(item('candidates: [{ method: gptq, scheme: W4A16, actorder: | }]', value).documentation);
+        assert.match(said('none'), /Columns from left to right\./);
+        assert.doesNotMatch(said('none'), /activations/);
     });
 
     it('offers the long form as a snippet', () => {
@@ -249,6 +296,54 @@ describe('completion of numbers', () => {
         const offered = items(budget('size'), facts());
         assert.deepEqual(offered.slice(0, 2).map(({ label, detail }) => [label, detail]), [['2.29 MB', 'at most 4.872 bits per weight'], ['2.31 MB', 'at most 6.112 bits per weight']]);
         assert.deepEqual(labels(budget('size').replace('|', '12|')).slice(0, 4), ['12 GB', '12 MB', '12 GiB', '12 MiB']);
+    });
+});
+
+describe('completion of group sizes', () => {
+    const offered = (marked: string): string[][] => items(`model: tiny\n${marked}`, facts()).map(({ label, detail }) => [label, detail ?? '']);
+
+    it('offers those that divide the inputs of the layers concerned, with their bits', () => {
+        const all = [['32', '4.5 bits per weight'], ['channel', '4.1 bits per weight']];
+        assert.deepEqual(offered('quantize: { default: { method: gptq, scheme: W4A16, group_size: | } }'), all);
+        assert.deepEqual(offered('candidates:\n  - method: rtn\n    scheme: W4A16\n    group_size: |\n'), all);
+        const rule = (pattern: string): string => `quantize:\n  rules:\n    - layers: "${pattern}"\n      use: { method: gptq, scheme: W4A16_ASYM, group_size: | }\n`;
+        assert.deepEqual(offered(rule('*.self_attn.*')), [['32', '4.625 bits per weight'], ['64', '4.312 bits per weight'], ['channel', '4.312 bits per weight']]);
+    });
+
+    it('offers usual ones of a model that is not known, and marks the default', () => {
+        assert.deepEqual(items('candidates: [{ method: gptq, scheme: W4A16, group_size: | }]').map(({ label, detail }) => [label, detail]), [
+            ['32', '4.5 bits per weight'], ['64', '4.25 bits per weight'], ['128', 'default, 4.125 bits per weight'], ['256', '4.062 bits per weight'], ['channel', undefined],
+        ]);
+        assert.deepEqual(labels('candidates: [{ method: gptq, group_size: | }]'), ['32', '64', '128', '256', 'channel']);
+    });
+
+    it('offers none beside a scheme without a choice', () => assert.deepEqual(labels('candidates: [{ method: fp8, scheme: FP8, group_size: | }]'), []));
+});
+
+describe('completion of lists', () => {
+    it('begins an item with its dash, below the key and below other items', () => {
+        for (const marked of ['quantize:\n  default: none\n  rules:\n    |\n', 'quantize:\n  rules:\n    - layers: x\n      use: none\n    |\noutput: x\n', 'quantize:\n  rules:\n    - { layers: x, use: none }\n    ru|\n']) {
+            assert.ok(accepted(marked, 'rule').includes('\n    - layers: "$1"\n  use: $2\n'), marked);
+            assert.ok(!labels(marked).includes('budget'), 'that key stands at another depth');
+        }
+        for (const marked of ['candidates:\n  |\n', 'candidates:\n  - rtn-w4a16\n  |\n', 'candidates:\n  gpt|\n']) {
+            assert.equal(shown(marked)[0], 'gptq-w4a16', marked);
+            assert.equal(accepted(marked, 'gptq-w4a16'), marked.replace(/(gpt)?\|/, '- gptq-w4a16'));
+        }
+        assert.deepEqual(shown('devices:\n  |\n').slice(0, 2), ['cuda:0', 'cpu']);
+        assert.equal(accepted('devices:\n  |\n', 'cuda:0'), 'devices:\n  - cuda:0\n');
+    });
+
+    it('offers a dash where it may stand as deep as the key, beside other keys', () => {
+        const offered = labels('quantize:\n  default: none\n  rules:\n  |\n');
+        assert.ok(offered.includes('rule') && offered.includes('budget'));
+        assert.deepEqual(shown('calibration:\n  data: x\n  |\n').sort(), ['samples', 'seed', 'sequence_length'], 'no list');
+    });
+
+    it('opens brackets behind the key', () => {
+        assert.deepEqual(labels('devices: |\n'), ['cuda:0', 'cpu', '[ … ]']);
+        assert.equal(accepted('devices: |\n', 'cuda:0'), 'devices: [cuda:0$1]\n');
+        assert.deepEqual(labels('candidates: |\n').slice(0, 3), ['gptq-w4a16', 'awq-w4a16', 'smoothquant-w8a8']);
     });
 });
 

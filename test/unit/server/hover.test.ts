@@ -46,7 +46,7 @@ describe('hover', () => {
 
     it('says of a model what it is, or why it cannot be used', () => {
         const shown = text('model: ti|ny')!;
-        for (const part of ['LlamaForCausalLM', '1.23 M parameters', 'bfloat16', '2.47 MB', '3 blocks', '22 layers', '512 tokens']) assert.ok(shown.includes(part), part);
+        for (const part of ['LlamaForCausalLM', '1.23 M parameters', 'bfloat16', '2.47 MB', '3 blocks', '21 layers', '`lm_head` only when a rule names it', 'Sequences of at most 512 tokens']) assert.ok(shown.includes(part), part);
         const refused = facts({ checkpoints: new Map([['tiny', { state: 'refused', folder: '/t', code: 'model-broken', message: 'why' }]]) });
         assert.equal(text('model: ti|ny', refused), 'why');
         assert.match(text('model: ti|ny', facts({ checkpoints: new Map([['tiny', { state: 'read', header: header({ quantization: 'awq' }) }]]) }))!, /Already quantized \(awq\)/);
@@ -55,6 +55,74 @@ describe('hover', () => {
     it('says of a scheme and of none what they mean', () => {
         assert.match(text('candidates: [{ method: gptq, scheme: W4A|16 }]')!, /4-bit/);
         assert.match(text('quantize: { default: no|ne }')!, /Keep the layer/);
+    });
+
+    it('says of a model that is not there that nothing is downloaded', () => {
+        const missing = (name: string): string => text(`model: |${name}`, facts({ checkpoints: new Map([[name, { state: 'refused', folder: '/m', code: 'model-missing', message: 'why' }]]) }))!;
+        assert.match(missing('meta-llama/Llama-3.2-1B'), /^why\n\nOnly local folders are read.*hf download meta-llama\/Llama-3\.2-1B --local-dir FOLDER/);
+        assert.equal(missing('checkpoints/sub/tiny'), 'why');
+    });
+
+    it('counts the head of a model only where a rule names it', () => {
+        const shown = text('model: ti|ny\nquantize: { rules: [{ layers: "lm_*", use: none }] }')!;
+        assert.match(shown, /22 layers/);
+        assert.doesNotMatch(shown, /only when a rule/);
+    });
+
+    it('says that a scheme with stored scales of inputs needs calibration', () => {
+        for (const [marked, scheme] of [['fp|8', 'FP8'], ['rtn-nvf|p4', 'NVFP4'], ['{ method: f|p8, scheme: FP8 }', 'FP8']]) {
+            const shown = text(`quantize: { default: ${marked} }`)!;
+            assert.ok(shown.includes(`\`${scheme}\` needs calibration data, for the scale of its inputs.`), marked);
+            assert.doesNotMatch(shown, /Needs no calibration/);
+        }
+        for (const marked of ['fp8_|dynamic', 'rtn-w4a|16', '{ method: f|p8, scheme: FP8_DYNAMIC }']) assert.match(text(`quantize: { default: ${marked} }`)!, /Needs no calibration data\./);
+        assert.match(text('quantize: { default: { method: f|p8 } }')!, /Needs no calibration data, except for `FP8`\./);
+    });
+
+    it('says of the key that names a method what all methods have in common', () => {
+        const shown = text('candidates: [{ met|hod: gptq, scheme: W4A16 }]')!;
+        assert.match(shown, /How the stored weights are found/);
+        assert.match(shown, /Values: `gptq`, `awq`, `smoothquant`, `fp8`, `hqq`, `rtn`\./);
+        assert.doesNotMatch(shown, /column by column/);
+    });
+
+    it('says of other groups than those of the scheme how many inputs share a scale', () => {
+        assert.match(text('quantize: { default: gptq-w4|a16-g64 }')!, /a scale for each 64 inputs/);
+        assert.match(text('quantize: { default: gptq-w4|a16-channel }')!, /a scale for each output row/);
+        assert.match(text('candidates: [{ method: gptq, scheme: W8A|16, group_size: 64 }]')!, /a scale for each 64 inputs/);
+        for (const marked of ['gptq-w4|a16-g64', 'gptq-w4|a16-channel']) assert.doesNotMatch(text(`quantize: { default: ${marked} }`)!, /128/);
+    });
+
+    it('says of a group size that decides nothing that there is none', () => {
+        const shown = text('candidates: [{ method: fp8, scheme: FP8_DYNAMIC, group_|size: 128 }]')!;
+        assert.match(shown, /FP8_DYNAMIC has no group size to choose/);
+        assert.doesNotMatch(shown, /bits for each weight/);
+        assert.doesNotMatch(text('candidates: [{ method: fp8, scheme: FP8_DYN|AMIC, group_size: 128 }]')!, /groups of 128/);
+    });
+
+    it('says of every key what kind of value it takes, and its default once', () => {
+        for (const [marked, first] of [
+            ['calibration: { data: x, sam|ples: 3 }', '**samples** — a whole number'], ['mod|el: x', '**model** — a string'], ['quantize: { defa|ult: none }', '**default** — a string or a mapping'],
+            ['calib|ration: { data: x }', '**calibration** — a mapping'], ['evaluate: { data: x, base|line: true }', '**baseline** — true or false'], ['quantize: { ru|les: [] }', '**rules** — a list'],
+        ] as const) assert.equal(text(marked)!.split('\n')[0], first);
+        for (const marked of ['candi|dates: []', 'devi|ces: []']) {
+            assert.match(text(marked)!, /Absent:/);
+            assert.doesNotMatch(text(marked)!, /Default/);
+        }
+    });
+
+    it('names of very many values one of each method, and how many more there are', () => {
+        const shown = text('quantize: { defa|ult: none }')!;
+        assert.match(shown, /Values: `none`, `gptq-w4a16`, `awq-w4a16`, `smoothquant-w8a8`, `fp8_dynamic`, `hqq-w4a16`, `rtn-w4a16` and \d+ more\./);
+        assert.doesNotMatch(shown, /…/);
+    });
+
+    it('says of an alias what it stands for', () => {
+        const shown = text('candidates:\n  - &low { method: rtn, scheme: W4A16, group_size: 64 }\nquantize: { default: *l|ow }')!;
+        assert.match(shown, /^\*\*\*low\*\* — `\{ method: rtn, scheme: W4A16, group_size: 64 \}`/);
+        assert.match(shown, /Round to nearest/);
+        assert.match(shown, /4\.25 bits for each weight, in groups of 64/);
+        assert.match(text('candidates: [&low gptq-w4a16]\nquantize: { default: *l|ow }')!, /GPTQ/);
     });
 
     it('is silent about unknown keys and comments', () => {
@@ -66,6 +134,9 @@ describe('hover', () => {
         const shown = text('candidates: [{ method: gp|tq, scheme: W4A16 }]')!;
         assert.match(shown, /\*\*GPTQ\*\*\. Quantizes column by column/);
         assert.match(shown, /Paper: \[GPTQ: Accurate[^\]]*\]\(https:\/\/arxiv\.org\/abs\/2210\.17323\)/);
+        assert.match(shown, /`W4A16` — 4-bit integer weights[^]*4\.125 bits for each weight/);
+        assert.match(shown, /^- `actorder` — `weight`, `group`, `none` \(default: weight\)$/m);
+        assert.ok(shown.split('\n').every((line) => line.length < 240), 'no argument takes a paragraph');
         for (const argument of ['group_size', 'damping', 'actorder']) assert.match(shown, new RegExp(`^- \`${argument}\``, 'm'));
         assert.match(text('candidates:\n  - gptq-w4a|16')!, /Paper: .*\n\nArguments of the long form: `group_size`, `damping`/);
         assert.match(text('candidates: [{ method: r|tn, scheme: W4A16 }]')!, /Needs no calibration data/);
