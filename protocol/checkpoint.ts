@@ -1,7 +1,9 @@
 import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import * as l10n from '@vscode/l10n';
+import { eachEntry, NoObject } from './json-entries';
 import { broken, CheckpointError, isRecord, readHeader, type TensorInfo } from './safetensors';
+import { Turns } from './turns';
 
 /** A linear layer: weight (outputs × inputs); block null outside the blocks (lm_head). */
 export interface Linear {
@@ -63,7 +65,7 @@ export async function readCheckpoint(folder: string, families: Readonly<Record<s
     if (!files.includes(CONFIG)) throw broken(folder, l10n.t('it has weights and no {0}', CONFIG));
     const config = await readObject(await within(folder, CONFIG));
     const tensors = files.includes(SINGLE) ? await readHeader(await within(folder, SINGLE)) : await readShards(folder, files);
-    return describe(folder, config, tensors, families);
+    return await describe(folder, config, tensors, families);
 }
 
 /** Changes whenever `readCheckpoint` could answer otherwise; cheap, reads no file. Empty: nothing there. */
@@ -111,12 +113,16 @@ async function within(folder: string, name: string): Promise<string> {
     return file;
 }
 
-async function readObject(file: string): Promise<Record<string, unknown>> {
+async function readText(file: string): Promise<string> {
     const { size } = await stat(file);
     if (size > MAX_JSON_BYTES) throw broken(file, l10n.t('it has more than {0} bytes', MAX_JSON_BYTES));
+    return readFile(file, 'utf8');
+}
+
+async function readObject(file: string): Promise<Record<string, unknown>> {
     let parsed: unknown;
     try {
-        parsed = JSON.parse(await readFile(file, 'utf8'));
+        parsed = JSON.parse(await readText(file));
     } catch (error) {
         if (!(error instanceof SyntaxError)) throw error;
         throw broken(file, l10n.t('it is not JSON'));
@@ -127,37 +133,70 @@ async function readObject(file: string): Promise<Record<string, unknown>> {
 
 async function readShards(folder: string, files: readonly string[]): Promise<TensorInfo[]> {
     const index = path.join(folder, INDEX);
-    const { weight_map: map } = await readObject(await within(folder, INDEX));
-    if (!isRecord(map) || Object.keys(map).length === 0) throw broken(index, l10n.t('it has no weight_map from tensor to file'));
     const promised = new Map<string, string[]>();
-    for (const [tensor, shard] of Object.entries(map)) {
-        if (typeof shard !== 'string') throw broken(index, l10n.t('it has no weight_map from tensor to file'));
+    const turns = new Turns();
+    for (const [tensor, shard] of await readWeightMap(await within(folder, INDEX), index)) {
         const tensors = promised.get(shard);
         if (tensors) tensors.push(tensor);
         else promised.set(shard, [tensor]);
+        if (turns.isOver()) await turns.next();
     }
-    if (promised.size > MAX_SHARDS) throw broken(index, l10n.t('it names {0} files, more than {1}', promised.size, MAX_SHARDS));
     const paths: string[] = [];
+    const present = new Set(files);
     for (const shard of promised.keys()) {
-        if (!/[/\\]/.test(shard) && !files.includes(shard)) throw broken(index, l10n.t('it names {0}, which does not exist', JSON.stringify(shard)));
+        if (!/[/\\]/.test(shard) && !present.has(shard)) throw broken(index, l10n.t('it names {0}, which does not exist', JSON.stringify(shard)));
         paths.push(await within(folder, shard));
     }
     return joinShards(paths, [...promised.values()], await readAll(paths));
 }
 
+/** From tensor to file; of a tensor that is named twice the last one counts. */
+async function readWeightMap(file: string, index: string): Promise<Map<string, string>> {
+    const map = new Map<string, string>();
+    const shards = new Set<string>();
+    const noMap = (): CheckpointError => broken(index, l10n.t('it has no weight_map from tensor to file'));
+    let text: string | undefined;
+    await entriesOf(file, await readText(file), (key, value) => {
+        if (key === 'weight_map') text = value;
+        else JSON.parse(value);
+    });
+    if (!text?.trim().startsWith('{')) throw noMap();
+    await entriesOf(file, text, (tensor, value) => {
+        const shard: unknown = JSON.parse(value);
+        if (typeof shard !== 'string') throw noMap();
+        map.set(tensor, shard);
+        if (shards.add(shard).size > MAX_SHARDS) throw broken(index, l10n.t('it names more than {0} files', MAX_SHARDS));
+    });
+    if (map.size === 0) throw noMap();
+    return map;
+}
+
+async function entriesOf(file: string, text: string, visit: (key: string, value: string) => void): Promise<void> {
+    try {
+        await eachEntry(text, visit);
+    } catch (error) {
+        if (error instanceof NoObject) throw broken(file, l10n.t('it is not a JSON object'));
+        if (error instanceof SyntaxError) throw broken(file, l10n.t('it is not JSON'));
+        throw error;
+    }
+}
+
 /** Every tensor stands in exactly one shard, the one that the index says. */
-function joinShards(files: readonly string[], promised: readonly (readonly string[])[], headers: readonly TensorInfo[][]): TensorInfo[] {
+async function joinShards(files: readonly string[], promised: readonly (readonly string[])[], headers: readonly TensorInfo[][]): Promise<TensorInfo[]> {
     const owner = new Map<string, string>();
-    headers.forEach((tensors, shard) => {
+    const turns = new Turns();
+    for (const [shard, tensors] of headers.entries()) {
+        const file = files[shard]!;
         const names = new Set(tensors.map(({ name }) => name));
         const absent = promised[shard]!.find((name) => !names.has(name));
-        if (absent !== undefined) throw broken(files[shard]!, l10n.t('the index says that it holds {0}, and it does not', JSON.stringify(absent)));
+        if (absent !== undefined) throw broken(file, l10n.t('the index says that it holds {0}, and it does not', JSON.stringify(absent)));
         for (const name of names) {
             const other = owner.get(name);
-            if (other !== undefined) throw broken(files[shard]!, l10n.t('it holds {0}, which {1} holds too', JSON.stringify(name), path.basename(other)));
-            owner.set(name, files[shard]!);
+            if (other !== undefined) throw broken(file, l10n.t('it holds {0}, which {1} holds too', JSON.stringify(name), path.basename(other)));
+            owner.set(name, file);
+            if (turns.isOver()) await turns.next();
         }
-    });
+    }
     return headers.flat();
 }
 
@@ -169,18 +208,18 @@ async function readAll(files: readonly string[]): Promise<TensorInfo[][]> {
     return results;
 }
 
-function describe(
+async function describe(
     folder: string,
     config: Record<string, unknown>,
     tensors: readonly TensorInfo[],
     families: Readonly<Record<string, Family>>,
-): CheckpointHeader {
+): Promise<CheckpointHeader> {
     const first: unknown = Array.isArray(config.architectures) ? config.architectures[0] : undefined;
     const architecture = typeof first === 'string' ? first : '';
     const family = Object.hasOwn(families, architecture) ? families[architecture] : readFamily(config, tensors);
     const said = config.tie_word_embeddings;
     const tied = typeof said === 'boolean' ? said : family?.tied ?? false;
-    const linears = family ? listLinears(tensors, family, tied) : [];
+    const linears = family ? await listLinears(tensors, family, tied) : [];
     // Of an unknown architecture without a head nobody knows whether it should have one.
     const isSure = said === true || Object.hasOwn(families, architecture);
     const maximum = config.max_position_embeddings;
@@ -225,10 +264,12 @@ function readFamily(config: Record<string, unknown>, tensors: readonly TensorInf
     return { blocks, linears, head: head?.name.slice(0, -'.weight'.length) ?? 'lm_head', tied: head === undefined, fused: [] };
 }
 
-function listLinears(tensors: readonly TensorInfo[], family: Family, tied: boolean): Linear[] {
+async function listLinears(tensors: readonly TensorInfo[], family: Family, tied: boolean): Promise<Linear[]> {
+    const turns = new Turns();
     const kinds = family.linears.map((kind) => new RegExp(`^${kind.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace('*', '(\\d+)')}$`));
     const linears: (Linear & { readonly rank: readonly [number, number] })[] = [];
     for (const { name, shape, begin, end } of tensors) {
+        if (turns.isOver()) await turns.next();
         const [outputs, inputs, ...more] = shape;
         if (outputs === undefined || inputs === undefined || more.length > 0 || !name.endsWith('.weight')) continue;
         const module = name.slice(0, -'.weight'.length);

@@ -1,5 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import * as l10n from '@vscode/l10n';
+import { eachEntry, NoObject } from './json-entries';
+import { Turns } from './turns';
 
 /**
  * The header of a safetensors file, read with distrust: every number is checked before anything is allocated. Only the 8-byte length and the
@@ -48,7 +50,7 @@ export async function readHeader(file: string): Promise<TensorInfo[]> {
         const header = Buffer.alloc(length);
         const { bytesRead } = await handle.read(header, 0, length, 8);
         if (bytesRead < length) throw broken(file, l10n.t('it ended while its header was read'));
-        return parseHeader(header, size - 8 - length, file);
+        return await parseHeader(header, size - 8 - length, file);
     } finally {
         await handle.close();
     }
@@ -68,27 +70,39 @@ async function readLength(handle: Awaited<ReturnType<typeof open>>, file: string
 }
 
 /** Checks a header's JSON against the number of data bytes that follow it; tensors come in file order. */
-export function parseHeader(header: Uint8Array, dataBytes: number, file: string): TensorInfo[] {
-    let parsed: unknown;
-    let text: string;
-    try {
-        text = new TextDecoder('utf-8', { fatal: true }).decode(header);
-        parsed = JSON.parse(text);
-    } catch {
-        throw broken(file, l10n.t('its header is not JSON'));
-    }
-    if (!isRecord(parsed)) throw broken(file, l10n.t('its header is not a JSON object'));
-    const twice = repeatedKey(text);
-    if (twice !== undefined) throw broken(file, l10n.t('its header has {0} twice', quoted(twice)));
-    const { __metadata__: metadata = {}, ...entries } = parsed;
+async function parseHeader(header: Uint8Array, dataBytes: number, file: string): Promise<TensorInfo[]> {
+    const entries = await headerEntries(header, file);
+    const metadata = entries.get('__metadata__') ?? {};
+    entries.delete('__metadata__');
     if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
         throw broken(file, l10n.t('its __metadata__ is not a map from text to text'));
     }
-    const tensors = Object.entries(entries)
-        .map(([key, value]) => parseTensor(key, value, file))
-        .sort((a, b) => a.begin - b.begin || a.end - b.end);
+    const turns = new Turns();
+    const tensors: TensorInfo[] = [];
+    for (const [key, value] of entries) {
+        tensors.push(parseTensor(key, value, file));
+        if (turns.isOver()) await turns.next();
+    }
+    tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
     checkLayout(tensors, 8 + header.length, dataBytes, file);
     return tensors;
+}
+
+/** `JSON.parse` would silently keep the last one of entries with the same key. */
+async function headerEntries(header: Uint8Array, file: string): Promise<Map<string, unknown>> {
+    const entries = new Map<string, unknown>();
+    let twice: string | undefined;
+    try {
+        const text = new TextDecoder('utf-8', { fatal: true }).decode(header);
+        await eachEntry(text, (key, value) => {
+            if (entries.has(key)) twice ??= key;
+            entries.set(key, JSON.parse(value));
+        });
+    } catch (error) {
+        throw broken(file, error instanceof NoObject ? l10n.t('its header is not a JSON object') : l10n.t('its header is not JSON'));
+    }
+    if (twice !== undefined) throw broken(file, l10n.t('its header has {0} twice', quoted(twice)));
+    return entries;
 }
 
 function parseTensor(key: string, value: unknown, file: string): TensorInfo {
@@ -113,31 +127,13 @@ function parseTensor(key: string, value: unknown, file: string): TensorInfo {
 function checkLayout(tensors: readonly TensorInfo[], start: number, dataBytes: number, file: string): void {
     let position = 0;
     for (const { name, begin, end } of tensors) {
-        const places = l10n.t('(starts at byte {0}, expected {1})', start + begin, start + position);
+        const places = begin === position ? '' : l10n.t('(starts at byte {0}, expected {1})', start + begin, start + position);
         if (begin < position) throw broken(file, l10n.t('tensor {0} overlaps the tensor before it {1}', quoted(name), places));
         if (begin > position) throw broken(file, l10n.t('tensor {0} leaves a hole before it {1}', quoted(name), places));
         if (end > dataBytes) throw broken(file, l10n.t('tensor {0} ends at byte {1}, the file has {2}', quoted(name), start + end, start + dataBytes));
         position = end;
     }
     if (position < dataBytes) throw broken(file, l10n.t('its tensors end at byte {0} and the file at byte {1}', start + position, start + dataBytes));
-}
-
-/** The first key of an object's JSON text that comes twice; `JSON.parse` would silently keep the last one. */
-function repeatedKey(json: string): string | undefined {
-    const seen = new Set<string>();
-    let depth = 0;
-    const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]]/g;
-    for (let match = tokens.exec(json); match; match = tokens.exec(json)) {
-        const [token] = match;
-        if (token === '{' || token === '[') depth++;
-        else if (token === '}' || token === ']') depth--;
-        else if (depth === 1 && /^\s*:/.test(json.slice(tokens.lastIndex, tokens.lastIndex + 20))) {
-            const key = JSON.parse(token) as string;
-            if (seen.has(key)) return key;
-            seen.add(key);
-        }
-    }
-    return undefined;
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,7 @@
 import type { CheckpointHeader, Linear } from '../protocol/checkpoint';
-import { layerPattern } from '../protocol/pattern';
-import { Answers, countOfLayers, matchingLayers, usualPatterns } from './layers';
+import { layerPattern, type LayerPattern } from '../protocol/pattern';
+import { Answers, countOfLayers } from './layers';
+import { layerModules, usualPatterns } from './usual-patterns';
 
 /** A pattern to offer, and what it matches; one that `opens` is the beginning of patterns. */
 export interface PatternOffer {
@@ -44,27 +45,78 @@ function firstNames(layers: readonly Linear[]): string {
 function levelOffers(header: CheckpointHeader, head: string): Matching[] {
     // Behind `*.` anything may stand.
     if (/^\**\.$/.test(head)) return [];
-    const inside = layerPattern(head.slice(0, -1));
-    const names = new Map<string, 'leaf' | 'branch'>();
-    for (const { name } of head === '' ? header.linears : matchingLayers(header, `${head}*`)) {
-        const parts = name.split('.');
-        // A star may stand for several levels; the fewest are meant.
-        const depth = head === '' ? 0 : parts.findIndex((_, index) => index > 0 && inside(parts.slice(0, index).join('.')));
-        const next = parts[depth];
-        if (depth >= 0 && next !== undefined) names.set(next, depth === parts.length - 1 ? 'leaf' : 'branch');
-    }
+    const { names, leaves, branches } = continuations(header, head);
     const numbers = [...names.keys()].filter((name) => /^\d+$/.test(name));
     const words = [...names].filter(([name]) => !/^\d+$/.test(name));
-    const opening = (name: string): Matching => offer(header, `${head}${name}.`, true);
+    const opening = (name: string): Matching => ({ pattern: `${head}${name}.`, opens: true, layers: below(branches, name) });
     return [
         ...(numbers.length > 0 ? manyOf(numbers).map(opening) : []),
         ...(numbers.length <= MOST_NUMBERS ? numbers.map(opening) : []),
-        ...words.flatMap(([name, kind]) => (kind === 'leaf' ? [offer(header, head + name, false)] : [opening(name), offer(header, `${head}${name}.*`, false)])),
+        ...words.flatMap(([name, kind]): Matching[] => kind === 'leaf'
+            ? [{ pattern: head + name, opens: false, layers: leaves.get(name) ?? [] }]
+            : [opening(name), { pattern: `${head}${name}.*`, opens: false, layers: below(branches, name) }]),
     ];
 }
 
-function offer(header: CheckpointHeader, pattern: string, opens: boolean): Matching {
-    return { pattern, opens, layers: matchingLayers(header, opens ? `${pattern}*` : pattern) };
+interface Branch {
+    /** What the module's name goes on with, wherever the stars before it allow it. */
+    readonly next: readonly string[];
+    readonly layers: readonly Linear[];
+}
+
+interface Continuations {
+    /** What comes next in the tree where the stars before it stand for as few levels as they can. */
+    readonly names: ReadonlyMap<string, 'leaf' | 'branch'>;
+    readonly leaves: ReadonlyMap<string, readonly Linear[]>;
+    readonly branches: readonly Branch[];
+}
+
+/** One walk over the modules, so that no pattern has to be tried on every layer. */
+function continuations(header: CheckpointHeader, head: string): Continuations {
+    const inside = layerPattern(head.slice(0, -1));
+    const names = new Map<string, 'leaf' | 'branch'>();
+    const leaves = new Map<string, Linear[]>();
+    const branches: Branch[] = [];
+    for (const { path, layers } of layerModules(header)) {
+        const next = head === '' ? [path.split('.')[0]!].filter(Boolean) : nextParts(path, inside);
+        if (next[0] !== undefined) {
+            names.set(next[0], 'branch');
+            branches.push({ next, layers });
+        }
+        if (head === '' ? path !== '' : !inside(path)) continue;
+        for (const layer of layers) {
+            const leaf = layer.name.slice(layer.name.lastIndexOf('.') + 1);
+            if (next.length === 0) names.set(leaf, 'leaf');
+            const same = leaves.get(leaf);
+            if (same) same.push(layer);
+            else leaves.set(leaf, [layer]);
+        }
+    }
+    return { names, leaves, branches };
+}
+
+/** What may follow a beginning of a module's name, for each of its beginnings that the pattern of a module matches. */
+function nextParts(path: string, inside: LayerPattern): string[] {
+    const next: string[] = [];
+    for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
+        if (!inside(path.slice(0, dot))) continue;
+        const end = path.indexOf('.', dot + 1);
+        next.push(path.slice(dot + 1, end < 0 ? undefined : end));
+    }
+    return next;
+}
+
+/** Layers below all names that a pattern of one level matches, in execution order. */
+function below(branches: readonly Branch[], pattern: string): Linear[] {
+    const matches = new Map<string, boolean>();
+    const one = layerPattern(pattern);
+    return branches.flatMap(({ next, layers }) => {
+        const isBelow = next.some((name) => {
+            if (!matches.has(name)) matches.set(name, one(name));
+            return matches.get(name);
+        });
+        return isBelow ? layers : [];
+    });
 }
 
 /** What stands for several numbers: all of them, the first half, the second half, and of many those of one digit and each ten. */

@@ -101,42 +101,15 @@ function openPatterns(header: CheckpointHeader): readonly string[] {
 function patternsFor(name: string): string[] {
     const parts = name.split('.');
     const lastNumber = parts.findLastIndex((part) => /^\d+$/.test(part));
-    const open = parts.map((part) => (/^\d+$/.test(part) ? '*' : part)).join('.');
+    const open = openNumbers(name);
     if (lastNumber < 0) return [open];
     const tail = parts.slice(lastNumber + 1);
     return [open, ...tail.map((_, index) => `*.${tail.slice(index).join('.')}`)];
 }
 
-interface UsualPattern {
-    readonly pattern: string;
-    readonly layers: readonly Linear[];
-}
-
-const usual = new WeakMap<CheckpointHeader, readonly UsualPattern[]>();
-
-/** Patterns worth offering: each kind of layer everywhere, each block, each part of a block, and layers outside the blocks. */
-export function usualPatterns(header: CheckpointHeader): readonly UsualPattern[] {
-    let patterns = usual.get(header);
-    if (!patterns) usual.set(header, (patterns = findUsualPatterns(header)));
-    return patterns;
-}
-
-function findUsualPatterns(header: CheckpointHeader): UsualPattern[] {
-    const kinds = new Set<string>();
-    const parts = new Set<string>();
-    const blocks = new Set<string>();
-    const outside = new Set<string>();
-    for (const { name, block } of header.linears) {
-        const match = /^(.*?\.\d+)\.((.+\.)?[^.]+)$/.exec(name);
-        if (block === null || !match) {
-            outside.add(name);
-            continue;
-        }
-        kinds.add(`*.${match[2]}`);
-        if (match[3]) parts.add(`*.${match[3]}*`);
-        blocks.add(`${match[1]}.*`);
-    }
-    return [...kinds, ...parts, ...outside, ...blocks].map((pattern) => ({ pattern, layers: matchingLayers(header, pattern) }));
+/** A name with `*` in the place of each number. */
+export function openNumbers(name: string): string {
+    return name.replace(/(?<=^|\.)\d+(?=\.|$)/g, '*');
 }
 
 export function countOfLayers(count: number): string {

@@ -48,6 +48,8 @@ export interface Recipe {
     readonly unresolved: readonly Span[];
     /** Names of what aliases can speak of, in document order, and where that begins. */
     readonly anchors: readonly { readonly name: string; readonly start: number }[];
+    /** Where what an alias means is written, by where the alias begins. */
+    readonly aliased: ReadonlyMap<number, Span>;
     readonly root: Place;
     /** All places, in document order, a collection before what it holds. */
     readonly places: readonly Place[];
@@ -70,7 +72,8 @@ export function parseRecipe(text: string, schema: RecipeSchema, edits: readonly 
     if (edits.length > 0) movePlace(root, back);
     const unresolved = annotator.unresolved.map((span) => moved(span, back));
     const anchors = annotator.anchors.map(({ name, start }) => ({ name, start: back(start) }));
-    return { text, schema, errors: movedFaults(errors, back), unresolved, anchors, root, places: listPlaces(root, []), lines };
+    const aliased = new Map([...annotator.aliases].map(([start, { written, at, place }]) => [back(start), place?.span ?? moved({ start: at + written.start, end: at + written.end }, back)]));
+    return { text, schema, errors: movedFaults(errors, back), unresolved, anchors, aliased, root, places: listPlaces(root, []), lines };
 }
 
 function moved({ start, end }: Span, back: (offset: number) => number): Span {
@@ -111,11 +114,15 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 interface Located {
     readonly written: Written;
     readonly at: number;
+    /** What was made of it, unless it is a key. */
+    place?: Place;
 }
 
 class Annotator {
     readonly unresolved: Span[] = [];
     readonly anchors: { readonly name: string; readonly start: number }[] = [];
+    /** What aliases mean, by where they stand. */
+    readonly aliases = new Map<number, Located>();
     private count = 0;
     /** What each name means here, and what aliases meant, by where they stand. */
     private readonly named = new Map<string, Located>();
@@ -137,19 +144,23 @@ class Annotator {
     private place(written: Written | undefined, at: number, origin: Origin): Place {
         const [start, end] = written ? [at + written.start, at + written.end] : [origin.empty, origin.empty];
         if (written?.alias !== undefined) return this.aliasPlace(this.meaning(written.alias, start), { start, end }, origin);
-        if (written?.anchor !== undefined) this.name(written.anchor, { written, at });
-        return this.placeOf(written, at, { start, end }, origin);
+        if (written?.anchor === undefined) return this.placeOf(written, at, { start, end }, origin);
+        const located: Located = { written, at };
+        this.name(written.anchor, located);
+        return (located.place = this.placeOf(written, at, { start, end }, origin));
     }
 
     /** `span`: of the alias. */
     private aliasPlace(target: Located | undefined, span: Span, origin: Origin): Place {
-        if (!target && this.count <= MAX_PLACES) this.unresolved.push(span);
+        if (target) this.aliases.set(span.start, target);
+        else if (this.count <= MAX_PLACES) this.unresolved.push(span);
         // A YAML anchor may contain its own alias.
         const isInside = this.open.some(({ written, at }) => written === target?.written && at === target.at);
         this.behind++;
         const place = this.placeOf(target?.written, target?.at ?? 0, span, origin, isInside);
         this.behind--;
-        return place;
+        // What ends elsewhere says nothing of where the alias ends.
+        return Object.assign(place, { span });
     }
 
     private name(anchor: string, located: Located): void {
@@ -228,7 +239,7 @@ class Annotator {
     }
 }
 
-function dashBefore(text: string, offset: number): Span {
+export function dashBefore(text: string, offset: number): Span {
     const start = text.lastIndexOf('-', offset - 1);
     return { start, end: start + 1 };
 }

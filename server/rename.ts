@@ -2,7 +2,7 @@ import * as l10n from '@vscode/l10n';
 import type { TextEdit } from 'vscode-languageserver/node';
 import { rangeOf } from './positions';
 import type { Place, Recipe, Span } from './recipe';
-import { occurrencesAt } from './references';
+import { anchorMarks, occurrencesAt } from './references';
 import { parseRecipe, placeAt } from './recipe';
 import { readUse } from './uses';
 
@@ -23,7 +23,7 @@ export function rename(recipe: Recipe, offset: number, name: string): TextEdit[]
     const found = occurrencesAt(recipe, offset);
     if (!found) throw new RenameError(l10n.t('nothing here has a name that is used elsewhere'));
     if (found.kind === 'anchor') {
-        if (!/^[^\s,[\]{}]+$/.test(name)) throw new RenameError(l10n.t('"{0}" cannot be the name of an anchor', name));
+        refuseAnchor(recipe, found.label, name);
         return found.spans.map((span) => ({ range: rangeOf(recipe, span), newText: name }));
     }
     const wanted = name.trim();
@@ -32,6 +32,13 @@ export function rename(recipe: Recipe, offset: number, name: string): TextEdit[]
     if (commented) throw new RenameError(l10n.t('a comment in line {0} would be lost', recipe.lines.linePos(commented.span.start).line));
     const edits = new Map(found.places.map((place) => [place.span.start, { range: rangeOf(recipe, place.span), newText: wanted }]));
     return [...edits.values()];
+}
+
+/** The engine reads names of letters, digits, `-` and `_` only. */
+function refuseAnchor(recipe: Recipe, before: string, name: string): void {
+    if (!/^[A-Za-z0-9_-]+$/.test(name)) throw new RenameError(l10n.t('"{0}" cannot be the name of an anchor; write letters, digits, - and _', name));
+    const taken = name === before ? undefined : anchorMarks(recipe).find((mark) => mark.name === name);
+    if (taken) throw new RenameError(l10n.t('"{0}" is in use already, in line {1}', name, recipe.lines.linePos(taken.start).line));
 }
 
 /** Whether a text, put where a candidate stands, is one. */

@@ -10,7 +10,8 @@ const SHORT = /^([a-z0-9]+)-([a-z0-9_]+?)(-g\d+|-channel)?$/;
 export function withMethods(recipe: Recipe, findings: readonly Finding[]): readonly Finding[] {
     if (!findings.some(({ code }) => code === 'unknown-value')) return findings;
     const unfit = new Map(recipe.places.flatMap((place) => misfit(recipe, place) ?? []).map((finding) => [finding.span.start, finding]));
-    return findings.map((finding) => (finding.code === 'unknown-value' ? { ...finding, ...unfit.get(finding.span.start) } : finding));
+    // Through an alias one text stands in several places.
+    return findings.map((finding) => (finding.code === 'unknown-value' ? { ...finding, ...unfit.get(finding.span.start), path: finding.path } : finding));
 }
 
 function misfit(recipe: Recipe, place: Place): Finding | undefined {

@@ -32,7 +32,7 @@ export function fixedGroupFindings(recipe: Recipe): Finding[] {
     return recipe.places.flatMap((place): Finding[] => {
         const size = childNamed(place, 'group_size');
         const scheme = childNamed(place, 'scheme');
-        if (!place.shape || !size || size.kind === 'nothing' || recipe.schema.schemes[scheme?.text ?? '']?.regroupable !== false) return [];
+        if (!size || ['nothing', 'mapping', 'list'].includes(size.kind) || recipe.schema.schemes[scheme?.text ?? '']?.regroupable !== false) return [];
         const message = l10n.t('{0} has no group size to choose: remove group_size', scheme?.text ?? '');
         return [{ code: 'unknown-value', severity: 'error', span: spanOf(recipe, size), message, path: size.path, removable: size }];
     });

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import yaml
 from yaml.composer import Composer
+from yaml.events import AliasEvent
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
@@ -97,6 +98,12 @@ class _Loader(Reader, Scanner, Parser, Composer, _Resolver):
         Composer.__init__(self)
         _Resolver.__init__(self)
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """As PyYAML's, but an anchor's name can be given again, as YAML 1.2 has it (§7.1): an alias means the last one before it."""
+        if not self.check_event(AliasEvent):
+            self.anchors.pop(self.peek_event().anchor, None)
+        return super().compose_node(parent, index)
+
     def scan_to_next_token(self) -> None:
         """As PyYAML's, but a tab separates, too, as YAML 1.2 has it: everywhere but in the indentation of a line that says something."""
         super().scan_to_next_token()
@@ -118,6 +125,8 @@ _HEX = re.compile(r"^0x[0-9a-fA-F]+$")
 _FLOAT = re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
 _INFINITE = re.compile(r"^[-+]?\.(?:inf|Inf|INF)$")
 _NAN = re.compile(r"^\.(?:nan|NaN|NAN)$")
+_PROPERTIES = re.compile(r"(?:(?:!<[^>\s]*>|[&!][^\s,\[\]{}]*)(?:\s|(?<=\s)#[^\r\n]*)*)+")
+"""An anchor, a tag, and what separates them from the value."""
 _ALIAS = re.compile(r"\*[^\s,\[\]{}]*")
 _LONGEST_NUMBER = 400
 
@@ -222,7 +231,7 @@ class Source(Lines):
 
     def _convert(self, node: Any, above: tuple[int, ...]) -> Node:
         self._nodes += 1
-        start = node.start_mark.index
+        start = self._span(node).start
         if id(node) in above:
             raise YamlError([_at(start, "an alias refers to a node that contains it")])
         if self._nodes > MAX_NODES or len(above) > MAX_DEPTH:
@@ -252,11 +261,17 @@ class Source(Lines):
     def _key(self, node: Any) -> Scalar:
         if isinstance(node, ScalarNode):
             return self._scalar(node)
-        span = Span(node.start_mark.index, node.end_mark.index)
+        span = self._span(node)
         return Scalar(None, self.text[span.start : span.end].strip(), span)
 
+    def _span(self, node: Any) -> Span:
+        """Of a node without the anchor and the tag before it; empty, behind them, when nothing else is written."""
+        start, end = node.start_mark.index, node.end_mark.index
+        properties = _PROPERTIES.match(self.text, start)
+        return Span(min(properties.end(), end) if properties else start, end)
+
     def _scalar(self, node: ScalarNode) -> Scalar:
-        span = Span(node.start_mark.index, node.end_mark.index)
+        span = self._span(node)
         if node.style in ("|", ">"):
             span = Span(span.start, span.start + len(self.text[span.start : span.end].rstrip()))
         return Scalar(core_value(node.value) if node.tag == _PLAIN else node.value, node.value, span)

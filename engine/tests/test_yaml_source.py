@@ -86,6 +86,28 @@ def test_a_tree_that_multiplies_through_aliases_is_refused() -> None:
         Source("\n".join(lines))
 
 
+def test_an_anchor_can_be_given_again_and_an_alias_means_the_last_one_before_it() -> None:
+    assert plain(Source("[&a 1, *a, &a 2, *a, &a [&a 3, *a], *a]").root) == [1, 1, 2, 2, [3, 3], 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("k: &a v", ("k",)),
+        ("k: !!str v", ("k",)),
+        ("k: &a !<tag:yaml.org,2002:str> # c\n  v", ("k",)),
+        ("k: !!str\n\n  # c\n  &a v", ("k",)),
+        ("k: [&a v]", ("k", 0)),
+        ("k:\n- &a\n  - v", ("k", 0)),
+        ("k: &a {v: 1}", ("k",)),
+    ],
+)
+def test_a_value_begins_behind_its_anchor_and_its_tag(text: str, key: tuple[str | int, ...]) -> None:
+    span = Source(text).find(key)
+    assert span is not None
+    assert text[span.start : span.end] in ("v", "- v", "{v: 1}")
+
+
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(YamlError):
         Source("[" * 5000)

@@ -39,6 +39,15 @@ describe('the checkpoint reader', () => {
         writeFileSync(path.join(folder, 'model.safetensors.index.json'), JSON.stringify({ weight_map: weightMap ?? map }));
     }
 
+    it('refuses an index of too many files before it has read all of it', async () => {
+        sharded();
+        const names = Array.from({ length: 10_001 }, (_, number) => `"t${number}":"s${number}.safetensors"`);
+        writeFileSync(path.join(folder, 'model.safetensors.index.json'), `{"weight_map":{${names.join()},and no JSON}}`);
+        assert.match((await refusal()).message, /it names more than 10000 files$/);
+        writeFileSync(path.join(folder, 'model.safetensors.index.json'), `{"weight_map":{${names.slice(1).join()},and no JSON}}`);
+        assert.match((await refusal()).message, /it is not JSON$/);
+    });
+
     it('lists linear layers in execution order, lm_head last', async () => {
         checkpoint(folder, {}, 12);
         const { linears, blocks, architecture, maximumTokens, dtype } = await readCheckpoint(folder, families);

@@ -12,6 +12,7 @@ describe('layer patterns', () => {
         ['[abc]', 'b', true], ['[a-]', '-', true], ['[-a]', '-', true], ['[]a]', ']', true], ['[!]a]', ']', false], ['[^a]', 'b', true], ['[\\]', '\\', true],
         ['[z-a]', 'm', false], ['[z-a]', 'z', false], ['[a', '[a', true], ['[]', '[]', true], ['a.b', 'axb', false], ['a+(b)|c$', 'a+(b)|c$', true],
         ['', '', true], ['', 'a', false], ['a*b*c', 'abbc', true], ['a*b*c', 'abb', false], ['😀?', '😀x', true], ['?', '😀', true],
+        ['a*a', 'a', false], ['a*a', 'aa', true], ['ab*ba', 'aba', false], ['*ab*ab', 'xab', false], ['**b', 'ab', true], ['\ude00*', '😀', false], ['[a]*', 'ab', true],
     ];
     for (const [pattern, name, expected] of cases) {
         it(`${JSON.stringify(pattern)} ${expected ? 'matches' : 'does not match'} ${JSON.stringify(name)}`, () =>

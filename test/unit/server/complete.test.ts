@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { layerPattern } from '../../../protocol/pattern';
 import type { CompletionItem } from 'vscode-languageserver/node';
+import { patternOffers } from '../../../server/complete-patterns';
 import { complete, folderWanted } from '../../../server/complete';
 import { NO_FACTS, type Facts } from '../../../server/facts';
 import { parseRecipe } from '../../../server/recipe';
@@ -256,6 +258,24 @@ describe('completion of patterns', () => {
         const linears = Array.from({ length: 24 }, (_, block) => ({ name: `model.layers.${block}.mlp.up_proj`, block, outputs: 64, inputs: 64, bytes: 8192 }));
         const known = facts({ checkpoints: new Map([['tiny', { state: 'read', header: header({ linears }) }]]) });
         assert.deepEqual(offered('model.layers.', known).filter((shown) => /^model\.layers\.[^.]*\. /.test(shown)), ['model.layers.*. 24 layers', 'model.layers.?. 10 layers', 'model.layers.1?. 10 layers', 'model.layers.2[0-3]. 4 layers']);
+    });
+
+    it('takes the experts of all blocks for one kind, and finds the same layers as each pattern by itself', () => {
+        const names = ['self_attn.q_proj', 'mlp.gate', ...Array.from({ length: 40 }, (_, expert) => ['gate_proj', 'down_proj'].map((part) => `mlp.experts.${expert}.${part}`)).flat()];
+        const linears = Array.from({ length: 12 }, (_, block) => names.map((name) => ({ name: `model.layers.${block}.${name}`, block, outputs: 64, inputs: 64, bytes: 8192 }))).flat();
+        const mixture = header({ linears: [...linears, { name: 'mtp.gate_proj', block: null, outputs: 64, inputs: 64, bytes: 8192 }] });
+        assert.deepEqual(patternOffers(mixture, '').slice(0, 8).map(({ pattern, count }) => `${pattern} ${count}`), [
+            '*.self_attn.q_proj 12 layers', '*.mlp.gate 12 layers', '*.mlp.experts.*.gate_proj 480 layers', '*.mlp.experts.*.down_proj 480 layers',
+            '*.self_attn.* 12 layers', '*.mlp.* 972 layers', '*.mlp.experts.* 960 layers', 'mtp.gate_proj 1 layer',
+        ]);
+        assert.equal(patternOffers(mixture, '').length, 8 + 12 + 4);
+        for (const head of ['', '*.', 'model.', 'model.layers.', 'model.layers.*.', '*.mlp.', '*.experts.', 'model.layers.1?.mlp.experts.', 'model.layers.[0-3].mlp.experts.*.', '*.layers.?.*.', '*.*.']) {
+            for (const { pattern, opens, count, names: first } of patternOffers(mixture, head)) {
+                const found = mixture.linears.filter(({ name }) => layerPattern(opens ? `${pattern}*` : pattern)(name)).map(({ name }) => name);
+                assert.equal(count, found.length === 1 ? '1 layer' : `${found.length} layers`, `${head} ${pattern}`);
+                assert.equal(first, [...found.slice(0, 4).map((name) => `\`${name}\``), ...(found.length > 4 ? ['…'] : [])].join('  \n'), `${head} ${pattern}`);
+            }
+        }
     });
 
     it('opens quotes around a beginning, and asks for more', () => {

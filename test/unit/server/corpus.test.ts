@@ -9,7 +9,9 @@ import { recipe as parse, schema } from './fixture';
 
 interface Expected {
     readonly line: number;
-    readonly column: number | null;
+    readonly column: number;
+    readonly end_line: number;
+    readonly end_column: number;
     readonly severity: string;
     readonly code: string;
     readonly message: string | null;
@@ -20,7 +22,7 @@ const expected = JSON.parse(readFileSync(path.join(folder, 'expected.json'), 'ut
 
 /** Within a line the order is free. */
 function inOrder(found: readonly Expected[]): Expected[] {
-    return [...found].sort((a, b) => a.line - b.line || (a.column ?? 0) - (b.column ?? 0) || a.code.localeCompare(b.code) || (a.message ?? '').localeCompare(b.message ?? ''));
+    return [...found].sort((a, b) => a.line - b.line || a.column - b.column || a.code.localeCompare(b.code) || (a.message ?? '').localeCompare(b.message ?? ''));
 }
 
 describe('the corpus', () => {
@@ -46,13 +48,12 @@ describe('the corpus', () => {
             const workspace = new Workspace(schema.architectures, () => undefined);
             await workspace.refresh(uri, recipe);
             const found = inOrder(validate(recipe, workspace.factsFor(uri, recipe)).map((finding): Expected => {
-                const { start } = diagnostic(recipe, uri, finding, '').range;
-                return { line: start.line + 1, column: start.character + 1, severity: finding.severity, code: finding.code, message: finding.message };
+                const { start, end } = diagnostic(recipe, uri, finding, '').range;
+                return { line: start.line + 1, column: start.character + 1, end_line: end.line + 1, end_column: end.character + 1, severity: finding.severity, code: finding.code, message: finding.message };
             }));
             // What an entry leaves open is taken from the finding that it is compared with.
             const comparable = found.map((finding, index) => ({
                 ...finding,
-                column: diagnostics[index]?.column === null ? null : finding.column,
                 message: diagnostics[index]?.message === null ? null : finding.message,
             }));
             assert.deepEqual(comparable, diagnostics);

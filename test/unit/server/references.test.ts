@@ -74,20 +74,29 @@ describe('rename', () => {
         assert.equal(renamed('*eight', 'big'), text.replaceAll('eight', 'big'));
     });
 
+    const refusal = (word: string, name: string, source = text): string => {
+        try {
+            return renamed(word, name, 0, source);
+        } catch (error) {
+            assert.ok(error instanceof RenameError);
+            return error.message;
+        }
+    };
+
     it('takes no name that is no way to quantize, and loses no comment', () => {
-        const refusal = (word: string, name: string, source = text): string => {
-            try {
-                return renamed(word, name, 0, source);
-            } catch (error) {
-                assert.ok(error instanceof RenameError);
-                return error.message;
-            }
-        };
         assert.match(refusal('gptq-w4a16-g32', 'small'), /"small" is no way to quantize; write for example/);
         assert.match(refusal('gptq-w4a16-g32', 'none'), /no way to quantize/);
-        assert.match(refusal('eight', 'a b'), /cannot be the name of an anchor/);
+        for (const name of ['a b', '', '*q', '&z', '#x', '"q"', 'a,b', 'a:', 'ä', 'x.y']) assert.match(refusal('eight', name), /cannot be the name of an anchor; write letters/, name);
         const commented = 'candidates:\n  - method: gptq # best\n    scheme: W4A16\nquantize:\n  default: gptq-w4a16\n';
         assert.equal(refusal('gptq-w4a16', 'awq-w4a16', commented), 'a comment in line 2 would be lost');
+    });
+
+    it('gives no anchor a name that another one has, or that an alias speaks of', () => {
+        const two = 'model: tiny\ncandidates: [&a gptq-w4a16, &b gptq-w8a16]\nquantize:\n  default: *a\n  rules: [{ layers: x, use: *c }]\n';
+        assert.equal(refusal('*a', 'b', two), '"b" is in use already, in line 2');
+        assert.equal(refusal('a gptq', 'c', two), '"c" is in use already, in line 5');
+        assert.equal(refusal('*a', 'a', two), two, 'its own name changes nothing');
+        assert.equal(refusal('*a', 'b-2', two), two.replaceAll('&a', '&b-2').replaceAll('*a', '*b-2'));
     });
 
     it('says what can be renamed, and that nothing else can', () => {

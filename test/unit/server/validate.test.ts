@@ -241,6 +241,13 @@ describe('validation', () => {
         assert.deepEqual(found(whole('  default: none\n  rules:\n    - { layers: "*.down_proj", use: { method: gptq, scheme: W4A16, group_size: 7 } }')), ['out-of-range: 7']);
     });
 
+    it('marks what an alias means where it is written, and mends it there only when it is wrong there, too', () => {
+        const both = 'model: tiny\nquantize:\n  default: rtn-w4a16-g32\n  rules:\n    - { layers: "*.q_proj", use: &use rtn-w4a1 }\n    - { layers: "*.o_proj", use: *use }\noutput: out\n';
+        assert.deepEqual(validate(recipe(both), facts()).map(({ span, replacements }) => [both.slice(span.start, span.end), replacements]), [['rtn-w4a1', ['rtn-w4a16']]]);
+        const other = 'model: &model tiny\nquantize: { default: *model }\noutput: out\n';
+        assert.deepEqual(validate(recipe(other), facts()).map(({ code, span, replacements }) => [code, other.slice(span.start, span.end), replacements]), [['unknown-value', 'tiny', []]]);
+    });
+
     it('ends on a recipe whose aliases refer to themselves or multiply', () => {
         found('candidates: &a [*a, *a]\n');
         const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]', ...[...'bcdefghij'].map((name, index) => {
