@@ -55,7 +55,7 @@ def test_one_new_file_is_a_method_in_schema_help_check_and_run(with_toy: Path, t
 
     (listed,) = json.loads(toy_engine(with_toy, "methods", "toy", "--json", cwd=tmp_path).stdout)
     assert listed["arguments"][0] | {"schema": None} == {
-        "name": "zeal", "default": 3, "help": "How hard it tries.", "schema": None
+        "name": "zeal", "type": "integer", "range": "at least 1, at most 9", "default": 3, "help": "How hard it tries.", "schema": None
     }  # fmt: skip
 
     recipe = make_workspace(tmp_path / "work", blocks=1)
