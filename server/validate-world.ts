@@ -99,9 +99,10 @@ function dtypeFindings(recipe: Recipe, header: CheckpointHeader, wrong: WrongPla
 
 function outputFindings(place: Place, model: Place | undefined, facts: Facts): Finding[] {
     const fact = facts.files.get(place.text);
-    const modelPath = model && facts.files.get(model.text)?.realPath;
-    if (fact && modelPath === fact.realPath) return [errorAt('output-is-model', place, l10n.t('the output is the checkpoint itself'))];
-    if (fact && modelPath !== undefined && fact.realPath.startsWith(modelPath + path.sep)) {
+    const source = model && facts.files.get(model.text);
+    const modelPath = source?.realPath;
+    if (fact && fact.kind !== 'missing' && modelPath === fact.realPath) return [errorAt('output-is-model', place, l10n.t('the output is the checkpoint itself'))];
+    if (fact && modelPath !== undefined && source?.kind === 'folder' && fact.realPath.startsWith(modelPath + path.sep)) {
         return [errorAt('output-is-model', place, l10n.t('the output lies inside the checkpoint'))];
     }
     if (/^runs(\/|$)/.test(path.posix.normalize(place.text))) return [errorAt('output-unwritable', place, l10n.t('"{0}" cannot be made: run directories are kept there', place.text))];
