@@ -86,7 +86,7 @@ def measure_group(
     fold: finds what can take over a scale of the layers' input. importance: by layer name what the noise energy of each output costs in
     nats for each token (out,), where that was measured. Raises QuantError(code="not-finite").
     """
-    stack = Stack(layers, fused_largest(layers) if any(_shares_factor(use) for use in candidates) else None)
+    stack = Stack(layers, fused_largest(layers) if any(use.weight_format.shares_factor for use in candidates) else None)
     signals = energies(stack.weight, statistics.gram, stack.sizes)
     _refuse_not_finite(layers, statistics)
     target = fold([layer.name for layer in layers])
@@ -133,7 +133,7 @@ def quantize_group(
     uses = dict.fromkeys(assignment.get(layer.name) for layer in layers)
     shared = SharedScale()
     # Before the first of them gets other weights.
-    largest = fused_largest(layer for layer in layers if _shares_factor(assignment.get(layer.name)))
+    largest = fused_largest(layer for layer in layers if (use := assignment.get(layer.name)) and use.weight_format.shares_factor)
     done: dict[str, QuantizedLayer] = {}
     # A method that looks for a scale comes first: what the others get of the input is scaled by it too.
     for use in sorted((use for use in uses if use is not None), key=lambda use: not METHODS[use.method].scales_inputs):
@@ -160,11 +160,6 @@ def quantize_group(
         if divisors is not None:
             divisors |= target.divisors(shared.scale)
     return [done[layer.name] for layer in layers if layer.name in done]
-
-
-def _shares_factor(use: Use | None) -> bool:
-    """Whether layers that are served as one have one factor (NVFP4)."""
-    return use is not None and use.weight_format.scale == "float8"
 
 
 def store_layer(layer: Layer, part: Quantized, quantizer: InputQuantizer | None, tensors: dict[str, Tensor]) -> None:

@@ -12,7 +12,7 @@ from quant_engine.checkpoint.linears import EXPERT
 from quant_engine.formats.scheme import COMPRESSED
 from quant_engine.methods import METHODS
 from quant_engine.methods.rounding import NOT_SCALED
-from quant_engine.unscaled import all_unscaled, is_unscaled
+from quant_engine.unscaled import is_unscaled
 
 if TYPE_CHECKING:
     from quant_engine.assignment.units import Unit
@@ -107,12 +107,12 @@ def note_not_scaled(work: Work) -> None:
     for name, layer in work.quantized.items():
         asked.setdefault((rule_key(work.assignment[name].rule), layer.asked), []).append(layer)
     for (key, label), layers in asked.items():
-        nowhere = all_unscaled(layers)
-        for layer in layers:
-            if is_unscaled(layer) and (nowhere or EXPERT.search(layer.name)):
-                _fall_back(work, layer)
-        plain = [layer.name for layer in layers if is_unscaled(layer) and not EXPERT.search(layer.name)]
-        if plain and not nowhere:
+        unscaled = [layer for layer in layers if is_unscaled(layer)]
+        replaced = [layer for layer in unscaled if len(unscaled) == len(layers) or EXPERT.search(layer.name)]
+        for layer in replaced:
+            _fall_back(work, layer)
+        plain = [layer.name for layer in unscaled if layer not in replaced]
+        if plain:
             first, more = plain[0], f" and {len(plain) - 1} more" if len(plain) > 1 else ""
             message = f"{len(plain)} of the {len(layers)} layers of {label} were {NOT_SCALED}: {first}{more}"
             work.problem("warning", "not-scaled", message, key, first)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quant_engine.methods.rounding import NOT_SCALED
 from quant_engine.stack import MULTIPLIED, instead
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 def applied_label(name: str, use: Use, report: Report) -> str:
     """Of what a layer got. Without its scale a method is the rounding that follows it, and `(clip)` where AWQ cut off ranges; with it, it
     is the method with the rounding that was done."""
-    rounding = getattr(use.arguments, "rounding", None)
     if report.note is None or NOT_SCALED not in report.note:
-        if report.applied is None:
-            return use.label
-        return instead(use, report.applied).label if rounding is None else use.model_copy(update={"rounding": report.applied}).label
-    own = {} if report.applied or isinstance(rounding, str) or rounding is None else rounding.model_dump(exclude={"method"})
-    label = instead(use, report.applied or getattr(rounding, "method", rounding) or "rtn", **own).label
+        if report.applied is not None:
+            return instead(use, report.applied).label
+        return use.label if report.rounding is None else use.model_copy(update={"rounding": report.rounding}).label
+    rounding: Any = report.applied or getattr(use.arguments, "rounding", "rtn")
+    own = {} if isinstance(rounding, str) else rounding.model_dump(exclude={"method"})
+    label = instead(use, rounding if isinstance(rounding, str) else rounding.method, **own).label
     queries = name.rpartition(".")[2] in MULTIPLIED
     if not getattr(use.arguments, "clip", False) or queries:
         return label
@@ -32,8 +31,3 @@ def applied_label(name: str, use: Use, report: Report) -> str:
 
 def is_unscaled(layer: QuantizedLayer) -> bool:
     return layer.note is not None and NOT_SCALED in layer.note
-
-
-def all_unscaled(layers: Iterable[QuantizedLayer]) -> bool:
-    """Whether a way to quantize did without its scale everywhere, which is another one than was asked for."""
-    return all(is_unscaled(layer) for layer in layers)

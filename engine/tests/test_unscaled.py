@@ -67,6 +67,8 @@ def test_experts_behind_a_norm_are_fallbacks(tmp_path: Path) -> None:
     first = {layer.name: layer for layer in result.layers if layer.name.endswith((".w1", ".w3"))}
     assert code == 3 and len(first) == 8 and all(layer.fallback for layer in first.values())
     enough = [layer for layer in first.values() if "routed" not in str(layer.fallback)]
+    # Those that too few tokens chose were not scaled either.
+    assert {layer.applied for layer in first.values() if layer not in enough} <= {"rtn-w4a16-g32"}
     assert enough and {layer.applied for layer in enough} == {"rtn-w4a16-g32(range=mse, clip)"}
     scaled = [layer for layer in result.layers if layer.asked and layer.applied == layer.asked]
     assert {layer.name.rpartition(".")[2] for layer in scaled} >= {"q_proj", "k_proj", "v_proj"}
@@ -96,7 +98,8 @@ GPTQ = {"method": "gptq", "damping": 0.05}
         (GPTQ, Report(note=NOT_SCALED), "gptq-w4a16-g32(damping=0.05)"),
         ({"method": "rtn", "range": "mse"}, Report(note=NOT_SCALED), "rtn-w4a16-g32(range=mse)"),
         (GPTQ, Report(note=NOT_SCALED, applied="rtn", fallback="no signal"), "rtn-w4a16-g32"),
-        (GPTQ, Report(applied="rtn", fallback="no signal"), "awq-w4a16-g32(clip=False)"),
+        (GPTQ, Report(rounding="rtn", fallback="no signal"), "awq-w4a16-g32(clip=False)"),
+        (GPTQ, Report(applied="rtn", fallback="too few tokens"), "rtn-w4a16-g32"),
         (GPTQ, Report(), "awq-w4a16-g32(clip=False, rounding=gptq(damping=0.05))"),
     ],
 )

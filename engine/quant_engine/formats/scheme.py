@@ -126,9 +126,14 @@ class WeightFormat:
             arguments["block_structure"] = list(self.block)
         return arguments | _scale_dtypes(self.scale)
 
+    @property
+    def shares_factor(self) -> bool:
+        """Whether layers that are served as one have one factor (NVFP4)."""
+        return self.scale == "float8"
+
     def fused(self, largest: float | None) -> WeightFormat:
         """For a layer that is served as one with others of that largest magnitude; formats without a factor stay as they are."""
-        return replace(self, fused_largest=largest) if self.scale == "float8" else self
+        return replace(self, fused_largest=largest) if self.shares_factor else self
 
     def with_group_size(self, group_size: int | None) -> WeightFormat:
         return replace(self, group_size=group_size)

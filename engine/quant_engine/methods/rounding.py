@@ -124,5 +124,6 @@ def round_scaled(
         elif how.range == "mse":
             grid = find_grid(scaled, weight_format, weight.dtype, search_range(scaled, grid, weight.dtype, clip), clip)
         done = Quantized(encode(scaled, grid), grid, Report())
-    note = NOT_SCALED if scale is None else None
-    return replace(done, scale=scale, report=replace(done.report, note=note))
+    if scale is None:
+        return replace(done, report=replace(done.report, note=NOT_SCALED))
+    return replace(done, scale=scale, report=replace(done.report, applied=None, rounding=done.report.applied))

@@ -29,6 +29,8 @@ class Report:
     """Why something other than what was asked for was applied; None: as asked."""
     applied: str | None = None
     """Name of the method that really produced the codes when it is not the one asked for."""
+    rounding: str | None = None
+    """Name of the method that really rounded behind the scale of the one asked for, when that was to be another one."""
     note: str | None = None
     """What a person should know of a result that is as asked, for example the scale that a search found."""
 

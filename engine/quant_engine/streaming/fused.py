@@ -47,6 +47,6 @@ def fused_of(
     """By layer, for those that have such a factor and are served as one with others. sets: as of `served_as_one`."""
     members: dict[str, list[LinearInfo]] = {}
     for layer in layers:
-        if layer.name in sets and any(use.weight_format.scale == "float8" for use in uses_of(layer)):
+        if layer.name in sets and any(use.weight_format.shares_factor for use in uses_of(layer)):
             members.setdefault(sets[layer.name], []).append(layer)
     return {layer.name: found for some in members.values() for found in [FusedLargest(source, some)] for layer in some}
