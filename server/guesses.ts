@@ -3,7 +3,7 @@ import { suggestion } from './nearest';
 import { childNamed, placeAt, type Place, type Recipe } from './recipe';
 import { discriminator, listedValues } from './schema';
 import { soundPart } from './sound';
-import { offeredInstead, usualFormsFirst, usualSchemesFirst } from './usual';
+import { MOST_OFFERED, offeredInstead, usualFormsFirst, usualSchemesFirst } from './usual';
 
 /** What may be written instead of an unknown name, best first. */
 export interface Guesses {
@@ -11,8 +11,6 @@ export interface Guesses {
     /** Whether the first one is what was probably meant. */
     readonly isLikely: boolean;
 }
-
-const MOST_OFFERED = 4;
 
 /** Of a finding of the schema about a name that is not near to a known one; undefined: the finding says itself what to write. */
 export function guesses(recipe: Recipe, finding: Finding): Guesses | undefined {

@@ -3,6 +3,8 @@ import type { RecipeSchema } from './schema';
 /** Schemes that are applied most, first those that leave a layer's inputs as they are. */
 const USUAL_SCHEMES = ['W4A16', 'W8A16', 'W8A8', 'FP8_DYNAMIC'];
 const FORMS_OF_METHOD = 2;
+/** Names that are offered in the place of one that is not known. */
+export const MOST_OFFERED = 4;
 /** One form of each kind that somebody may have in mind who wrote a name from elsewhere. */
 const USUAL_FORMS = ['gptq-w4a16', 'awq-w4a16', 'fp8_dynamic', 'rtn-w8a16'];
 
@@ -29,8 +31,6 @@ export function offeredInstead(names: readonly string[]): string[] {
     const usual = USUAL_FORMS.filter((name) => names.includes(name));
     return usual.length > 0 ? usual : names.length <= MOST_OFFERED ? [...names] : [];
 }
-
-const MOST_OFFERED = 4;
 
 /** Of short forms the most usual one of each method; other names stay. */
 export function firstOfEachMethod(schema: RecipeSchema, names: readonly string[]): string[] {
